@@ -1,0 +1,135 @@
+//! A socket comes in: handshake, endpoint, connection.
+
+use std::{
+    net::TcpStream,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    Error, Hub,
+    close::{self, Close},
+    connection::{Connection, ConnectionId, Driver},
+    handshake::{self, Refusal, Upgrade},
+    hub::{Alive, Permit, Shared, Slot},
+    shard::{Shard, panic_text},
+};
+
+/// How long a refused peer may take to read its refusal.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A socket whose upgrade request was read by somebody else, with the bytes that were read beyond it.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The socket. Only the hub may use it from now on.
+    pub stream: TcpStream,
+    /// The request.
+    pub upgrade: Upgrade,
+    /// What came after the request's head.
+    pub early: Vec<u8>,
+}
+
+impl Hub {
+    /// Takes a socket over. Everything that is wrong with the request is answered on the socket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] where the hub has ended: then nothing was written.
+    pub fn accept(&self, incoming: Incoming) -> Result<(), Error> {
+        accept(&self.shared, incoming)
+    }
+}
+
+pub(crate) fn accept(shared: &Arc<Shared>, incoming: Incoming) -> Result<(), Error> {
+    if shared.is_draining() {
+        return Err(Error::Closed);
+    }
+    incoming.stream.set_nonblocking(true).map_err(Error::Socket)?;
+    let id = shared.next_id();
+    let slot = shared.slot(incoming.upgrade.path());
+    let home = Arc::clone(shared.shard_for(slot.as_deref(), &incoming.upgrade, id));
+    let alive = shared.enter();
+    // Boxed, because the task keeps this much memory for as long as the connection lives.
+    let arrival =
+        Box::new(Arrival { id, slot, incoming, shared: Arc::clone(shared), shard: Arc::clone(&home) });
+    home.handle().spawn(serve(arrival, alive));
+    Ok(())
+}
+
+async fn serve(arrival: Box<Arrival>, alive: Alive) {
+    match begin(*arrival) {
+        Ok(driver) => driver.await,
+        Err(Some(refused)) => refuse(refused).await,
+        Err(None) => {}
+    }
+    drop(alive);
+}
+
+struct Arrival {
+    id: ConnectionId,
+    slot: Option<Arc<Slot>>,
+    incoming: Incoming,
+    shared: Arc<Shared>,
+    shard: Arc<Shard>,
+}
+
+/// Answers the handshake. `Err(None)` where the peer is gone already.
+fn begin(arrival: Arrival) -> Result<Driver, Option<Box<(TcpStream, Refusal)>>> {
+    let Arrival { id, slot, incoming: Incoming { stream, upgrade, early }, shared, shard } = arrival;
+    let response = match handshake::respond(&upgrade) {
+        Ok(response) => response,
+        Err(refusal) => {
+            log::info!("refused an upgrade with {}: {}", refusal.status, refusal.text);
+            return Err(Some(Box::new((stream, refusal))));
+        }
+    };
+    let number = slot.as_ref().map(|slot| slot.number);
+    let connection =
+        Arc::new(Connection::new(id, number, response, shared.config.max_outbox_bytes, shard.now()));
+    let opened = match &slot {
+        None => Err(Close::new(close::UNSUPPORTED, format!("No handler for {}", upgrade.path()))),
+        Some(slot) => {
+            let permit = Permit::of(slot);
+            catch_unwind(AssertUnwindSafe(|| slot.endpoint.open(&connection, &upgrade)))
+                .unwrap_or_else(|panic| {
+                    log::error!("panic while opening connection {id}: {}", panic_text(&*panic));
+                    Err(Close::internal())
+                })
+                .map(|session| (session, permit))
+        }
+    };
+    let (session, permit) = match opened {
+        Ok((session, permit)) => (Some(session), Some(permit)),
+        Err(close) => {
+            log::info!("closed connection {id} with {}: {}", close.code, close.reason.escape_debug());
+            connection.close(&close);
+            (None, None)
+        }
+    };
+    let read = connection.attach(stream).map_err(|_| None)?;
+    let mut driver = Driver::new(read, connection, shard, session, permit);
+    if shared.is_draining() {
+        driver.connection().close(&Close::restart());
+    }
+    driver.begin(&early);
+    Ok(driver)
+}
+
+/// Sends a refusal and waits for the peer to have read it: closing with unread bytes would reset the connection, and
+/// the answer with it.
+async fn refuse(refused: Box<(TcpStream, Refusal)>) {
+    let (stream, refusal) = *refused;
+    let Ok(mut stream) = tokio::net::TcpStream::from_std(stream) else { return };
+    let goodbye = async {
+        stream.write_all(&refusal.to_bytes()).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Whether it was read is the peer's affair.
+    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, goodbye).await;
+}

@@ -1,0 +1,110 @@
+//! Frames for the members of a room, one behind the other, as they will be written.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    connection::ConnectionId,
+    protocol::{Id, Topic},
+};
+
+/// What becomes of a frame that has to wait for a slow member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// It is never dropped.
+    Every,
+    /// Only the newest of each sender and topic waits.
+    Newest(Topic),
+}
+
+/// One frame of a batch.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Where its bytes end; they begin where those of the part before end.
+    pub end: usize,
+    /// The connection it came from, which does not get it; `None` for a route handler's.
+    pub from: Option<ConnectionId>,
+    /// The only client that gets it; `None` for all.
+    pub to: Option<Id>,
+    /// What becomes of it where it has to wait.
+    pub keep: Keep,
+}
+
+impl Part {
+    /// Whether a member gets it.
+    pub fn is_for(&self, connection: ConnectionId, client: &Id) -> bool {
+        self.from != Some(connection) && self.to.as_ref().is_none_or(|to| to == client)
+    }
+}
+
+/// Frames that are being gathered.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    bytes: BytesMut,
+    parts: Vec<Part>,
+}
+
+impl Gathering {
+    /// Appends the frame that `encode` writes.
+    pub fn push(
+        &mut self,
+        from: Option<ConnectionId>,
+        to: Option<Id>,
+        keep: Keep,
+        encode: impl FnOnce(&mut BytesMut),
+    ) {
+        encode(&mut self.bytes);
+        self.parts.push(Part { end: self.bytes.len(), from, to, keep });
+    }
+
+    /// Bytes gathered.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing was gathered.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The batch to send; the next frames are gathered anew.
+    pub fn take(&mut self) -> Batch {
+        let parts = std::mem::take(&mut self.parts);
+        let restricted = parts.iter().any(|part| part.to.is_some());
+        let mut senders: Vec<ConnectionId> = parts.iter().filter_map(|part| part.from).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        Batch { bytes: self.bytes.split().freeze(), parts, senders, restricted }
+    }
+}
+
+/// Frames on their way to the members of a room. Encoded once; every member's queue shares the bytes.
+#[derive(Debug)]
+pub struct Batch {
+    /// All frames.
+    pub bytes: Bytes,
+    /// What they are.
+    pub parts: Vec<Part>,
+    /// The connections that sent any of them, sorted.
+    senders: Vec<ConnectionId>,
+    /// Whether any of them is for one client only.
+    restricted: bool,
+}
+
+impl Batch {
+    /// A batch of one frame for everybody.
+    pub fn of(frame: Bytes, keep: Keep) -> Self {
+        let parts = vec![Part { end: frame.len(), from: None, to: None, keep }];
+        Self { bytes: frame, parts, senders: Vec::new(), restricted: false }
+    }
+
+    /// Whether a connection gets every frame, and so all bytes as they are.
+    pub fn is_whole_for(&self, connection: ConnectionId) -> bool {
+        !self.restricted && (self.senders.is_empty() || self.senders.binary_search(&connection).is_err())
+    }
+
+    /// The parts with the ranges of their bytes.
+    pub fn ranges(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &Part)> {
+        let mut start = 0;
+        self.parts.iter().map(move |part| (std::mem::replace(&mut start, part.end)..part.end, part))
+    }
+}

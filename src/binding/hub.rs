@@ -1,0 +1,209 @@
+//! The hub as JavaScript sees it; `js/` checks arguments and gives errors their class.
+
+use std::{
+    net::TcpStream,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use napi::{
+    Env,
+    bindgen_prelude::{Object, Uint8Array},
+};
+use napi_derive::napi;
+
+use crate::{
+    Config, Error, Hub,
+    accept::Incoming,
+    handshake::Upgrade,
+    loopback::{Loopback, TICKET_BYTES},
+    sync::lock,
+};
+
+type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
+
+impl From<Error> for napi::Error<&'static str> {
+    fn from(error: Error) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+fn invalid(reason: &str) -> napi::Error<&'static str> {
+    napi::Error::new("HUB_INVALID_ARGUMENT", reason.to_owned())
+}
+
+/// Options as `js/options.js` has checked them.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeOptions {
+    /// See [`Config::threads`].
+    pub threads: Option<u32>,
+    /// See [`Config::max_message_bytes`].
+    pub max_message_bytes: Option<u32>,
+    /// See [`Config::max_outbox_bytes`].
+    pub max_outbox_bytes: Option<u32>,
+    /// See [`Config::heartbeat`]; 0 is off.
+    pub heartbeat_interval_ms: Option<u32>,
+    /// Least severe message written to stderr.
+    pub log_level: String,
+}
+
+impl From<&NativeOptions> for Config {
+    fn from(options: &NativeOptions) -> Self {
+        let default = Self::default();
+        let size = |value: Option<u32>, default| value.map_or(default, |value| value as usize);
+        Self {
+            threads: size(options.threads, default.threads),
+            max_message_bytes: size(options.max_message_bytes, default.max_message_bytes),
+            max_outbox_bytes: size(options.max_outbox_bytes, default.max_outbox_bytes),
+            heartbeat: match options.heartbeat_interval_ms {
+                None => default.heartbeat,
+                Some(0) => None,
+                Some(interval) => Some(Duration::from_millis(interval.into())),
+            },
+            ..default
+        }
+    }
+}
+
+/// A running hub.
+#[napi]
+#[derive(Debug)]
+pub struct NativeHub {
+    /// `None` once it is closed.
+    hub: Mutex<Option<Arc<Hub>>>,
+    /// Listens from the first socket that needs it.
+    loopback: OnceLock<Loopback>,
+}
+
+#[napi]
+impl NativeHub {
+    /// The version of this binary, which the loader compares with the package's.
+    #[napi]
+    pub fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// Starts the hub's threads.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(options: NativeOptions) -> Result<Self> {
+        if !super::log::set_level(&options.log_level) {
+            return Err(invalid("option logLevel must be 'off', 'error', 'warn', 'info' or 'debug'"));
+        }
+        let hub = Hub::start(Config::from(&options))?;
+        Ok(Self { hub: Mutex::new(Some(Arc::new(hub))), loopback: OnceLock::new() })
+    }
+
+    fn hub(&self) -> Result<Arc<Hub>> {
+        lock(&self.hub).clone().ok_or_else(|| Error::Closed.into())
+    }
+
+    /// Takes over the socket behind a descriptor of this process, which stays open and is the caller's to close.
+    #[napi(catch_unwind)]
+    pub fn accept(&self, descriptor: i32, upgrade: String, early: Option<Uint8Array>) -> Result<()> {
+        let hub = self.hub()?;
+        let stream = duplicate(descriptor)?;
+        let early = early.map(|bytes| bytes.to_vec()).unwrap_or_default();
+        Ok(hub.accept(Incoming { stream, upgrade: Upgrade::from_lines(&upgrade), early })?)
+    }
+
+    /// Announces an upgrade that will come over the loopback listener; answers its port.
+    #[napi(catch_unwind)]
+    pub fn expect(&self, ticket: String, upgrade: String) -> Result<u32> {
+        let hub = self.hub()?;
+        let ticket: [u8; TICKET_BYTES] =
+            ticket.into_bytes().try_into().map_err(|_| invalid("a ticket has 32 characters"))?;
+        if self.loopback.get().is_none() {
+            let _ = self.loopback.set(Loopback::start(&hub)?);
+        }
+        let loopback = self.loopback.get().ok_or(Error::Closed)?;
+        Ok(loopback.expect(ticket, Upgrade::from_lines(&upgrade))?.into())
+    }
+
+    /// See [`Hub::publish`].
+    #[napi(catch_unwind)]
+    pub fn publish(&self, document: String, client: Option<String>, message: String) -> Result<u32> {
+        Ok(count(self.hub()?.publish(&document, client.as_deref(), &message)?))
+    }
+
+    /// See [`Hub::broadcast`].
+    #[napi(catch_unwind)]
+    pub fn broadcast(&self, path: String, message: String) -> Result<u32> {
+        Ok(count(self.hub()?.broadcast(&path, &message)?))
+    }
+
+    /// See [`Hub::connection_count`].
+    #[napi(catch_unwind)]
+    pub fn connection_count(&self, name: String) -> u32 {
+        lock(&self.hub).as_ref().map_or(0, |hub| count(hub.connection_count(&name)))
+    }
+
+    /// See [`Hub::endpoint_count`].
+    #[napi(catch_unwind)]
+    pub fn endpoint_count(&self, path: String) -> u32 {
+        lock(&self.hub).as_ref().map_or(0, |hub| count(hub.endpoint_count(&path)))
+    }
+
+    /// See [`Hub::documents`].
+    #[napi(catch_unwind)]
+    pub fn documents(&self) -> Vec<String> {
+        lock(&self.hub).as_ref().map(|hub| hub.documents()).unwrap_or_default()
+    }
+
+    /// See [`Hub::paths`].
+    #[napi(catch_unwind)]
+    pub fn paths(&self) -> Vec<String> {
+        lock(&self.hub).as_ref().map(|hub| hub.paths()).unwrap_or_default()
+    }
+
+    /// Ends the hub; see [`Hub::close`], which a thread of its own waits for. Resolves with what had to be cut off.
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env, timeout_ms: u32) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = env.create_deferred()?;
+        let hub = lock(&self.hub).clone();
+        let resolve = move |terminated: u32| deferred.resolve(move |_| Ok(terminated));
+        let Some(hub) = hub else {
+            resolve(0);
+            return Ok(promise);
+        };
+        let closing = std::thread::Builder::new().name("hub-close".to_owned()).spawn(move || {
+            resolve(count(hub.close(Duration::from_millis(timeout_ms.into()))));
+        });
+        closing.map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        Ok(promise)
+    }
+
+    /// Drops the hub: after `close` has resolved, or to end it without a word.
+    #[napi(catch_unwind)]
+    pub fn discard(&self) {
+        drop(lock(&self.hub).take());
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Duplicates a descriptor, closed on exec, and makes sure that it is a TCP socket.
+#[cfg(unix)]
+fn duplicate(descriptor: i32) -> Result<TcpStream> {
+    use std::os::fd::BorrowedFd;
+
+    if descriptor < 0 {
+        return Err(invalid("a descriptor is not negative"));
+    }
+    #[expect(unsafe_code, reason = "Node hands over a socket as a number; nothing else says what it is")]
+    // SAFETY: the caller, js/upgrade.js, passes the descriptor of a socket that it holds open until this call has
+    // returned, so it cannot be closed or reused meanwhile. Duplicating leaves it as it is.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let owned = borrowed.try_clone_to_owned().map_err(Error::Socket)?;
+    let stream = TcpStream::from(owned);
+    stream.peer_addr().map_err(Error::Socket)?;
+    Ok(stream)
+}
+
+/// There are no descriptors here: js/upgrade.js always takes the loopback.
+#[cfg(not(unix))]
+fn duplicate(_: i32) -> Result<TcpStream> {
+    Err(Error::Socket(std::io::ErrorKind::Unsupported.into()).into())
+}

@@ -1,0 +1,73 @@
+//! Why the hub closes a connection.
+//!
+//! The number and the text are what the peer sees in the close frame (RFC 6455, section 7.4). A client should come
+//! back after 1001, 1006, 1012 and 1013, each time a little later and never all at once, and must not after the others:
+//! the same connection would be refused again. 4000 to 4499 are this application's own and final.
+
+use std::borrow::Cow;
+
+/// A close code and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The status code of RFC 6455, section 7.4.1, or the registry's.
+    pub code: u16,
+    /// At most 123 bytes of UTF-8; [`Close::new`] cuts what is longer.
+    pub reason: Cow<'static, str>,
+}
+
+/// The peer broke RFC 6455: an unmasked frame, a reserved bit, fragments out of order.
+pub const PROTOCOL_ERROR: u16 = 1002;
+/// The request cannot be served: no handler for the path, parameters missing or not usable.
+pub const UNSUPPORTED: u16 = 1003;
+/// A text message is no UTF-8.
+pub const INVALID_UTF8: u16 = 1007;
+/// A message is longer than [`Config::max_message_bytes`](crate::Config::max_message_bytes).
+pub const TOO_BIG: u16 = 1009;
+/// The hub failed; its log says how.
+pub const INTERNAL_ERROR: u16 = 1011;
+/// The process is about to restart. Come back.
+pub const SERVICE_RESTART: u16 = 1012;
+/// The peer reads too slowly for what it is sent. Come back.
+pub const TRY_AGAIN_LATER: u16 = 1013;
+
+/// Longest reason: 125 bytes of a control frame's payload less the code.
+const MAX_REASON_BYTES: usize = 123;
+
+impl Close {
+    /// A close with `reason` cut to what a control frame holds.
+    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut reason = reason.into();
+        if reason.len() > MAX_REASON_BYTES {
+            let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+            reason.to_mut().truncate(end);
+        }
+        Self { code, reason }
+    }
+
+    /// The process is about to restart.
+    pub fn restart() -> Self {
+        Self::new(SERVICE_RESTART, "Service restart")
+    }
+
+    /// The connection's outbox passed its limit.
+    pub fn slow() -> Self {
+        Self::new(TRY_AGAIN_LATER, "Too slow: more waits for this connection than it may")
+    }
+
+    /// The hub panicked while it served this connection.
+    pub fn internal() -> Self {
+        Self::new(INTERNAL_ERROR, "Internal error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Close;
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let close = Close::new(1003, "é".repeat(100));
+        assert_eq!(close.reason.len(), 122);
+        assert_eq!(close.reason, "é".repeat(61));
+    }
+}

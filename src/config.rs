@@ -1,0 +1,67 @@
+//! What a hub can be told.
+
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Largest value of [`Config::max_message_bytes`]: a message is held whole before it is handed on.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Options of a [`Hub`](crate::Hub). [`Config::check`] refuses bad values with the option's name.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Threads that serve connections. All connections of one document live on one of them, so more threads help
+    /// many documents and not one. Default: the processors less Node's own, 1 to 8.
+    pub threads: usize,
+    /// Longest message a client may send, in bytes. More closes it with 1009. Default 1 MiB, 1 KiB to 64 MiB.
+    pub max_message_bytes: usize,
+    /// Bytes that may wait for one connection. More closes it with 1013, because updates and steps are never dropped.
+    /// A single message may be larger: it goes to a connection for which nothing waits. Default 4 MiB, at least 64 KiB.
+    pub max_outbox_bytes: usize,
+    /// Bytes that route handlers may have queued for one document before its thread has sent them; more is refused
+    /// with `HUB_OVERLOADED`. Default 64 MiB.
+    pub max_pending_bytes: usize,
+    /// Silence after which a client is pinged, and silence after the ping after which it is cut off.
+    /// `None` never pings: dead peers then count until the kernel gives up on them. Default 30 s.
+    pub heartbeat: Option<Duration>,
+    /// Longest time the closing handshake of one connection may take. Default 10 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: processors.saturating_sub(1).clamp(1, 8),
+            max_message_bytes: 1 << 20,
+            max_outbox_bytes: 4 << 20,
+            max_pending_bytes: 64 << 20,
+            heartbeat: Some(Duration::from_secs(30)),
+            close_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values outside their range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] with the option's JavaScript name and the reason.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |name, reason| Err(Error::InvalidOption { name, reason });
+        if !(1..=64).contains(&self.threads) {
+            return refuse("threads", "must be from 1 to 64");
+        }
+        if !(1 << 10..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes) {
+            return refuse("maxMessageBytes", "must be from 1024 to 67108864 (64 MiB)");
+        }
+        if self.max_outbox_bytes < 64 << 10 {
+            return refuse("maxOutboxBytes", "must be at least 65536");
+        }
+        if self.heartbeat.is_some_and(|interval| interval < Duration::from_millis(10)) {
+            return refuse("heartbeatIntervalMs", "must be 0 (off) or at least 10");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,387 @@
+//! One upgraded socket, from its handshake to its close.
+//!
+//! The writing half is shared: whoever has something for the peer writes it to the socket at once, so that nobody is
+//! woken to write. Only where the socket would block does the rest wait in the [`Outbox`], and the connection's own
+//! task, `driver`, is woken to write it when it can. All of it happens on the connection's thread.
+
+mod driver;
+
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    task::{Context, Waker},
+};
+
+use bytes::Bytes;
+use tokio::net::{
+    TcpStream,
+    tcp::{OwnedReadHalf, OwnedWriteHalf},
+};
+
+pub(crate) use self::driver::Driver;
+use crate::{
+    batch::{Batch, Keep, Part},
+    close::Close,
+    frame,
+    outbox::Outbox,
+    sync::lock,
+};
+
+/// Slices given to one `writev`.
+const SLICES: usize = 32;
+
+/// Names a connection for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// The connection with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// How far a connection is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Messages go both ways.
+    Open,
+    /// A close frame is on its way, or sent; the peer's is awaited.
+    Closing,
+    /// Nothing more will be sent after what waits. `linger` awaits the peer's FIN: to close a socket with unread
+    /// bytes would reset it, and the peer might lose the close frame.
+    Ending { linger: bool },
+    /// To be dropped at once.
+    Dead,
+}
+
+/// A connection as others see it.
+#[derive(Debug)]
+pub struct Connection {
+    id: ConnectionId,
+    /// The number of its endpoint; `None` where nobody serves its path.
+    endpoint: Option<usize>,
+    max_outbox_bytes: usize,
+    writer: Mutex<Writer>,
+    /// The thread's clock, in milliseconds, when bytes last came or the last ping left.
+    heard: AtomicU32,
+    /// The thread's clock when it was first seen closing; 0 before.
+    closing_since: AtomicU32,
+    /// Whether a ping is unanswered.
+    pinged: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// `None` before the socket is attached, when everything waits, and once the writing side is shut.
+    half: Option<OwnedWriteHalf>,
+    /// `None` while nothing waits.
+    outbox: Option<Box<Outbox>>,
+    phase: Phase,
+    /// Wakes the connection's task.
+    waker: Option<Waker>,
+}
+
+impl Connection {
+    /// A connection without its socket. `response`, the answer to its handshake, goes out before anything else.
+    pub(crate) fn new(
+        id: ConnectionId,
+        endpoint: Option<usize>,
+        response: Vec<u8>,
+        max_outbox_bytes: usize,
+        now: u32,
+    ) -> Self {
+        let mut outbox = Box::<Outbox>::default();
+        outbox.push_rest(response.into());
+        let writer = Writer { half: None, outbox: Some(outbox), phase: Phase::Open, waker: None };
+        Self {
+            id,
+            endpoint,
+            max_outbox_bytes,
+            writer: Mutex::new(writer),
+            heard: AtomicU32::new(now),
+            closing_since: AtomicU32::new(0),
+            pinged: AtomicBool::new(false),
+        }
+    }
+
+    /// Gives the connection its socket, and writes what waits: the whole handshake leaves at once, and before the
+    /// runtime has to be asked whether a fresh socket can be written to.
+    pub(crate) fn attach(&self, mut stream: std::net::TcpStream) -> io::Result<OwnedReadHalf> {
+        let mut writer = lock(&self.writer);
+        if let Some(mut outbox) = writer.outbox.take() {
+            let mut slices = [io::IoSlice::new(&[]); SLICES];
+            let filled = outbox.slices(&mut slices);
+            match stream.write_vectored(&slices[..filled]) {
+                Ok(written) => outbox.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            writer.outbox = (!outbox.is_empty()).then_some(outbox);
+        }
+        let (read, write) = TcpStream::from_std(stream)?.into_split();
+        writer.half = Some(write);
+        Ok(read)
+    }
+
+    /// The number of its endpoint.
+    pub(crate) fn endpoint(&self) -> Option<usize> {
+        self.endpoint
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Whether messages still go both ways.
+    pub fn is_open(&self) -> bool {
+        lock(&self.writer).phase == Phase::Open
+    }
+
+    /// Bytes that wait for the socket.
+    pub fn buffered_bytes(&self) -> usize {
+        lock(&self.writer).outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+
+    /// Sends one frame, or several that are never dropped. A connection that is closing gets nothing more.
+    pub fn send(&self, frame: Bytes, from: Option<ConnectionId>, keep: Keep) {
+        let mut writer = lock(&self.writer);
+        if writer.phase != Phase::Open || frame.is_empty() {
+            return;
+        }
+        match writer.write(&frame) {
+            written if written == frame.len() => return,
+            0 => writer.outbox_mut().push(frame, from, keep),
+            written => writer.outbox_mut().push_rest(frame.slice(written..)),
+        }
+        self.waits(&mut writer);
+    }
+
+    /// Sends the parts of a batch that are for this member.
+    pub(crate) fn send_batch(&self, batch: &Batch, is_for: impl Fn(&Part) -> bool) {
+        let mut writer = lock(&self.writer);
+        if writer.phase != Phase::Open {
+            return;
+        }
+        let mut written = if batch.is_whole_for(self.id) {
+            let written = writer.write(&batch.bytes);
+            if written == batch.bytes.len() {
+                return;
+            }
+            written
+        } else {
+            let gathered: Vec<u8> = batch
+                .ranges()
+                .filter(|(_, part)| is_for(part))
+                .flat_map(|(range, _)| &batch.bytes[range])
+                .copied()
+                .collect();
+            let written = writer.write(&gathered);
+            if written == gathered.len() {
+                return;
+            }
+            written
+        };
+        for (range, part) in batch.ranges().filter(|(_, part)| is_for(part)) {
+            let length = range.len();
+            let done = written.min(length);
+            written -= done;
+            if done == 0 {
+                writer.outbox_mut().push(batch.bytes.slice(range), part.from, part.keep);
+            } else if done < length {
+                writer.outbox_mut().push_rest(batch.bytes.slice(range.start + done..range.end));
+            }
+        }
+        self.waits(&mut writer);
+    }
+
+    /// Something waits now: closes the connection as slow where it is too much, and wakes its task.
+    fn waits(&self, writer: &mut Writer) {
+        let outbox = writer.outbox_mut();
+        // A single message may be larger: a document's first one must get through.
+        if outbox.bytes() > self.max_outbox_bytes && outbox.has_several() {
+            outbox.keep_begun();
+            outbox.push(frame::close(&Close::slow()), None, Keep::Every);
+            writer.phase = Phase::Ending { linger: true };
+            log::warn!("connection {} reads too slowly: closed with 1013", self.id);
+        }
+        writer.wake();
+    }
+
+    /// Begins the closing handshake, after what waits. Nothing happens where it has begun already.
+    pub fn close(&self, close: &Close) {
+        self.end(close, Phase::Closing);
+    }
+
+    /// Sends a close frame and awaits no answer: the peer broke the protocol, so nothing it sends can be read.
+    pub(crate) fn fail(&self, close: &Close) {
+        self.end(close, Phase::Ending { linger: true });
+    }
+
+    fn end(&self, close: &Close, phase: Phase) {
+        let mut writer = lock(&self.writer);
+        if writer.phase == Phase::Open {
+            writer.send_last(frame::close(close));
+            writer.phase = phase;
+            writer.wake();
+        }
+    }
+
+    /// The peer's close frame came: `reply` answers it, unless the hub's own was sent before.
+    fn peer_closed(&self, reply: Bytes) {
+        let mut writer = lock(&self.writer);
+        if writer.phase == Phase::Open {
+            writer.send_last(reply);
+        }
+        if writer.phase != Phase::Dead {
+            writer.phase = Phase::Ending { linger: false };
+        }
+    }
+
+    /// Drops the socket at once, with all that waits.
+    pub fn terminate(&self) {
+        let mut writer = lock(&self.writer);
+        writer.phase = Phase::Dead;
+        writer.wake();
+    }
+
+    /// Writes what waits as far as the socket takes it.
+    fn flush(&self, cx: &mut Context<'_>) -> Flushed {
+        let mut writer = lock(&self.writer);
+        if !writer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            writer.waker = Some(cx.waker().clone());
+        }
+        if writer.phase == Phase::Dead {
+            return Flushed::Finished;
+        }
+        if writer.poll_flush(cx).is_err() {
+            return Flushed::Finished;
+        }
+        match writer.phase {
+            Phase::Open => Flushed::Open,
+            Phase::Ending { linger } if writer.outbox.is_none() => {
+                // Dropping the half sends FIN.
+                writer.half = None;
+                if linger { Flushed::Closing } else { Flushed::Finished }
+            }
+            Phase::Closing | Phase::Ending { .. } | Phase::Dead => Flushed::Closing,
+        }
+    }
+
+    /// Bytes came from the peer.
+    fn heard(&self, now: u32) {
+        self.heard.store(now, Ordering::Relaxed);
+        self.pinged.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether what the peer still sends is of no interest.
+    fn is_ending(&self) -> bool {
+        matches!(lock(&self.writer).phase, Phase::Ending { .. } | Phase::Dead)
+    }
+
+    /// The thread's clock ticks: pings a silent peer, and drops one that stays silent or does not finish its close.
+    pub(crate) fn tick(&self, now: u32, heartbeat: Option<u32>, close_timeout: u32) {
+        if self.is_open() {
+            let silent = now.wrapping_sub(self.heard.load(Ordering::Relaxed));
+            if heartbeat.is_none_or(|interval| silent < interval) {
+                return;
+            }
+            if self.pinged.swap(true, Ordering::Relaxed) {
+                log::info!("connection {} answers no ping: dropped", self.id);
+                self.terminate();
+            } else {
+                self.heard.store(now, Ordering::Relaxed);
+                self.send(frame::PING, None, Keep::Every);
+            }
+        } else {
+            // The first tick that sees it closing starts its time: nothing that closes has to know the clock.
+            let since = self.closing_since.load(Ordering::Relaxed);
+            if since == 0 {
+                self.closing_since.store(now.max(1), Ordering::Relaxed);
+            } else if now.wrapping_sub(since) >= close_timeout {
+                self.terminate();
+            }
+        }
+    }
+}
+
+/// What is left to do after a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flushed {
+    Open,
+    Closing,
+    Finished,
+}
+
+impl Writer {
+    /// Writes to the socket what it takes; answers how much. 0 where something waits already, to keep the order.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        if self.outbox.is_some() {
+            return 0;
+        }
+        let Some(half) = &self.half else { return bytes.len() };
+        match half.try_write(bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                // The peer is gone. Its task learns it by reading, or here.
+                self.phase = Phase::Dead;
+                self.wake();
+                bytes.len()
+            }
+        }
+    }
+
+    fn send_last(&mut self, frame: Bytes) {
+        let written = self.write(&frame);
+        if written == 0 {
+            self.outbox_mut().push(frame, None, Keep::Every);
+        } else if written < frame.len() {
+            self.outbox_mut().push_rest(frame.slice(written..));
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(half) = &self.half else {
+            self.outbox = None;
+            return Ok(());
+        };
+        while let Some(outbox) = &mut self.outbox {
+            if half.as_ref().poll_write_ready(cx)?.is_pending() {
+                return Ok(());
+            }
+            let mut slices = [io::IoSlice::new(&[]); SLICES];
+            let filled = outbox.slices(&mut slices);
+            match half.try_write_vectored(&slices[..filled]) {
+                Ok(written) => outbox.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if outbox.is_empty() {
+                self.outbox = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_default()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

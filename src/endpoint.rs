@@ -1,0 +1,35 @@
+//! What serves the connections of a path.
+
+use std::{fmt, sync::Arc};
+
+use crate::{close::Close, connection::Connection, handshake::Upgrade};
+
+/// Serves every connection of one path, such as [`Fabric`](crate::fabric::Fabric).
+pub trait Endpoint: Send + Sync + fmt::Debug {
+    /// The path: `/ws/fabric`.
+    fn path(&self) -> &str;
+
+    /// What decides on which thread a connection lives: equal keys meet on one. `None` leaves it to the hub.
+    fn affinity(&self, upgrade: &Upgrade) -> Option<String> {
+        let _ = upgrade;
+        None
+    }
+
+    /// Begins a connection, on its thread, before any byte is answered; what it sends follows the 101 response.
+    ///
+    /// # Errors
+    ///
+    /// The handshake is completed all the same and the connection closed so: a browser cannot see an HTTP status.
+    fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close>;
+}
+
+/// One connection as its endpoint sees it. Dropped, on the connection's thread, as soon as the connection is closing.
+pub trait Session: Send {
+    /// A whole message came. `text` tells a text message from a binary one; a text is UTF-8.
+    fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], text: bool);
+
+    /// The messages that were read together have all been handed over.
+    fn read_end(&mut self, connection: &Arc<Connection>) {
+        let _ = connection;
+    }
+}

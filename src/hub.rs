@@ -1,0 +1,306 @@
+//! The registry: endpoints, rooms, shards; the calls for route handlers; the end.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dashmap::DashMap;
+
+use crate::{
+    Config, Error,
+    batch::{Batch, Keep},
+    close::Close,
+    connection::{Connection, ConnectionId},
+    endpoint::Endpoint,
+    fabric::Fabric,
+    frame,
+    handshake::Upgrade,
+    protocol::Id,
+    room::{Membership, Room},
+    shard::{Shard, Work},
+    sync::lock,
+};
+
+/// Every document that somebody has open.
+#[derive(Debug)]
+pub struct Rooms {
+    by_id: DashMap<Id, Arc<Room>>,
+    shards: Arc<[Arc<Shard>]>,
+    /// Keyed at random, so that nobody can choose documents that all meet on one shard.
+    hasher: RandomState,
+    max_pending_bytes: usize,
+}
+
+impl Rooms {
+    /// The shard on which a document lives.
+    fn shard(&self, document: &str) -> &Arc<Shard> {
+        let hash = self.hasher.hash_one(document);
+        // The remainder is below the number of shards, so it fits.
+        &self.shards[usize::try_from(hash % self.shards.len() as u64).unwrap_or(0)]
+    }
+
+    /// Makes a connection a member of a document's room. On the document's shard.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        connection: Arc<Connection>,
+        document: Id,
+        client: Id,
+    ) -> Membership {
+        let entry = self.by_id.entry(document.clone());
+        let room = Arc::clone(&entry.or_insert_with(|| {
+            let shard = Arc::clone(self.shard(document.text()));
+            Arc::new(Room::new(document, shard, Arc::downgrade(self), self.max_pending_bytes))
+        }));
+        room.join(connection, client)
+    }
+
+    /// Forgets a room without members. On the document's shard, so nobody can be joining it.
+    pub(crate) fn remove(&self, document: &Id) {
+        self.by_id.remove_if(document, |_, room| room.count() == 0);
+    }
+}
+
+/// An endpoint with its open connections.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) number: usize,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+    open: AtomicUsize,
+}
+
+/// One open connection of an endpoint; dropping it takes it out of the count.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Slot>);
+
+impl Permit {
+    pub(crate) fn of(slot: &Arc<Slot>) -> Self {
+        slot.open.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(slot))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What all threads of a hub share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) shards: Arc<[Arc<Shard>]>,
+    rooms: Arc<Rooms>,
+    slots: Mutex<Vec<Arc<Slot>>>,
+    next_id: AtomicU64,
+    draining: AtomicBool,
+    alive: Mutex<usize>,
+    /// `alive` has become 0.
+    ended: Condvar,
+}
+
+/// A socket that the hub has taken, from before its handshake to after its close.
+pub(crate) struct Alive(Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let mut alive = lock(&self.0.alive);
+        *alive -= 1;
+        if *alive == 0 {
+            self.0.ended.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn enter(self: &Arc<Self>) -> Alive {
+        *lock(&self.alive) += 1;
+        Alive(Arc::clone(self))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId::new(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn slot(&self, path: &str) -> Option<Arc<Slot>> {
+        lock(&self.slots).iter().find(|slot| slot.endpoint.path() == path).cloned()
+    }
+
+    /// The shard for a new connection.
+    pub(crate) fn shard_for(&self, slot: Option<&Slot>, upgrade: &Upgrade, id: ConnectionId) -> &Arc<Shard> {
+        match slot.and_then(|slot| slot.endpoint.affinity(upgrade)) {
+            Some(key) => self.rooms.shard(&key),
+            None => self.rooms.shard(&id.to_string()),
+        }
+    }
+
+    fn wait_until_ended(&self, deadline: Instant) {
+        let mut alive = lock(&self.alive);
+        while *alive > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            alive = self.ended.wait_timeout(alive, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("alive", &*lock(&self.alive)).finish_non_exhaustive()
+    }
+}
+
+/// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Hub {
+    /// Starts a hub that serves the fabric endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`], [`Error::Start`].
+    pub fn start(config: Config) -> Result<Self, Error> {
+        config.check()?;
+        let shards: Arc<[_]> =
+            (0..config.threads).map(|index| Shard::start(index, &config)).collect::<Result<_, _>>()?;
+        let rooms = Arc::new(Rooms {
+            by_id: DashMap::new(),
+            shards: Arc::clone(&shards),
+            hasher: RandomState::new(),
+            max_pending_bytes: config.max_pending_bytes,
+        });
+        let shared = Arc::new(Shared {
+            config,
+            shards,
+            rooms: Arc::clone(&rooms),
+            slots: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            alive: Mutex::new(0),
+            ended: Condvar::new(),
+        });
+        let hub = Self { shared };
+        hub.serve(Arc::new(Fabric::new(rooms)));
+        Ok(hub)
+    }
+
+    /// Adds an endpoint. One with the same path before it goes on being the one that counts.
+    pub fn serve(&self, endpoint: Arc<dyn Endpoint>) {
+        let mut slots = lock(&self.shared.slots);
+        let number = slots.len();
+        slots.push(Arc::new(Slot { number, endpoint, open: AtomicUsize::new(0) }));
+    }
+
+    /// Paths that are served.
+    pub fn paths(&self) -> Vec<String> {
+        lock(&self.shared.slots).iter().map(|slot| slot.endpoint.path().to_owned()).collect()
+    }
+
+    /// Sends a text message to every member of a document, or to those of one client. From any thread; it returns
+    /// before the message is written. Answers how many connections it was queued for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Overloaded`]
+    pub fn publish(&self, document: &str, client: Option<&str>, message: &str) -> Result<usize, Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        // What cannot be an id is the id of nobody.
+        let Some(room) = self.room(document) else { return Ok(0) };
+        let to = match client.map(Id::new) {
+            None => None,
+            Some(Some(client)) => Some(client),
+            Some(None) => return Ok(0),
+        };
+        room.publish(to, |out| frame::put_text(out, &[message]))
+    }
+
+    /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]
+    pub fn broadcast(&self, path: &str, message: &str) -> Result<usize, Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let Some(slot) = self.shared.slot(path) else { return Ok(0) };
+        let receivers = slot.open.load(Ordering::Acquire);
+        if receivers > 0 {
+            let batch = Arc::new(Batch::of(frame::text(message), Keep::Every));
+            for shard in &*self.shared.shards {
+                shard.push(Work::Broadcast { batch: Arc::clone(&batch), endpoint: slot.number });
+            }
+        }
+        Ok(receivers)
+    }
+
+    /// Open connections of an endpoint, named by its path or the last part of it, or else of a document.
+    pub fn connection_count(&self, name: &str) -> usize {
+        let slots = lock(&self.shared.slots);
+        let named = slots.iter().find(|slot| {
+            let path = slot.endpoint.path();
+            path == name || path.rsplit('/').next() == Some(name)
+        });
+        match named {
+            Some(slot) => slot.open.load(Ordering::Acquire),
+            None => self.room(name).map_or(0, |room| room.count()),
+        }
+    }
+
+    /// Open connections of the endpoint at a path.
+    pub fn endpoint_count(&self, path: &str) -> usize {
+        self.shared.slot(path).map_or(0, |slot| slot.open.load(Ordering::Acquire))
+    }
+
+    /// Ids of the documents with an open connection.
+    pub fn documents(&self) -> Vec<String> {
+        let rooms = self.shared.rooms.by_id.iter();
+        rooms.filter(|room| room.count() > 0).map(|room| room.document().text().to_owned()).collect()
+    }
+
+    fn room(&self, document: &str) -> Option<Arc<Room>> {
+        Some(Arc::clone(&*self.shared.rooms.by_id.get(&Id::new(document)?)?))
+    }
+
+    /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one
+    /// is gone, or cuts off what is left after `timeout`. Answers how many had to be cut off.
+    pub fn close(&self, timeout: Duration) -> usize {
+        let deadline = Instant::now() + timeout;
+        self.shared.draining.store(true, Ordering::SeqCst);
+        for shard in &*self.shared.shards {
+            shard.push(Work::CloseAll(Close::restart()));
+        }
+        self.shared.wait_until_ended(deadline);
+        let terminated = self.shared.shards.iter().map(|shard| shard.terminate_all()).sum();
+        if terminated > 0 {
+            // They are only dropped now, which takes no peer's consent.
+            self.shared.wait_until_ended(Instant::now() + Duration::from_secs(1));
+        }
+        terminated
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.shared.draining.store(true, Ordering::SeqCst);
+        for shard in &*self.shared.shards {
+            shard.stop();
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A WebSocket hub that lives inside a Next.js process and never waits for JavaScript.
+//!
+//! # Layout
+//!
+//! Top may use below, never the other way.
+//!
+//! - `binding` (feature `binding`): the Node-API boundary; the only place that names napi.
+//! - [`hub`]: the registry of rooms and connections, the calls for route handlers, the end.
+//! - [`accept`], [`loopback`], [`handshake`]: how a socket comes in.
+//! - [`shard`]: a thread with its runtime, and what runs on it once for all its connections.
+//! - [`endpoint`], [`fabric`], [`echo`]: what serves the connections of a path.
+//! - [`room`]: members of a document and the fan-out to them.
+//! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
+//! - [`decoder`], [`frame`], [`protocol`], [`batch`]: bytes and messages, without sockets.
+//! - [`config`], [`error`], [`close`], `sync`: leaves.
+
+pub mod accept;
+pub mod batch;
+#[cfg(feature = "binding")]
+mod binding;
+pub mod close;
+pub mod config;
+pub mod connection;
+pub mod decoder;
+pub mod echo;
+pub mod endpoint;
+pub mod error;
+pub mod fabric;
+pub mod frame;
+pub mod handshake;
+pub mod hub;
+pub mod loopback;
+pub mod outbox;
+pub mod protocol;
+pub mod room;
+pub mod shard;
+mod sync;
+
+pub use config::Config;
+pub use error::Error;
+pub use hub::Hub;

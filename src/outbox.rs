@@ -1,0 +1,245 @@
+//! What waits for a connection whose socket would block.
+//!
+//! Bounded in bytes, and the rules differ by kind: updates and steps are never dropped, so a connection for which more
+//! waits than may is closed as slow; awareness and selection say what is true now, so only the newest of each sender
+//! waits, at the place where it came in. An outbox exists only while something waits in it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::IoSlice,
+};
+
+use bytes::{Buf, Bytes};
+
+use crate::{batch::Keep, connection::ConnectionId, protocol::Topic};
+
+/// Which frames replace which: those of one connection and topic. The connection and not its client id, because a
+/// client that comes back is another sender: its question must not overtake what its old connection had sent.
+type Key = (Option<ConnectionId>, Topic);
+
+/// Frames in the order in which they will be written.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    entries: VecDeque<Entry>,
+    /// Number of the first entry; entries are numbered as they come, so that `newest` can name them.
+    first: u64,
+    newest: HashMap<Key, u64>,
+    /// Entries that were replaced and hold no bytes any more.
+    replaced: usize,
+    bytes: usize,
+    /// Whether the beginning of the first entry was written.
+    begun: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    bytes: Bytes,
+    key: Option<Key>,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Whether more than one frame waits.
+    pub fn has_several(&self) -> bool {
+        self.entries.len() - self.replaced > 1
+    }
+
+    /// Appends one frame.
+    pub fn push(&mut self, bytes: Bytes, from: Option<ConnectionId>, keep: Keep) {
+        self.bytes += bytes.len();
+        let key = match keep {
+            Keep::Every => None,
+            Keep::Newest(topic) => Some((from, topic)),
+        };
+        if let Some(key) = key {
+            let number = self.first + self.entries.len() as u64;
+            if let Some(older) = self.newest.insert(key, number) {
+                self.forget(older);
+            }
+        }
+        self.entries.push_back(Entry { bytes, key });
+        if self.replaced > 16 && self.replaced > self.entries.len() / 2 {
+            self.compact();
+        }
+    }
+
+    /// Appends the rest of a frame whose beginning was written: it must go out whatever its kind.
+    pub fn push_rest(&mut self, bytes: Bytes) {
+        debug_assert!(self.is_empty(), "only the frame that is being written can be the rest of one");
+        self.push(bytes, None, Keep::Every);
+        self.begun = true;
+    }
+
+    fn forget(&mut self, number: u64) {
+        let index = usize::try_from(number - self.first).ok();
+        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+            self.bytes -= entry.bytes.len();
+            *entry = Entry { bytes: Bytes::new(), key: None };
+            self.replaced += 1;
+        }
+    }
+
+    fn compact(&mut self) {
+        self.entries.retain(|entry| !entry.bytes.is_empty());
+        self.replaced = 0;
+        self.newest.clear();
+        for (index, entry) in self.entries.iter().enumerate() {
+            if let Some(key) = entry.key {
+                self.newest.insert(key, self.first + index as u64);
+            }
+        }
+    }
+
+    /// Fills `slices` with what is to be written next; answers how many.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let waiting = self.entries.iter().filter(|entry| !entry.bytes.is_empty());
+        let mut filled = 0;
+        for (slot, entry) in slices.iter_mut().zip(waiting) {
+            *slot = IoSlice::new(&entry.bytes);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes away the `count` bytes that were written.
+    pub fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(entry) = self.entries.front_mut() {
+            if entry.bytes.len() > count {
+                entry.bytes.advance(count);
+                self.begun |= count > 0;
+                if count > 0
+                    && let Some(key) = entry.key.take()
+                {
+                    // Half of it is out: the rest must follow, so nothing may replace it.
+                    self.newest.remove(&key);
+                }
+                return;
+            }
+            count -= entry.bytes.len();
+            self.begun = false;
+            if entry.bytes.is_empty() {
+                self.replaced -= 1;
+            } else if let Some(key) = entry.key {
+                self.newest.remove(&key);
+            }
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Drops everything but the rest of a frame whose beginning is out, which the peer needs to read on.
+    pub fn keep_begun(&mut self) {
+        let begun = self.begun.then(|| self.entries.pop_front()).flatten();
+        *self = Self::default();
+        if let Some(entry) = begun {
+            self.push_rest(entry.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use bytes::Bytes;
+
+    use super::{Keep, Outbox};
+    use crate::{connection::ConnectionId, protocol::Topic};
+
+    const A: Option<ConnectionId> = Some(ConnectionId::new(1));
+    const B: Option<ConnectionId> = Some(ConnectionId::new(2));
+    const CURSOR: Keep = Keep::Newest(Topic::Awareness);
+
+    fn content(outbox: &Outbox) -> String {
+        let mut slices = [IoSlice::new(&[]); 1000];
+        let filled = outbox.slices(&mut slices);
+        slices[..filled].iter().map(|slice| String::from_utf8_lossy(slice).into_owned()).collect()
+    }
+
+    fn push(outbox: &mut Outbox, text: &'static str, from: Option<ConnectionId>, keep: Keep) {
+        outbox.push(Bytes::from_static(text.as_bytes()), from, keep);
+    }
+
+    #[test]
+    fn frames_leave_in_the_order_they_came() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "one", A, Keep::Every);
+        push(&mut outbox, "two", B, Keep::Every);
+        outbox.advance(4);
+        assert_eq!((content(&outbox).as_str(), outbox.bytes()), ("wo", 2));
+        outbox.advance(2);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn only_the_newest_awareness_of_each_sender_waits() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "a1 ", A, CURSOR);
+        push(&mut outbox, "b1 ", B, CURSOR);
+        push(&mut outbox, "update ", A, Keep::Every);
+        push(&mut outbox, "a2 ", A, CURSOR);
+        push(&mut outbox, "s1 ", A, Keep::Newest(Topic::Selection));
+        assert_eq!(content(&outbox), "b1 update a2 s1 ");
+        assert_eq!(outbox.bytes(), content(&outbox).len());
+    }
+
+    #[test]
+    fn a_frame_whose_beginning_is_out_is_not_replaced() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "first", A, CURSOR);
+        outbox.advance(2);
+        push(&mut outbox, "second", A, CURSOR);
+        assert_eq!(content(&outbox), "rstsecond");
+    }
+
+    #[test]
+    fn a_cursor_that_moves_for_ever_takes_no_memory() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "update ", A, Keep::Every);
+        for _ in 0..100_000 {
+            push(&mut outbox, "cursor ", A, CURSOR);
+            push(&mut outbox, "other ", B, CURSOR);
+        }
+        assert_eq!(content(&outbox), "update cursor other ");
+        assert!(outbox.entries.len() < 100, "{}", outbox.entries.len());
+        outbox.advance(outbox.bytes());
+        assert!(outbox.is_empty() && outbox.newest.is_empty());
+    }
+
+    #[test]
+    fn replacing_goes_on_after_some_of_it_was_written() {
+        let mut outbox = Outbox::default();
+        for _ in 0..50 {
+            push(&mut outbox, "up", A, Keep::Every);
+            push(&mut outbox, "cu", A, CURSOR);
+            outbox.advance(2);
+        }
+        assert!(content(&outbox).ends_with("cu"));
+        assert_eq!(content(&outbox).matches("cu").count(), 1);
+        assert_eq!(outbox.bytes(), content(&outbox).len());
+    }
+
+    #[test]
+    fn dropping_the_rest_keeps_the_frame_that_was_begun() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "begun", A, Keep::Every);
+        push(&mut outbox, "more", A, Keep::Every);
+        outbox.advance(2);
+        outbox.keep_begun();
+        assert_eq!((content(&outbox).as_str(), outbox.bytes()), ("gun", 3));
+        outbox.advance(3);
+        push(&mut outbox, "not begun", A, Keep::Every);
+        outbox.keep_begun();
+        assert!(outbox.is_empty());
+    }
+}

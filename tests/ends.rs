@@ -1,0 +1,186 @@
+//! How connections end: by the peer, by silence, by the hub, by a panic.
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use captify_hub::{
+    accept::Incoming,
+    close::Close,
+    connection::Connection,
+    echo::Echo,
+    endpoint::{Endpoint, Session},
+    handshake::Upgrade,
+};
+use support::{Server, eventually, frame};
+use tokio_tungstenite::tungstenite::Message;
+
+#[test]
+fn draining_sends_what_waits_and_closes_everybody_with_1012() {
+    let server = Server::start(|_| ());
+    let clients: Vec<_> = (0..20).map(|n| server.join(&format!("doc{}", n % 3), "a")).collect();
+    for document in server.hub.documents() {
+        server.hub.publish(&document, None, "the last word").unwrap();
+    }
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            std::thread::spawn(move || {
+                assert_eq!(client.text(), "the last word");
+                let (code, reason, _) = client.closed();
+                assert_eq!((code, reason.as_str()), (1012, "Service restart"));
+                while client.0.read().is_ok() {}
+            })
+        })
+        .collect();
+    assert_eq!(server.hub.close(support::PATIENCE), 0);
+    assert_eq!(server.hub.connection_count("fabric"), 0);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn draining_cuts_off_who_does_not_answer_and_says_how_many() {
+    let server = Server::start(|_| ());
+    let _silent = [server.join("doc", "a"), server.join("doc", "b")];
+    assert_eq!(server.hub.close(Duration::from_millis(100)), 2);
+    assert_eq!(server.hub.close(Duration::from_millis(100)), 0);
+}
+
+#[test]
+fn a_silent_peer_is_pinged_and_then_dropped() {
+    let server = Server::start(|config| config.heartbeat = Some(Duration::from_millis(100)));
+    let mut alive = server.join("doc", "alive");
+    let mut dead = server.raw("/ws/fabric?documentId=doc&clientID=dead", b"");
+    let answering = std::thread::spawn(move || {
+        // Reading answers pings.
+        while let Ok(message) = alive.0.read() {
+            if message == Message::text("enough") {
+                return;
+            }
+        }
+        panic!("a peer that answers was dropped");
+    });
+    let mut seen = Vec::new();
+    dead.read_to_end(&mut seen).unwrap();
+    assert!(seen.ends_with(&[0x89, 0]), "it was pinged before it was dropped");
+    eventually("it leaves the counts", || server.hub.connection_count("doc") == 1);
+    server.hub.publish("doc", None, "enough").unwrap();
+    answering.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_does_not_finish_its_close_is_dropped() {
+    let server = Server::start(|config| config.close_timeout = Duration::from_millis(100));
+    let mut peer = server.connect("/ws/nothing");
+    assert_eq!(peer.closed().0, 1003);
+    // The client library has queued its answer, and never sends it.
+    let mut rest = Vec::new();
+    peer.0.get_mut().read_to_end(&mut rest).unwrap();
+}
+
+#[test]
+fn a_peer_that_breaks_the_protocol_is_told_and_nobody_else_notices() {
+    let server = Server::start(|config| config.max_message_bytes = 4096);
+    let mut beside = server.join("doc", "beside");
+    for (bytes, code) in [
+        (b"\x81\x02{}".to_vec(), 1002),
+        (frame(0xc1, b"{}"), 1002),
+        (frame(0x83, b""), 1002),
+        (frame(0x8b, b""), 1002),
+        (frame(0x80, b"continues nothing"), 1002),
+        ([frame(0x01, b"a"), frame(0x81, b"b")].concat(), 1002),
+        (frame(0x89, &[0; 126]), 1002),
+        (frame(0x09, b""), 1002),
+        (frame(0x88, b"\x03"), 1002),
+        (frame(0x81, b"\xc3\x28"), 1007),
+        (frame(0x82, &[0; 4097]), 1009),
+        (frame(0x82, &vec![0; 70_000]), 1009),
+    ] {
+        let mut attacker = server.join("doc", "attacker");
+        attacker.write_raw(&bytes);
+        assert_eq!(attacker.closed().0, code, "{:x?}", &bytes[..bytes.len().min(16)]);
+        eventually("the attacker leaves", || server.hub.connection_count("doc") == 1);
+    }
+    beside.hears_nothing("doc");
+}
+
+#[test]
+fn a_socket_may_die_in_the_middle_of_anything() {
+    let server = Server::start(|_| ());
+    let mut beside = server.join("doc", "beside");
+    let whole = frame(0x81, br#"{"type":"update","documentId":"doc","update":"cut"}"#);
+    for cut in 0..whole.len() {
+        let mut dying = server.join("doc", "dying");
+        dying.write_raw(&whole[..cut]);
+    }
+    eventually("all have left", || server.hub.connection_count("doc") == 1);
+    beside.hears_nothing("doc");
+}
+
+#[test]
+fn a_refused_handshake_is_answered_over_http() {
+    let server = Server::start(|_| ());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let mut upgrade = support::upgrade("/ws/fabric?documentId=d&clientID=c");
+    upgrade.headers.retain(|(name, _)| name != "Sec-WebSocket-Version");
+    server.hub.accept(Incoming { stream, upgrade, early: b"more than was read".to_vec() }).unwrap();
+    client.write_all(b"and more").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("must be 13."), "{answer}");
+}
+
+/// Panics where a test asks for it.
+#[derive(Debug)]
+struct Panics;
+
+impl Endpoint for Panics {
+    fn path(&self) -> &'static str {
+        "/ws/panics"
+    }
+
+    fn open(&self, _: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close> {
+        assert!(upgrade.parameter("open").is_none(), "meant for the log: panic in open");
+        Ok(Box::new(Panics))
+    }
+}
+
+impl Session for Panics {
+    fn message(&mut self, _: &Arc<Connection>, _: &[u8], _: bool) {
+        panic!("meant for the log: panic in message");
+    }
+}
+
+#[test]
+fn a_panic_closes_its_own_connection_and_no_other() {
+    let server = Server::start(|config| config.threads = 1);
+    server.hub.serve(Arc::new(Panics));
+    server.hub.serve(Arc::new(Echo::new("/ws/echo")));
+    let mut beside = server.connect("/ws/echo");
+    for _ in 0..3 {
+        let mut client = server.connect("/ws/panics");
+        client.send("now");
+        assert_eq!(client.closed().0, 1011);
+        assert_eq!(server.connect("/ws/panics?open=1").closed().0, 1011);
+        beside.send("still there");
+        assert_eq!(beside.text(), "still there");
+    }
+    assert_eq!(server.hub.endpoint_count("/ws/panics"), 0);
+    assert_eq!(server.hub.endpoint_count("/ws/echo"), 1);
+}
+
+#[test]
+fn dropping_a_hub_ends_its_threads_and_sockets() {
+    let server = Server::start(|_| ());
+    let mut client = server.join("doc", "a");
+    drop(server);
+    assert!(client.0.read().is_err());
+}

@@ -1,0 +1,106 @@
+//! Messages reach every other member of their document, once, in order.
+
+mod support;
+
+use std::thread;
+
+use support::Server;
+
+#[test]
+fn a_message_reaches_the_others_and_never_its_sender() {
+    let server = Server::start(|_| ());
+    let (mut a, mut b, mut c) = (server.join("doc", "a"), server.join("doc", "b"), server.join("doc", "c"));
+    a.send(r#"{"type":"update","documentId":"doc","update":[1,2]}"#);
+    let expected = r#"{"type":"update","documentId":"doc","update":[1,2],"clientID":"a"}"#;
+    assert_eq!(b.text(), expected);
+    assert_eq!(c.text(), expected);
+    a.hears_nothing("doc");
+}
+
+#[test]
+fn another_tab_of_the_same_client_is_another_connection() {
+    let server = Server::start(|_| ());
+    let (mut first, mut second) = (server.join("doc", "a"), server.join("doc", "a"));
+    first.send(r#"{"type":"selection","documentId":"doc","selection":null}"#);
+    assert_eq!(second.text(), r#"{"type":"selection","documentId":"doc","selection":null,"clientID":"a"}"#);
+    assert_eq!(server.hub.connection_count("doc"), 2);
+}
+
+#[test]
+fn documents_do_not_hear_each_other() {
+    let server = Server::start(|_| ());
+    let mut others: Vec<_> = (0..20).map(|n| server.join(&format!("other{n}"), "b")).collect();
+    let mut a = server.join("doc", "a");
+    a.send(r#"{"type":"update","documentId":"doc","update":1}"#);
+    a.hears_nothing("doc");
+    for (n, other) in others.iter_mut().enumerate() {
+        other.hears_nothing(&format!("other{n}"));
+    }
+}
+
+#[test]
+fn every_member_gets_each_senders_messages_in_order_though_all_write_at_once() {
+    const MEMBERS: usize = 8;
+    const MESSAGES: usize = 300;
+    let server = Server::start(|_| ());
+    let clients: Vec<_> = (0..MEMBERS).map(|n| server.join("doc", &format!("c{n}"))).collect();
+    let threads: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(me, mut client)| {
+            thread::spawn(move || {
+                for number in 0..MESSAGES {
+                    client.send(&format!(r#"{{"type":"update","documentId":"doc","update":{number}}}"#));
+                }
+                let mut next = [0; MEMBERS];
+                for _ in 0..MESSAGES * (MEMBERS - 1) {
+                    let message: serde_json::Value = serde_json::from_str(&client.text()).unwrap();
+                    let from: usize = message["clientID"].as_str().unwrap()[1..].parse().unwrap();
+                    assert_ne!(from, me, "a sender got its own message");
+                    assert_eq!(message["update"], next[from], "of c{from}, at c{me}");
+                    next[from] += 1;
+                }
+                client
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap().hears_nothing("doc");
+    }
+}
+
+#[test]
+fn frames_that_came_with_the_upgrade_are_obeyed() {
+    let server = Server::start(|_| ());
+    let mut b = server.join("doc", "b");
+    let early = support::frame(0x81, br#"{"type":"awareness","documentId":"doc","awareness":7}"#);
+    let _a = server.raw("/ws/fabric?documentId=doc&clientID=a", &early);
+    assert_eq!(b.text(), r#"{"type":"awareness","documentId":"doc","awareness":7,"clientID":"a"}"#);
+}
+
+#[test]
+fn a_message_is_delivered_though_its_sender_leaves_at_once() {
+    let server = Server::start(|_| ());
+    let mut b = server.join("doc", "b");
+    for round in 0..50 {
+        let mut a = server.join("doc", "a");
+        let update = format!(r#"{{"type":"update","documentId":"doc","update":{round}}}"#);
+        let bytes = [support::frame(0x81, update.as_bytes()), support::frame(0x88, b"")].concat();
+        a.write_raw(&bytes);
+        drop(a);
+        assert_eq!(
+            b.text(),
+            format!(r#"{{"type":"update","documentId":"doc","update":{round},"clientID":"a"}}"#)
+        );
+    }
+}
+
+#[test]
+fn a_binary_frame_with_json_is_read_like_a_text() {
+    let server = Server::start(|_| ());
+    let (mut a, mut b) = (server.join("doc", "a"), server.join("doc", "b"));
+    a.write_raw(&support::frame(0x82, br#"{"type":"update","documentId":"doc","update":1}"#));
+    assert_eq!(b.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a"}"#);
+    a.write_raw(&support::frame(0x82, b"\xff\xfe"));
+    assert_eq!(a.text(), r#"{"type":"error","message":"Invalid message format","code":"BAD_JSON"}"#);
+}

@@ -1,0 +1,51 @@
+'use strict';
+
+const { invalid } = require('./errors.js');
+
+const LOG_LEVELS = ['off', 'error', 'warn', 'info', 'debug'];
+
+function whole(value, name, { min = 0, max = 0xffff_ffff } = {}) {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    invalid(`option ${name} must be a whole number from ${min} to ${max}, not ${String(value)}`);
+  }
+  return value;
+}
+
+function oneOf(value, name, choices) {
+  if (!choices.includes(value)) {
+    invalid(`option ${name} must be one of ${choices.map((choice) => `'${choice}'`).join(', ')}, not ${String(value)}`);
+  }
+  return value;
+}
+
+function flag(value, name) {
+  if (typeof value !== 'boolean') invalid(`option ${name} must be true or false, not ${String(value)}`);
+  return value;
+}
+
+const DEFAULTS = { handOver: true, heartbeatIntervalMs: 30_000, logLevel: 'warn' };
+
+const CHECKS = {
+  threads: (value) => whole(value, 'threads', { min: 1, max: 64 }),
+  maxMessageBytes: (value) => whole(value, 'maxMessageBytes', { min: 1024, max: 64 * 1024 * 1024 }),
+  maxOutboxBytes: (value) => whole(value, 'maxOutboxBytes', { min: 64 * 1024 }),
+  heartbeatIntervalMs: (value) => whole(value, 'heartbeatIntervalMs'),
+  handOver: (value) => flag(value, 'handOver'),
+  logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
+};
+
+/** Checks the options of createHub; what is neither given nor in DEFAULTS is left to the native side's. */
+function hubOptions(options = {}) {
+  if (typeof options !== 'object' || options === null) invalid('options must be an object');
+  const checked = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(CHECKS, name)) {
+      invalid(`option ${name} is not known; there are ${Object.keys(CHECKS).join(', ')}`);
+    }
+    checked[name] = CHECKS[name](value);
+  }
+  return checked;
+}
+
+module.exports = { hubOptions, whole };

@@ -1,0 +1,8 @@
+'use strict';
+
+// What server.mjs imports. The binary is loaded by createHub, not here.
+
+const { createHub } = require('./hub.js');
+const { startServer } = require('./start-server.js');
+
+module.exports = { createHub, startServer };

@@ -1,0 +1,12 @@
+// Where things are.
+import { join } from 'node:path';
+
+export const root = join(import.meta.dirname, '../..');
+export const bench = join(root, 'bench');
+export const results = join(bench, 'results');
+const target = join(root, 'build/bench');
+export const loadTarget = target;
+export const load = join(target, 'release/load');
+export const bare = join(target, 'release/bare');
+export const addon = join(root, `prebuilds/${process.platform}-${process.arch}/hub.node`);
+export const example = join(root, 'example');

@@ -1,0 +1,81 @@
+// The processes of a run: a server under test, and the load generator beside it.
+import { execFile, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import os from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { bare, bench, load } from './paths.mjs';
+
+const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
+
+const SERVERS = {
+  hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
+  next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
+  ws: { command: node('control/ws.mjs') },
+  socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
+  bareEach: { command: [bare, 'each'] },
+  bareBatch: { command: [bare, 'batch'] },
+};
+
+const START_TIMEOUT_MS = 30_000;
+/** Longer than any single measurement. */
+const LOAD_TIMEOUT_MS = 180_000;
+
+/**
+ * Where figures are of processor time, the load generator has the last processor and the server the others, so that
+ * neither is moved about. With one processor there is nothing to divide.
+ */
+const lastProcessor = os.availableParallelism() - 1;
+
+/**
+ * Starts a server in a fresh process, hands it to `use`, and stops it.
+ *
+ * @param pinned keeps server and load generator on processors of their own
+ */
+export async function withServer(name, { pinned = false }, use) {
+  const { command, env, dialect = 'fabric' } = SERVERS[name];
+  const pins = pinned && lastProcessor > 0;
+  const [file, ...args] = pins ? ['taskset', '-c', `0-${lastProcessor - 1}`, ...command] : command;
+  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? code}`));
+  });
+  try {
+    const host = await listening(child, ended);
+    const server = { host, pid: child.pid, dialect };
+    // taskset replaces itself by the server, so the process id is the server's.
+    return await use((run) => measure({ server, pin: pins ? lastProcessor : null, run }));
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+async function listening(child, ended) {
+  let timer;
+  const outcome = await Promise.race([
+    new Promise((resolve) => {
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const found = /listening on (\S+:\d+)/.exec(line);
+        if (found) resolve({ host: found[1] });
+      });
+    }),
+    ended.then((reason) => ({ reason })),
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, START_TIMEOUT_MS, { reason: 'it does not listen' });
+    }),
+  ]);
+  clearTimeout(timer);
+  if (outcome.host) return outcome.host;
+  throw new Error(`the server did not start: ${outcome.reason}`);
+}
+
+async function measure(plan) {
+  try {
+    const { stdout } = await promisify(execFile)(load, [JSON.stringify(plan)], { timeout: LOAD_TIMEOUT_MS });
+    return JSON.parse(stdout);
+  } catch (error) {
+    throw new Error(error.stderr?.trim() || error.message);
+  }
+}

@@ -1,0 +1,9 @@
+//! What can be measured. Each mode takes its settings from the plan and returns what it saw.
+
+pub mod broadcast;
+pub mod fanout;
+pub mod idle;
+pub mod meter;
+pub mod pages;
+pub mod steady;
+pub mod storm;

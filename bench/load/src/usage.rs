@@ -1,0 +1,92 @@
+//! What a process has used, from `/proc`.
+
+use std::{fs, io, time::Duration};
+
+use serde::Serialize;
+
+/// Processor time since the process began.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    total: Duration,
+    user_ticks: u64,
+    system_ticks: u64,
+}
+
+/// Processor time between two readings, in nanoseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Spent {
+    /// All of it, from the scheduler's own clock.
+    pub total_ns: u64,
+    /// In user space. Many kernels only sample the split at every clock tick, so it takes long runs to be exact.
+    pub user_ns: u64,
+    /// In the kernel.
+    pub system_ns: u64,
+}
+
+impl Usage {
+    /// Reads the usage of a process.
+    ///
+    /// # Errors
+    ///
+    /// Where `/proc` does not have it.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The second field is the program's name in parentheses, which may hold anything.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks =
+            |field: usize| fields.get(field - 3).and_then(|text| text.parse().ok()).ok_or_else(malformed);
+        Ok(Self { total: run_time(pid)?, user_ticks: ticks(14)?, system_ticks: ticks(15)? })
+    }
+
+    /// What has been used since `earlier`.
+    pub fn since(self, earlier: Self) -> Spent {
+        let total_ns = (self.total.saturating_sub(earlier.total)).as_nanos() as u64;
+        let user = self.user_ticks.saturating_sub(earlier.user_ticks) as f64;
+        let system = self.system_ticks.saturating_sub(earlier.system_ticks) as f64;
+        let share = if user + system > 0.0 { user / (user + system) } else { 0.0 };
+        let user_ns = (total_ns as f64 * share) as u64;
+        Spent { total_ns, user_ns, system_ns: total_ns - user_ns }
+    }
+}
+
+/// Nanoseconds all threads have run. `/proc/PID/stat` has hundredths of a second only.
+fn run_time(pid: u32) -> io::Result<Duration> {
+    let mut total = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the two readings.
+        let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        total +=
+            schedstat.split(' ').next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(malformed)?;
+    }
+    Ok(Duration::from_nanos(total))
+}
+
+/// Memory of a process in user space, in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Memory {
+    /// Resident pages that no file backs: heap and stacks.
+    pub anonymous: u64,
+    /// All resident pages.
+    pub resident: u64,
+}
+
+impl Memory {
+    /// Reads the memory of a process.
+    ///
+    /// # Errors
+    ///
+    /// Where `/proc` does not have it.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let kilobytes = |name: &str| {
+            let line = rollup.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        let bytes = |name| kilobytes(name).map(|value| value * 1024).ok_or_else(malformed);
+        Ok(Self { anonymous: bytes("Anonymous:")?, resident: bytes("Rss:")? })
+    }
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "/proc does not look as expected")
+}

@@ -1,0 +1,12 @@
+// All scenarios, in the order of the target table.
+import addon from './addon.mjs';
+import blocked from './blocked.mjs';
+import broadcast from './broadcast.mjs';
+import documents from './documents.mjs';
+import fanout from './fanout.mjs';
+import memory from './memory.mjs';
+import pages from './pages.mjs';
+import storm from './storm.mjs';
+import writers from './writers.mjs';
+
+export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, addon];

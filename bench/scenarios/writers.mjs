@@ -1,0 +1,42 @@
+// One document in which everyone writes: 50 members, 10 messages a second each.
+import { cpuPerDelivery, median, medianRatio } from '../lib/statistics.mjs';
+
+export default {
+  id: 'writers',
+  title: '50 members who all write',
+  rounds: 3,
+  pinned: true,
+  runs: Object.fromEntries(
+    ['hub', 'ws', 'socketio'].map((server) => [
+      server,
+      {
+        server,
+        measure: ({ load, time }) =>
+          load({
+            mode: 'steady',
+            documents: 1,
+            members: 50,
+            writers: 50,
+            rate: 10,
+            spin: true,
+            warm_ms: time(1500),
+            measure_ms: time(5000),
+          }),
+      },
+    ]),
+  ),
+  rows: ({ hub, ws }) => [
+    {
+      what: 'CPU a delivery, one document, 50 members, each 10 messages/s ÷ ws',
+      target: 0.6,
+      reached: medianRatio(hub.map(cpuPerDelivery), ws.map(cpuPerDelivery)),
+    },
+  ],
+  figures: (runs) =>
+    Object.entries(runs).map(([server, measured]) => ({
+      server,
+      what: 'CPU a delivery, 50 writers',
+      value: median(measured.map(cpuPerDelivery)),
+      unit: 'µs',
+    })),
+};

@@ -1,0 +1,450 @@
+// The calls that route handlers and server.mjs use: what they answer, count and refuse.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import test, { after, before, describe } from 'node:test';
+import * as face from '@captify-io/hub';
+import * as serverFace from '@captify-io/hub/server';
+import { HubServer, overEveryWay, ROOT, uniqueId } from '../support/hub-server.mjs';
+import { upgradeRequest } from '../support/raw-client.mjs';
+
+const require = createRequire(import.meta.url);
+const {
+  broadcastAcceptedChange,
+  broadcastPendingChange,
+  broadcastRejectedChange,
+  broadcastSteps,
+  broadcastStepsToClient,
+  createWebSocketManager,
+  getConnectedDocuments,
+  getConnectionCount,
+} = face;
+const { createHub } = serverFace;
+
+/** Every call that sends something, with arguments that are right. */
+const SENDING = {
+  broadcastSteps: () => broadcastSteps('document', [], 'change'),
+  broadcastStepsToClient: () => broadcastStepsToClient('document', 'client', [], 'change'),
+  broadcastPendingChange: () => broadcastPendingChange('document', { id: 1 }),
+  broadcastAcceptedChange: () => broadcastAcceptedChange('document', 'change', []),
+  broadcastRejectedChange: () => broadcastRejectedChange('document', 'change'),
+  "the manager's broadcast": () => createWebSocketManager().broadcast('/ws/fabric', 'text'),
+};
+
+function hubError(code, message = /./) {
+  return (error) => {
+    assert.ok(error instanceof Error);
+    assert.equal(error.name, 'HubError');
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+async function eachRejects(code, message) {
+  for (const [name, call] of Object.entries(SENDING)) {
+    let promise;
+    assert.doesNotThrow(() => (promise = call()), `${name} threw instead of rejecting`);
+    await assert.rejects(promise, hubError(code, message), name);
+  }
+}
+
+/** A second copy of the JavaScript face, as a bundler or a second installation makes one. */
+async function copyOfThePackage(t, change = async () => {}) {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-copy-'));
+  t.after(() => fs.rm(directory, { recursive: true, force: true }));
+  await fs.cp(path.join(ROOT, 'js'), path.join(directory, 'js'), { recursive: true });
+  await fs.cp(path.join(ROOT, 'package.json'), path.join(directory, 'package.json'));
+  await change(directory);
+  return {
+    face: require(path.join(directory, 'js', 'index.js')),
+    server: require(path.join(directory, 'js', 'server.js')),
+  };
+}
+
+test('ES modules and CommonJS get the same functions', () => {
+  for (const [name, namespace] of [
+    ['@captify-io/hub', face],
+    ['@captify-io/hub/server', serverFace],
+  ]) {
+    const required = require(name);
+    assert.equal(namespace.default, required);
+    for (const [key, value] of Object.entries(required)) assert.equal(namespace[key], value, key);
+  }
+  assert.deepEqual(Object.keys(require('@captify-io/hub')).sort(), [
+    'broadcastAcceptedChange',
+    'broadcastPendingChange',
+    'broadcastRejectedChange',
+    'broadcastSteps',
+    'broadcastStepsToClient',
+    'createWebSocketManager',
+    'getConnectedDocuments',
+    'getConnectionCount',
+  ]);
+  assert.deepEqual(Object.keys(require('@captify-io/hub/server')).sort(), ['createHub', 'startServer']);
+});
+
+describe('without a hub', () => {
+  test('counts are 0 and lists are empty', () => {
+    assert.equal(getConnectionCount('document'), 0);
+    assert.equal(getConnectionCount('fabric'), 0);
+    assert.deepEqual(getConnectedDocuments(), []);
+    assert.equal(createWebSocketManager().getConnectionCount('/ws/fabric'), 0);
+  });
+
+  test('every broadcast rejects with HUB_NOT_RUNNING and says what to start', () =>
+    eachRejects('HUB_NOT_RUNNING', /node server\.mjs/));
+
+  test('a wrong argument is what is said first', async () => {
+    await assert.rejects(broadcastSteps('document', 'no array', 'change'), hubError('HUB_INVALID_ARGUMENT'));
+  });
+
+  const badOptions = {
+    threads: [0, 65, 1.5, '2', null, NaN, -1, 2n],
+    maxMessageBytes: [0, 1023, 64 * 1024 * 1024 + 1, '1024', Infinity],
+    maxOutboxBytes: [0, 65_535, 2 ** 32, {}],
+    heartbeatIntervalMs: [-1, 1, 9, 0.5, '30s', 2 ** 32],
+    handOver: [0, 'true', null],
+    logLevel: ['', 'WARN', 3, null],
+    port: [3000],
+  };
+  for (const [name, values] of Object.entries(badOptions)) {
+    test(`createHub refuses a bad ${name} and names it`, () => {
+      for (const value of values) {
+        assert.throws(
+          () => createHub({ [name]: value }),
+          hubError('HUB_INVALID_ARGUMENT', new RegExp(`\\b${name}\\b`)),
+        );
+      }
+    });
+  }
+
+  test('createHub refuses options that are no object', () => {
+    for (const options of [null, 1, 'x', true]) {
+      assert.throws(() => createHub(options), hubError('HUB_INVALID_ARGUMENT', /options/));
+    }
+  });
+
+  test('createHub takes every option at its limits', async () => {
+    const least = {
+      threads: 1,
+      maxMessageBytes: 1024,
+      maxOutboxBytes: 65_536,
+      heartbeatIntervalMs: 0,
+      handOver: false,
+    };
+    const most = {
+      threads: 64,
+      maxMessageBytes: 67_108_864,
+      maxOutboxBytes: 2 ** 32 - 1,
+      heartbeatIntervalMs: 2 ** 32 - 1,
+    };
+    for (const options of [least, most, { heartbeatIntervalMs: 10, logLevel: 'off', threads: undefined }, undefined]) {
+      const hub = createHub(options);
+      assert.deepEqual(hub.paths, ['/ws/fabric']);
+      assert.deepEqual(await hub.close(), { terminated: 0 });
+    }
+  });
+});
+
+overEveryWay((at) => {
+  test('broadcastSteps sends one message with an agent for each step and answers how many get it', async () => {
+    const documentId = uniqueId();
+    const clients = await Promise.all(['a', 'b', 'c'].map((id) => at.server.connect(documentId, id)));
+    const steps = [{ stepType: 'replace', from: 1 }, { toJSON: () => ({ stepType: 'addMark' }) }];
+    assert.equal(await broadcastSteps(documentId, steps, 'change-1'), 3);
+    for (const client of clients) {
+      assert.deepEqual(await client.received((message) => message.type === 'steps'), {
+        type: 'steps',
+        steps: [{ stepType: 'replace', from: 1 }, { stepType: 'addMark' }],
+        clientIDs: ['agent', 'agent'],
+        changeId: 'change-1',
+      });
+    }
+    assert.equal(await broadcastSteps(documentId, [], 'change-2'), 3);
+    assert.equal(await broadcastSteps(uniqueId(), [], 'change-3'), 0);
+  });
+
+  test('broadcastStepsToClient reaches every tab of that client and nobody else', async () => {
+    const documentId = uniqueId();
+    const [tab, sameTab, other] = await Promise.all(['a', 'a', 'b'].map((id) => at.server.connect(documentId, id)));
+    assert.equal(await broadcastStepsToClient(documentId, 'a', [1], 'change'), 2);
+    for (const client of [tab, sameTab]) {
+      const message = await client.received((each) => each.type === 'steps');
+      assert.deepEqual(message, { type: 'steps', steps: [1], clientIDs: ['agent'], changeId: 'change' });
+    }
+    await other.synced(documentId);
+    assert.equal(other.all('steps').length, 0);
+    assert.equal(await broadcastStepsToClient(documentId, 'nobody', [1], 'change'), 0);
+    assert.equal(await broadcastStepsToClient(uniqueId(), 'a', [1], 'change'), 0);
+  });
+
+  test('the three calls of the older helper send their messages', async () => {
+    const documentId = uniqueId();
+    const client = await at.server.connect(documentId);
+    assert.equal(await broadcastPendingChange(documentId, { id: 'x', by: null }), 1);
+    assert.equal(await broadcastPendingChange(documentId, null), 1);
+    assert.equal(await broadcastAcceptedChange(documentId, 'change', [{ from: 1 }]), 1);
+    assert.equal(await broadcastRejectedChange(documentId, 'change'), 1);
+    await client.received((message) => message.type === 'agent-change-rejected');
+    assert.deepEqual(client.messages.slice(1), [
+      { type: 'agent-change-pending', change: { id: 'x', by: null } },
+      { type: 'agent-change-pending', change: null },
+      { type: 'agent-change-accepted', changeId: 'change', steps: [{ from: 1 }] },
+      { type: 'agent-change-rejected', changeId: 'change' },
+    ]);
+  });
+
+  test('the manager counts and reaches an endpoint whatever the document', async () => {
+    const manager = createWebSocketManager();
+    const before = manager.getConnectionCount('/ws/fabric');
+    const clients = await Promise.all([1, 2, 3].map(() => at.server.connect(uniqueId())));
+    assert.equal(manager.getConnectionCount('/ws/fabric'), before + 3);
+    assert.equal(manager.getConnectionCount('/ws/nothing'), 0);
+    assert.equal(await manager.broadcast('/ws/fabric', '{"type":"notice","n":1.0}'), before + 3);
+    assert.equal(await manager.broadcast('/ws/fabric', { type: 'notice', n: 2 }), before + 3);
+    assert.equal(await manager.broadcast('/ws/nothing', 'x'), 0);
+    for (const client of clients) {
+      await client.receivedAll('notice', 2);
+      assert.deepEqual(client.texts.slice(1), ['{"type":"notice","n":1.0}', '{"type":"notice","n":2}']);
+    }
+  });
+
+  test('calls of one route handler arrive in the order they were made', async () => {
+    const documentId = uniqueId();
+    const client = await at.server.connect(documentId);
+    const answers = Array.from({ length: 500 }, (_, index) => broadcastSteps(documentId, [index], String(index)));
+    assert.deepEqual(await Promise.all(answers), Array(500).fill(1));
+    const received = await client.receivedAll('steps', 500);
+    assert.deepEqual(
+      received.map((message) => message.changeId),
+      received.map((_, index) => String(index)),
+    );
+  });
+
+  test('counts are exact when the client has read its connected, and when it sees the close', async () => {
+    const documentId = uniqueId();
+    const total = getConnectionCount('fabric');
+    for (let round = 0; round < 20; round += 1) {
+      const query = new URLSearchParams({ documentId, clientID: `c${round}` });
+      const { socket } = at.server.open(`/ws/fabric?${query}`);
+      // Asked in the events themselves: nothing has time to catch up.
+      const seen = [];
+      const look = () =>
+        seen.push([
+          getConnectionCount(documentId),
+          getConnectionCount('fabric') - total,
+          getConnectionCount('/ws/fabric') - total,
+          getConnectedDocuments().includes(documentId),
+        ]);
+      socket.once('message', () => {
+        look();
+        socket.close(1000);
+      });
+      socket.once('close', look);
+      await once(socket, 'close');
+      assert.deepEqual(seen, [
+        [1, 1, 1, true],
+        [0, 0, 0, false],
+      ]);
+    }
+  });
+
+  test('a count of many is exact, document by document', async () => {
+    const documents = Array.from({ length: 10 }, () => uniqueId());
+    const clients = await Promise.all(
+      documents.flatMap((id, index) => Array.from({ length: index + 1 }, () => at.server.connect(id))),
+    );
+    assert.deepEqual(
+      documents.map((id) => getConnectionCount(id)),
+      documents.map((_, index) => index + 1),
+    );
+    const connected = getConnectedDocuments().filter((id) => documents.includes(id));
+    assert.deepEqual(connected.sort(), [...documents].sort());
+    await Promise.all(clients.map((client) => client.close()));
+    assert.deepEqual(
+      documents.map((id) => getConnectionCount(id)),
+      documents.map(() => 0),
+    );
+  });
+});
+
+describe('with a hub', () => {
+  let server;
+  before(async () => (server = await HubServer.start()));
+  after(() => server.close());
+
+  const circular = {};
+  circular.self = circular;
+  const badCalls = {
+    'broadcastSteps without documentId': [() => broadcastSteps(undefined, [], 'c'), /documentId/],
+    'broadcastSteps with an empty documentId': [() => broadcastSteps('', [], 'c'), /documentId/],
+    'broadcastSteps with a number for documentId': [() => broadcastSteps(7, [], 'c'), /documentId/],
+    'broadcastSteps with steps that are no array': [() => broadcastSteps('d', { length: 0 }, 'c'), /steps/],
+    'broadcastSteps without steps': [() => broadcastSteps('d', undefined, 'c'), /steps/],
+    'broadcastSteps with a circular step': [() => broadcastSteps('d', [circular], 'c'), /steps/],
+    'broadcastSteps with a BigInt': [() => broadcastSteps('d', [1n], 'c'), /steps/],
+    'broadcastSteps with a toJSON that throws': [
+      () =>
+        broadcastSteps(
+          'd',
+          [
+            {
+              toJSON() {
+                throw new Error('no JSON of me');
+              },
+            },
+          ],
+          'c',
+        ),
+      /steps.*no JSON of me/,
+    ],
+    'broadcastSteps without changeId': [() => broadcastSteps('d', []), /changeId/],
+    'broadcastSteps with an empty changeId': [() => broadcastSteps('d', [], ''), /changeId/],
+    'broadcastStepsToClient without clientID': [() => broadcastStepsToClient('d', undefined, [], 'c'), /clientID/],
+    'broadcastStepsToClient with an empty clientID': [() => broadcastStepsToClient('d', '', [], 'c'), /clientID/],
+    'broadcastStepsToClient without documentId': [() => broadcastStepsToClient(null, 'a', [], 'c'), /documentId/],
+    'broadcastStepsToClient with bad steps': [() => broadcastStepsToClient('d', 'a', 'x', 'c'), /steps/],
+    'broadcastStepsToClient without changeId': [() => broadcastStepsToClient('d', 'a', [], null), /changeId/],
+    'broadcastPendingChange without documentId': [() => broadcastPendingChange('', {}), /documentId/],
+    'broadcastPendingChange without change': [() => broadcastPendingChange('d'), /change/],
+    'broadcastPendingChange with a circular change': [() => broadcastPendingChange('d', circular), /change/],
+    'broadcastPendingChange with a function': [() => broadcastPendingChange('d', () => {}), /change/],
+    'broadcastPendingChange with a symbol': [() => broadcastPendingChange('d', Symbol('x')), /change/],
+    'broadcastAcceptedChange without documentId': [() => broadcastAcceptedChange({}, 'c', []), /documentId/],
+    'broadcastAcceptedChange without changeId': [() => broadcastAcceptedChange('d', undefined, []), /changeId/],
+    'broadcastAcceptedChange with bad steps': [() => broadcastAcceptedChange('d', 'c', null), /steps/],
+    'broadcastRejectedChange without documentId': [() => broadcastRejectedChange(false, 'c'), /documentId/],
+    'broadcastRejectedChange without changeId': [() => broadcastRejectedChange('d'), /changeId/],
+    "the manager's broadcast without path": [() => createWebSocketManager().broadcast(undefined, 'x'), /path/],
+    "the manager's broadcast without message": [() => createWebSocketManager().broadcast('/ws/fabric'), /message/],
+    "the manager's broadcast with a BigInt": [() => createWebSocketManager().broadcast('/ws/fabric', 1n), /message/],
+  };
+  for (const [what, [call, message]] of Object.entries(badCalls)) {
+    test(`${what} rejects with HUB_INVALID_ARGUMENT`, async () => {
+      let promise;
+      assert.doesNotThrow(() => (promise = call()));
+      await assert.rejects(promise, hubError('HUB_INVALID_ARGUMENT', message));
+    });
+  }
+
+  test('counting takes whatever it is given', () => {
+    for (const odd of [undefined, null, 7, {}, '', 'a\0b', 'x'.repeat(5000), '\ud800']) {
+      assert.equal(getConnectionCount(odd), 0);
+      assert.equal(createWebSocketManager().getConnectionCount(odd), 0);
+    }
+  });
+
+  test('an id that no client could have reaches nobody', async () => {
+    for (const odd of ['x'.repeat(5000), 'a\nb', '\ud800']) {
+      assert.equal(await broadcastSteps(odd, [], 'change'), 0);
+      assert.equal(await broadcastStepsToClient('document', odd, [], 'change'), 0);
+    }
+  });
+
+  test('a second hub in the process is refused, by whichever copy of the package', async (t) => {
+    const copy = await copyOfThePackage(t);
+    assert.throws(() => createHub(), hubError('HUB_INVALID_ARGUMENT', /close it first/));
+    assert.throws(() => copy.server.createHub(), hubError('HUB_INVALID_ARGUMENT', /close it first/));
+  });
+
+  test('another copy of the package reaches the same hub', async (t) => {
+    const copy = await copyOfThePackage(t);
+    assert.notEqual(copy.face.broadcastSteps, broadcastSteps);
+    const documentId = uniqueId();
+    const client = await server.connect(documentId);
+    assert.equal(copy.face.getConnectionCount(documentId), 1);
+    assert.deepEqual(copy.face.getConnectedDocuments(), getConnectedDocuments());
+    assert.equal(await copy.face.broadcastSteps(documentId, [1], 'from the copy'), 1);
+    assert.equal(copy.face.createWebSocketManager().getConnectionCount('/ws/fabric'), 1);
+    await client.received((message) => message.changeId === 'from the copy');
+    await client.close();
+  });
+
+  test('a copy of another registry version says so instead of finding no hub', async (t) => {
+    const copy = await copyOfThePackage(t, async (directory) => {
+      const file = path.join(directory, 'js', 'registry.js');
+      const source = await fs.readFile(file, 'utf8');
+      await fs.writeFile(file, source.replace('const VERSION = 1;', 'const VERSION = 1000;'));
+    });
+    await assert.rejects(
+      copy.face.broadcastSteps('document', [], 'change'),
+      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@1,.*@captify-io\/hub@1000/),
+    );
+    assert.equal(copy.face.getConnectionCount('fabric'), 0);
+    assert.deepEqual(copy.face.getConnectedDocuments(), []);
+  });
+
+  test("owns says which upgrades are the hub's", () => {
+    const { hub } = server;
+    for (const url of ['/ws', '/ws/', '/ws?x', '/ws/fabric?a=b', '/ws/a/b', '/ws#x'])
+      assert.equal(hub.owns(url), true, url);
+    const others = [
+      '/',
+      '',
+      undefined,
+      '/wsx',
+      '/WS/fabric',
+      '/_next/webpack-hmr',
+      '/a/ws/fabric',
+      '//ws',
+      'http://host/ws',
+    ];
+    for (const url of others) assert.equal(hub.owns(url), false, String(url));
+  });
+
+  test('close refuses a bad timeoutMs and goes on running', async () => {
+    for (const timeoutMs of [-1, 1.5, NaN, '5', null, 2 ** 32]) {
+      await assert.rejects(server.hub.close({ timeoutMs }), hubError('HUB_INVALID_ARGUMENT', /timeoutMs/));
+    }
+    const client = await server.connect(uniqueId());
+    await client.close();
+  });
+
+  test('a detached server gives the hub no upgrade any more', async () => {
+    const detach = server.hub.attach(server.server);
+    detach();
+    const client = await server.connect(uniqueId());
+    await client.close();
+  });
+});
+
+overEveryWay((at) => {
+  test('while it closes the hub takes nothing new, and afterwards it is not running', async () => {
+    const { hub } = at.server;
+    const documentId = uniqueId();
+    const client = await at.server.connect(documentId);
+    const stubborn = await at.server.raw();
+    await stubborn.open(documentId, 'answers no close frame');
+    const early = await at.server.raw();
+    const closing = hub.close({ timeoutMs: 1000 });
+    assert.equal((await client.closing()).code, 1012);
+    await eachRejects('HUB_CLOSED');
+    early.write(upgradeRequest('/ws/fabric?documentId=a&clientID=b'));
+    assert.equal((await early.response()).status, 503);
+    assert.deepEqual(await stubborn.closeFrame(), { code: 1012, reason: 'Service restart' });
+    assert.deepEqual(await closing, { terminated: 1 });
+    await stubborn.gone();
+    assert.equal(getConnectionCount(documentId), 0);
+    assert.deepEqual(getConnectedDocuments(), []);
+    await eachRejects('HUB_NOT_RUNNING');
+  });
+
+  test('what was broadcast before close still arrives, and then 1012', async () => {
+    const fresh = await HubServer.start({ way: at.way });
+    try {
+      const documentId = uniqueId();
+      const client = await fresh.connect(documentId);
+      for (let index = 0; index < 50; index += 1) await broadcastSteps(documentId, ['x'.repeat(50_000)], String(index));
+      const closing = fresh.hub.close();
+      assert.deepEqual(await client.closing(), { code: 1012, reason: 'Service restart' });
+      assert.equal(client.all('steps').length, 50);
+      assert.deepEqual(await closing, { terminated: 0 });
+    } finally {
+      await fresh.close();
+    }
+  });
+});

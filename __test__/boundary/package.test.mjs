@@ -1,0 +1,92 @@
+// The package as npm would publish it: what is in it, and whether every kind of importer finds it.
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { ROOT } from '../support/hub-server.mjs';
+import { childEnvironment, npm, run } from '../support/processes.mjs';
+
+let directory;
+let tarball;
+let files;
+
+before(async () => {
+  directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-package-'));
+  const args = ['pack', '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', directory];
+  const output = await run('npm pack', npm, args, { cwd: ROOT });
+  const [packed] = JSON.parse(output.slice(output.indexOf('[')));
+  tarball = path.join(directory, path.basename(packed.filename));
+  files = packed.files.map((file) => file.path);
+});
+
+after(() => fs.rm(directory, { recursive: true, force: true }));
+
+test('the package has what it promises', async () => {
+  const manifest = JSON.parse(await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'));
+  const targets = Object.values(manifest.exports).flatMap((target) =>
+    typeof target === 'string' ? [target] : Object.values(target),
+  );
+  const promised = [...targets, manifest.main, manifest.types, ...Object.values(manifest.bin)].map((target) =>
+    path.posix.normalize(target),
+  );
+  promised.push(
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'server.mjs',
+    'ecosystem.config.cjs',
+    'nginx/captify.conf',
+    'Cargo.toml',
+    'Cargo.lock',
+    'build.rs',
+    'rust-toolchain.toml',
+    'src/lib.rs',
+  );
+  assert.deepEqual(
+    promised.filter((file) => !files.includes(file)),
+    [],
+  );
+  const scripts = await fs.readdir(path.join(ROOT, 'js'));
+  assert.deepEqual(files.filter((file) => file.startsWith('js/')).sort(), scripts.map((name) => `js/${name}`).sort());
+  assert.ok(
+    files.some((file) => /^prebuilds\/[\w-]+\/hub\.node$/.test(file)),
+    'there is no binary',
+  );
+});
+
+test('the package has nothing else', () => {
+  const allowed =
+    /^(js|src|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|index\.d\.ts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+  assert.deepEqual(
+    files.filter((file) => !allowed.test(file)),
+    [],
+  );
+  assert.deepEqual(
+    files.filter((file) => /\.(new|log|tmp|env)$|tests?\.mjs$|~$/.test(file)),
+    [],
+  );
+});
+
+test('installing it runs nothing and brings nothing along', async () => {
+  const { dependencies, scripts } = JSON.parse(await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'));
+  assert.deepEqual(Object.keys(dependencies ?? {}), []);
+  const lifecycle = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish'];
+  assert.deepEqual(
+    lifecycle.filter((name) => scripts[name]),
+    [],
+  );
+});
+
+test('publint finds nothing to say', async () => {
+  const program = path.join(ROOT, 'node_modules', 'publint', 'src', 'cli.js');
+  await run('publint', process.execPath, [program, 'run', tarball, '--strict'], { cwd: ROOT, env: childEnvironment() });
+});
+
+test('are-the-types-wrong finds nothing wrong, for every kind of importer', async () => {
+  const program = path.join(ROOT, 'node_modules', '@arethetypeswrong', 'cli', 'dist', 'index.js');
+  await run('attw', process.execPath, [program, tarball, '--profile', 'node16', '--no-emoji', '--no-color'], {
+    cwd: ROOT,
+    env: childEnvironment(),
+  });
+});

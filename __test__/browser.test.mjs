@@ -1,0 +1,451 @@
+// The example app in real Chromium: several windows, one text, through the hub.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import test, { after, afterEach, before, describe } from 'node:test';
+import { launchChromium } from './support/browser.mjs';
+import { ensureExampleBuilt, startExample } from './support/example.mjs';
+import { until } from './support/processes.mjs';
+
+const WAIT_MS = 30_000;
+
+let browser;
+let example;
+let documents = 0;
+/** What went wrong inside the pages of the running test. */
+let pageErrors = [];
+
+before(
+  async () => {
+    await ensureExampleBuilt();
+    browser = await launchChromium();
+    example = await startExample({ env: { HUB_EXAMPLE_BLOCK: '1' } });
+  },
+  { timeout: 600_000 },
+);
+
+after(async () => {
+  await browser?.close();
+  await example?.stop();
+});
+
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  const errors = pageErrors.splice(0);
+  assert.deepEqual(errors, []);
+});
+
+/** A document that no other test uses. */
+function freshDocument() {
+  documents += 1;
+  return `browser-test-${documents}`;
+}
+
+/** One person's window: a browser context of its own, so nothing is shared with the others but the server. */
+class Window {
+  static async open(documentId, { name = 'Ada', url = example.url } = {}) {
+    const context = await browser.newContext();
+    await context.addInitScript(
+      (identity) => {
+        sessionStorage.setItem('fabric-example:identity', JSON.stringify(identity));
+      },
+      { name, color: 'blue' },
+    );
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS);
+    page.on('pageerror', (error) => pageErrors.push(`${name}: ${error.stack}`));
+    const window = new Window(page);
+    page.on('websocket', (socket) => window.#listen(socket));
+    await page.goto(`${url}/?document=${encodeURIComponent(documentId)}`);
+    await window.isLive();
+    return window;
+  }
+
+  /** Messages this window has sent to the hub. */
+  sent = [];
+  /** Its name towards the hub. */
+  clientID = '';
+
+  constructor(page) {
+    this.page = page;
+    this.editor = page.getByRole('textbox', { name: 'Document text' });
+  }
+
+  #listen(socket) {
+    if (!socket.url().includes('/ws/fabric')) return;
+    this.clientID = new URL(socket.url()).searchParams.get('clientID');
+    socket.on('framesent', ({ payload }) => this.sent.push(JSON.parse(payload)));
+  }
+
+  /** Resolves once the window is connected, and up to date by all that it can know. */
+  isLive() {
+    return this.page.locator('[data-phase="open"][data-synced="true"]').waitFor();
+  }
+
+  /** Resolves once the window knows that its connection is gone. */
+  isOffline() {
+    return this.page.getByText('Offline', { exact: true }).waitFor();
+  }
+
+  /** The text as its user sees it, without the labels of other people's carets. */
+  text() {
+    return this.editor.evaluate((content) => {
+      const copy = content.cloneNode(true);
+      for (const other of copy.querySelectorAll('[data-remote-caret], .cm-placeholder')) other.remove();
+      return [...copy.querySelectorAll('.cm-line')].map((line) => line.textContent).join('\n');
+    });
+  }
+
+  async type(text) {
+    await this.editor.focus();
+    await this.page.keyboard.type(text);
+  }
+
+  async typeAtStart(text) {
+    await this.editor.focus();
+    await this.page.keyboard.press('Control+Home');
+    await this.page.keyboard.type(text);
+  }
+
+  sees(text) {
+    return this.page.getByText(text).first().waitFor();
+  }
+
+  /** The label on somebody else's caret; the caret itself takes no room and would count as hidden. */
+  caretOf(name) {
+    return this.page.locator(`[data-remote-caret="${name}"] > span`);
+  }
+
+  /** How often this window has brought another one up to date. */
+  answersTo(other) {
+    const to = Number(other.clientID);
+    return this.sent.filter((message) => message.type === 'awareness' && message.awareness.answers?.to === to).length;
+  }
+
+  arrivals() {
+    return this.page.getByRole('list', { name: 'Steps that arrived' }).getByRole('listitem');
+  }
+
+  close() {
+    return this.page.context().close();
+  }
+}
+
+/** Waits until all windows show one and the same text and `isDone` of it holds; returns the text. */
+async function converged(windows, isDone) {
+  let texts = [];
+  await until(
+    'one text in all windows',
+    async () => {
+      texts = await Promise.all(windows.map((window) => window.text()));
+      return texts.every((text) => text === texts[0]) && isDone(texts[0]);
+    },
+    { timeoutMs: WAIT_MS },
+  ).catch((error) => {
+    throw new Error(`${error.message}; they show ${JSON.stringify(texts)}`);
+  });
+  return texts[0];
+}
+
+/** True if the letters of `part` are all in `text`, in their order, with whatever in between. */
+function holdsInOrder(text, part) {
+  let at = 0;
+  for (const letter of text) if (letter === part[at]) at += 1;
+  return at === part.length;
+}
+
+async function get(path, url = example.url) {
+  const response = await fetch(`${url}${path}`);
+  return { status: response.status, body: await response.json() };
+}
+
+async function post(path, body) {
+  const response = await fetch(`${example.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+async function countOf(documentId) {
+  const { body } = await get(`/api/fabric/connections?documentId=${encodeURIComponent(documentId)}`);
+  assert.equal(body.documentId, documentId);
+  return body.count;
+}
+
+describe('windows on one document', { timeout: 240_000 }, () => {
+  test('two windows that type at the same time end up with the same text, and lose nothing of either', async () => {
+    const documentId = freshDocument();
+    const [ada, noor] = await Promise.all([Window.open(documentId), Window.open(documentId, { name: 'Noor' })]);
+    const first = 'the quick brown fox jumps over the lazy dog';
+    const second = 'SPHINX OF BLACK QUARTZ JUDGE MY VOW';
+    await Promise.all([ada.type(first), noor.type(second)]);
+
+    const text = await converged([ada, noor], (each) => each.length === first.length + second.length);
+    assert.ok(holdsInOrder(text, first), text);
+    assert.ok(holdsInOrder(text, second), text);
+  });
+
+  test('a window sees where the other one writes, with the name of who it is', async () => {
+    const documentId = freshDocument();
+    const ada = await Window.open(documentId);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    await noor.type('here I am');
+
+    await ada.caretOf('Noor').waitFor();
+    assert.equal(await ada.caretOf('Noor').textContent(), 'Noor');
+    assert.equal(await ada.caretOf('Ada').count(), 0, 'nobody sees a caret of their own');
+
+    await noor.close();
+    await ada.caretOf('Noor').waitFor({ state: 'detached' });
+  });
+
+  test('undo takes back what was typed in this window, not what others typed', async () => {
+    const documentId = freshDocument();
+    const ada = await Window.open(documentId);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    await ada.type('kept ');
+    await noor.sees('kept');
+    await noor.typeAtStart('gone ');
+    await converged([ada, noor], (text) => text === 'gone kept ');
+    await noor.page.keyboard.press('Control+z');
+    await converged([ada, noor], (text) => text === 'kept ');
+  });
+
+  test('a window that joins later gets the text and everybody in it from one of those who are there', async () => {
+    const documentId = freshDocument();
+    const names = ['Ada', 'Noor', 'Kofi'];
+    const early = [];
+    for (const name of names) early.push(await Window.open(documentId, { name }));
+    await early[0].type('written before anybody else came');
+    await converged(early, (text) => text === 'written before anybody else came');
+
+    const late = await Window.open(documentId, { name: 'Vera' });
+    assert.equal(await late.text(), 'written before anybody else came');
+    for (const name of names) await late.page.getByRole('listitem').getByText(name, { exact: true }).waitFor();
+
+    const answers = early.map((window) => window.answersTo(late));
+    assert.deepEqual(answers.sort(), [0, 0, 1], 'one window answers, the others leave it to that one');
+  });
+
+  test('a newcomer is answered by the next window when the one whose turn it is stays silent', async () => {
+    const documentId = freshDocument();
+    const early = [];
+    for (const name of ['Ada', 'Noor']) early.push(await Window.open(documentId, { name }));
+    await early[1].type('still here');
+    await converged(early, (text) => text === 'still here');
+    const [silent, other] = early.sort((a, b) => Number(a.clientID) - Number(b.clientID));
+
+    // A page that a debugger stops is as good as a closed laptop: connected, counted, and mute.
+    const debug = await silent.page.context().newCDPSession(silent.page);
+    await debug.send('Debugger.enable');
+    await debug.send('Debugger.pause');
+    const stopped = once(debug, 'Debugger.paused');
+    const statement = debug.send('Runtime.evaluate', { expression: '0' }); // where it stops; ends when it goes on
+    await stopped;
+    try {
+      const late = await Window.open(documentId, { name: 'Vera' });
+      assert.equal(await late.text(), 'still here');
+      assert.deepEqual([silent.answersTo(late), other.answersTo(late)], [0, 1]);
+    } finally {
+      await debug.send('Debugger.resume');
+      await statement;
+    }
+  });
+
+  test('windows of different documents have nothing of each other', async () => {
+    const [one, two] = [await Window.open(freshDocument()), await Window.open(freshDocument())];
+    await one.type('only here');
+    await two.type('only there');
+    assert.equal(await one.text(), 'only here');
+    assert.equal(await two.text(), 'only there');
+  });
+});
+
+describe('the server and its windows', { timeout: 240_000 }, () => {
+  test('a step from a route handler reaches every window of the document', async () => {
+    const documentId = freshDocument();
+    const windows = [];
+    for (const name of ['Ada', 'Noor', 'Kofi']) windows.push(await Window.open(documentId, { name }));
+    const elsewhere = await Window.open(freshDocument());
+
+    const steps = [{ stepType: 'note', text: 'A thought of the agent' }];
+    const answer = await post('/api/fabric/broadcast', { documentId, steps, changeId: 'change-1' });
+    assert.deepEqual(answer, { status: 200, body: { delivered: 3 } });
+    for (const window of windows) await window.arrivals().getByText('A thought of the agent').waitFor();
+    assert.equal(await elsewhere.arrivals().count(), 0);
+  });
+
+  test('a step for one client reaches that window alone', async () => {
+    const documentId = freshDocument();
+    const ada = await Window.open(documentId);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    const { clientID } = noor;
+    const step = (text) => [{ stepType: 'note', text }];
+    const broadcast = (body) => post('/api/fabric/broadcast', { documentId, ...body });
+
+    const alone = await broadcast({ steps: step('for Noor'), changeId: 'change-1', clientID });
+    assert.deepEqual(alone.body, { delivered: 1 });
+    const nobody = await broadcast({ steps: step('for nobody'), changeId: 'change-2', clientID: 'nobody' });
+    assert.deepEqual(nobody.body, { delivered: 0 });
+    await broadcast({ steps: step('for all'), changeId: 'change-3' });
+
+    await noor.arrivals().getByText('for Noor').waitFor();
+    await ada.arrivals().getByText('for all').waitFor();
+    assert.equal(await ada.arrivals().count(), 1, 'what came before the last one was not for this window');
+  });
+
+  test('the page sends a step by its button and says how many windows got it', async () => {
+    const documentId = freshDocument();
+    const ada = await Window.open(documentId);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    await ada.page.getByLabel('What the agent says').fill('From the button');
+    await ada.page.getByRole('button', { name: 'Send' }).click();
+    await ada.sees('Delivered to 2 windows.');
+    await noor.arrivals().getByText('From the button').waitFor();
+  });
+
+  test('counts are right as soon as a window is open, and again after it was closed', async () => {
+    const documentId = freshDocument();
+    assert.equal(await countOf(documentId), 0);
+    const ada = await Window.open(documentId);
+    assert.equal(await countOf(documentId), 1);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    assert.equal(await countOf(documentId), 2);
+
+    const { body } = await get('/api/fabric/connections');
+    assert.equal(body.documents[documentId], 2);
+    assert.equal(
+      body.fabric,
+      Object.values(body.documents).reduce((sum, count) => sum + count, 0),
+    );
+    await ada.page.locator(`[data-count="${documentId}"]`).getByText('2', { exact: true }).waitFor();
+
+    await noor.close();
+    await until('a count of 1', async () => (await countOf(documentId)) === 1);
+    await ada.close();
+    await until('a count of 0', async () => (await countOf(documentId)) === 0);
+  });
+
+  test('text travels between windows while Node is kept busy', async () => {
+    const documentId = freshDocument();
+    const ada = await Window.open(documentId);
+    const noor = await Window.open(documentId, { name: 'Noor' });
+    await ada.editor.focus();
+
+    let blockedMs = 0;
+    let isBlocking = true;
+    const began = performance.now();
+    const blocked = (async () => {
+      while (isBlocking) blockedMs += (await get('/api/block?ms=500')).body.blockedMs;
+      return blockedMs / (performance.now() - began);
+    })();
+    const delays = [];
+    try {
+      for (let round = 0; round < 12; round += 1) {
+        const word = `word${round};`;
+        const seen = noor.page.evaluate(whenShown, word);
+        const sentAt = await ada.page.evaluate(() => Date.now());
+        await ada.page.keyboard.insertText(word);
+        delays.push((await seen) - sentAt);
+      }
+    } finally {
+      isBlocking = false;
+      await blocked;
+    }
+
+    assert.ok((await blocked) > 0.5, `the share of the time that Node was busy: ${await blocked}`);
+    // Through Node's event loop every word would wait for the end of a block.
+    const median = delays.sort((a, b) => a - b)[Math.floor(delays.length / 2)];
+    assert.ok(median < 200, `milliseconds that a word took: ${delays}`);
+  });
+
+  test('windows survive a restart of the server, and bring together what was typed meanwhile', async () => {
+    const documentId = freshDocument();
+    let server = await startExample();
+    try {
+      const ada = await Window.open(documentId, { url: server.url });
+      const noor = await Window.open(documentId, { name: 'Noor', url: server.url });
+      await ada.type('before. ');
+      await converged([ada, noor], (text) => text === 'before. ');
+
+      const ended = await server.stop('SIGTERM');
+      assert.deepEqual(ended, { code: 0, signal: null });
+      await Promise.all([ada.isOffline(), noor.isOffline()]);
+      await ada.type('Ada, alone. ');
+      await noor.typeAtStart('Noor, alone. ');
+      assert.equal(await noor.text(), 'Noor, alone. before. ');
+
+      server = await startExample({ env: { PORT: String(server.port) } });
+      await Promise.all([ada.isLive(), noor.isLive()]);
+      await converged([ada, noor], (text) => text === 'Noor, alone. before. Ada, alone. ');
+      await ada.type('After.');
+      await converged([ada, noor], (text) => text.endsWith('Ada, alone. After.'));
+      await ada.caretOf('Noor').waitFor();
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+describe('the API of the example', { timeout: 120_000 }, () => {
+  const valid = { documentId: 'api', steps: [], changeId: 'change-1' };
+  for (const [what, body] of Object.entries({
+    'no JSON': '{',
+    'JSON that is no object': '[]',
+    'no document': { ...valid, documentId: undefined },
+    'an empty document id': { ...valid, documentId: '' },
+    'steps that are no list': { ...valid, steps: {} },
+    'no change id': { ...valid, changeId: 7 },
+    'a client id that is no text': { ...valid, clientID: 7 },
+  })) {
+    test(`a broadcast with ${what} is answered with 400 and a code`, async () => {
+      const { status, body: answer } = await post('/api/fabric/broadcast', body);
+      assert.equal(status, 400);
+      assert.equal(answer.code, 'INVALID_BODY');
+      assert.equal(typeof answer.error, 'string');
+    });
+  }
+
+  test('a broadcast to a document that nobody has open is delivered to nobody', async () => {
+    assert.deepEqual(await post('/api/fabric/broadcast', valid), { status: 200, body: { delivered: 0 } });
+  });
+
+  test('the health check says ok', async () => {
+    const { status, body } = await get('/api/health');
+    assert.equal(status, 200);
+    assert.equal(body.status, 'ok');
+  });
+
+  test('Node can be kept busy for two seconds at most', async () => {
+    assert.deepEqual(await get('/api/block?ms=0'), { status: 200, body: { blockedMs: 0 } });
+    assert.deepEqual(await get('/api/block?ms=99999999'), { status: 200, body: { blockedMs: 2000 } });
+    assert.equal((await get('/api/block?ms=soon')).status, 400);
+  });
+
+  test('Node cannot be kept busy unless the server was started for it', async () => {
+    const server = await startExample();
+    try {
+      const { status, body } = await get('/api/block?ms=500', server.url);
+      assert.equal(status, 404);
+      assert.equal(body.code, 'NOT_FOUND');
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+/** Runs in the page: the time at which the text came to show `word`. */
+function whenShown(word) {
+  const content = document.querySelector('.cm-content');
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!content.textContent.includes(word)) return;
+      observer.disconnect();
+      resolve(Date.now());
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(content, { childList: true, characterData: true, subtree: true });
+    look();
+  });
+}

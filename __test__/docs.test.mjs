@@ -1,0 +1,65 @@
+// What the documents promise is what the code has.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (...names) => fs.readFileSync(path.join(root, ...names), 'utf8');
+
+function sources(directory, ending) {
+  return fs
+    .readdirSync(path.join(root, directory), { recursive: true })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => read(directory, name))
+    .join('\n');
+}
+
+function all(text, pattern) {
+  return [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].sort();
+}
+
+test('every error code of the source is in index.d.ts and in the README, and no other', () => {
+  const used = all(sources('src', '.rs') + sources('js', '.js'), /['"](HUB_[A-Z_]+)['"]/g).filter(
+    (code) => code !== 'HUB_',
+  );
+  const declared = all(read('index.d.ts'), /\| '(HUB_[A-Z_]+)'/g);
+  const documented = all(read('README.md').split('### Error codes')[1].split('## ')[0], /`(HUB_[A-Z_]+)`/g).filter(
+    (code) => code !== 'HUB_NATIVE_PATH',
+  );
+  assert.deepEqual(declared, used);
+  assert.deepEqual(documented, used);
+});
+
+test('every close code of the source is in the README', () => {
+  const used = all(read('src', 'close.rs'), /pub const [A-Z_0-9]+: u16 = (\d+);/g);
+  const documented = all(read('README.md').split('### Close codes')[1], /^\| (\d{4}) \|/gm);
+  assert.deepEqual(documented, used);
+});
+
+test('every option is declared, checked and documented', () => {
+  const declared = all(read('server.d.ts').split('interface HubOptions')[1].split('\n}')[0], /^ {2}(\w+)\?:/gm);
+  const checked = all(read('js', 'options.js').split('const CHECKS')[1].split('};')[0], /^ {2}(\w+):/gm);
+  const documented = all(read('README.md').split('### Options')[1].split('### ')[0], /^\| `(\w+)` \|/gm);
+  assert.deepEqual(checked, declared);
+  assert.deepEqual(documented, declared);
+});
+
+test('every message type of the source is in the README', () => {
+  const used = all(read('src', 'protocol.rs'), /"type":"(\w+)"/g);
+  const wire = read('README.md').split('## The wire')[1];
+  for (const type of used) assert.ok(wire.includes(`"type":"${type}"`), type);
+});
+
+test('the package, the crate and the changelog have one version', () => {
+  const { version } = JSON.parse(read('package.json'));
+  assert.match(read('Cargo.toml'), new RegExp(`^version = "${version}"$`, 'm'));
+  assert.match(read('CHANGELOG.md'), new RegExp(`^## ${version}\\b`, 'm'));
+});
+
+test('the files that the README names are there', () => {
+  for (const [, file] of read('README.md').matchAll(/\]\(([^)#]+)\)/g)) {
+    assert.ok(fs.existsSync(path.join(root, file)), file);
+  }
+});

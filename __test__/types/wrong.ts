@@ -1,0 +1,23 @@
+// Every line that is marked must be an error, and no other.
+import { broadcastSteps, getConnectedDocuments, getConnectionCount, type HubError } from '@captify-io/hub';
+import { createHub, startServer, type Hub } from '@captify-io/hub/server';
+
+declare const hub: Hub;
+declare const error: HubError;
+
+export const wrong = [
+  broadcastSteps('document', 'steps', 'change'), // wrong
+  broadcastSteps('document', []), // wrong
+  broadcastSteps(7, [], 'change'), // wrong
+  getConnectionCount(), // wrong
+  getConnectedDocuments('document'), // wrong
+  createHub({ threads: '2' }), // wrong
+  createHub({ port: 3000 }), // wrong
+  createHub({ logLevel: 'verbose' }), // wrong
+  startServer({ banner: true }), // wrong
+  hub.close(1000), // wrong
+  hub.upgrade(), // wrong
+  error.code === 'HUB_ELSE', // wrong
+];
+
+hub.paths.push('/ws/other'); // wrong

@@ -7,7 +7,8 @@ const TAIL_BYTES = 6000;
 
 export const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
-const lastDeeds = new Set();
+/** `undefined` until somebody asks for one. */
+let lastDeeds;
 
 /**
  * Has `deed` done when this process ends before a test could clean up, also by a signal, as when somebody gives up
@@ -16,21 +17,25 @@ const lastDeeds = new Set();
  * @returns a function that calls it off
  */
 export function atExit(deed) {
-  if (lastDeeds.size === 0) {
-    process.once('exit', () => {
-      for (const each of [...lastDeeds].reverse()) {
-        try {
-          each();
-        } catch (error) {
-          progress(`while cleaning up: ${error.message}`);
-        }
-      }
-    });
-    process.once('SIGINT', () => process.exit(130));
-    process.once('SIGTERM', () => process.exit(143));
-  }
+  lastDeeds ??= doAtExit();
   lastDeeds.add(deed);
   return () => lastDeeds.delete(deed);
+}
+
+function doAtExit() {
+  const deeds = new Set();
+  process.once('exit', () => {
+    for (const deed of [...deeds].reverse()) {
+      try {
+        deed();
+      } catch (error) {
+        progress(`while cleaning up: ${error.message}`);
+      }
+    }
+  });
+  process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
+  return deeds;
 }
 
 /** Writes one progress line. To stderr, which the test runner passes on at once. */

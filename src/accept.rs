@@ -3,7 +3,9 @@
 use std::{
     net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -60,12 +62,30 @@ pub(crate) fn accept(shared: &Arc<Shared>, incoming: Incoming) -> Result<(), Err
 }
 
 async fn serve(arrival: Box<Arrival>, alive: Alive) {
-    match begin(*arrival) {
-        Ok(driver) => driver.await,
-        Err(Some(refused)) => refuse(refused).await,
-        Err(None) => {}
-    }
+    begin(*arrival).await;
     drop(alive);
+}
+
+/// What becomes of a socket. A type of its own and not an `async` block, which would keep room for all of its steps.
+enum Fate {
+    /// It is served until its end.
+    Served(Driver),
+    /// It gets a refusal.
+    Refused(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// The peer is gone already.
+    Gone,
+}
+
+impl Future for Fate {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self {
+            Self::Served(driver) => Pin::new(driver).poll(cx),
+            Self::Refused(refusing) => refusing.as_mut().poll(cx),
+            Self::Gone => Poll::Ready(()),
+        }
+    }
 }
 
 struct Arrival {
@@ -76,14 +96,14 @@ struct Arrival {
     shard: Arc<Shard>,
 }
 
-/// Answers the handshake. `Err(None)` where the peer is gone already.
-fn begin(arrival: Arrival) -> Result<Driver, Option<Box<(TcpStream, Refusal)>>> {
+/// Answers the handshake.
+fn begin(arrival: Arrival) -> Fate {
     let Arrival { id, slot, incoming: Incoming { stream, upgrade, early }, shared, shard } = arrival;
     let response = match handshake::respond(&upgrade) {
         Ok(response) => response,
         Err(refusal) => {
             log::info!("refused an upgrade with {}: {}", refusal.status, refusal.text);
-            return Err(Some(Box::new((stream, refusal))));
+            return Fate::Refused(Box::pin(refuse(stream, refusal)));
         }
     };
     let number = slot.as_ref().map(|slot| slot.number);
@@ -109,19 +129,18 @@ fn begin(arrival: Arrival) -> Result<Driver, Option<Box<(TcpStream, Refusal)>>> 
             (None, None)
         }
     };
-    let read = connection.attach(stream).map_err(|_| None)?;
+    let Ok(read) = connection.attach(stream) else { return Fate::Gone };
     let mut driver = Driver::new(read, connection, shard, session, permit);
     if shared.is_draining() {
         driver.connection().close(&Close::restart());
     }
     driver.begin(&early);
-    Ok(driver)
+    Fate::Served(driver)
 }
 
 /// Sends a refusal and waits for the peer to have read it: closing with unread bytes would reset the connection, and
 /// the answer with it.
-async fn refuse(refused: Box<(TcpStream, Refusal)>) {
-    let (stream, refusal) = *refused;
+async fn refuse(stream: TcpStream, refusal: Refusal) {
     let Ok(mut stream) = tokio::net::TcpStream::from_std(stream) else { return };
     let goodbye = async {
         stream.write_all(&refusal.to_bytes()).await?;
@@ -132,4 +151,19 @@ async fn refuse(refused: Box<(TcpStream, Refusal)>) {
     };
     // Whether it was read is the peer's affair.
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, goodbye).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alive, Arrival, serve};
+
+    fn future_bytes<F: Future>(_: impl FnOnce(Box<Arrival>, Alive) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_connection_takes_no_more_than_256_bytes() {
+        // tokio adds 104 bytes, and rounds up to a multiple of 128.
+        assert!(future_bytes(serve) <= 152, "{}", future_bytes(serve));
+    }
 }

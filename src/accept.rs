@@ -129,8 +129,10 @@ fn begin(arrival: Arrival) -> Fate {
             (None, None)
         }
     };
-    let Ok(read) = connection.attach(stream) else { return Fate::Gone };
-    let mut driver = Driver::new(read, connection, shard, session, permit);
+    if connection.attach(stream).is_err() {
+        return Fate::Gone;
+    }
+    let mut driver = Driver::new(connection, shard, session, permit);
     if shared.is_draining() {
         driver.connection().close(&Close::restart());
     }

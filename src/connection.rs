@@ -9,17 +9,20 @@ mod driver;
 use std::{
     fmt,
     io::{self, Write},
+    net::Shutdown,
+    pin::Pin,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::net::{
-    TcpStream,
-    tcp::{OwnedReadHalf, OwnedWriteHalf},
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
 };
 
 pub(crate) use self::driver::Driver;
@@ -61,6 +64,8 @@ enum Phase {
     /// Nothing more will be sent after what waits. `linger` awaits the peer's FIN: to close a socket with unread
     /// bytes would reset it, and the peer might lose the close frame.
     Ending { linger: bool },
+    /// FIN is sent; the peer's is awaited.
+    Lingering,
     /// To be dropped at once.
     Dead,
 }
@@ -83,8 +88,11 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Writer {
-    /// `None` before the socket is attached, when everything waits, and once the writing side is shut.
-    half: Option<OwnedWriteHalf>,
+    /// `None` before the socket is attached, when everything waits, and once the connection's task has ended.
+    ///
+    /// Here and not behind an `Arc` that reading and writing share: each of a room's members is one more line of
+    /// memory to fetch for a message, and these are fetched from afar once there are thousands of connections.
+    stream: Option<TcpStream>,
     /// `None` while nothing waits.
     outbox: Option<Box<Outbox>>,
     phase: Phase,
@@ -103,7 +111,7 @@ impl Connection {
     ) -> Self {
         let mut outbox = Box::<Outbox>::default();
         outbox.push_rest(response.into());
-        let writer = Writer { half: None, outbox: Some(outbox), phase: Phase::Open, waker: None };
+        let writer = Writer { stream: None, outbox: Some(outbox), phase: Phase::Open, waker: None };
         Self {
             id,
             endpoint,
@@ -117,7 +125,7 @@ impl Connection {
 
     /// Gives the connection its socket, and writes what waits: the whole handshake leaves at once, and before the
     /// runtime has to be asked whether a fresh socket can be written to.
-    pub(crate) fn attach(&self, mut stream: std::net::TcpStream) -> io::Result<OwnedReadHalf> {
+    pub(crate) fn attach(&self, mut stream: std::net::TcpStream) -> io::Result<()> {
         let mut writer = lock(&self.writer);
         if let Some(mut outbox) = writer.outbox.take() {
             let mut slices = [io::IoSlice::new(&[]); SLICES];
@@ -129,9 +137,24 @@ impl Connection {
             }
             writer.outbox = (!outbox.is_empty()).then_some(outbox);
         }
-        let (read, write) = TcpStream::from_std(stream)?.into_split();
-        writer.half = Some(write);
-        Ok(read)
+        writer.stream = Some(TcpStream::from_std(stream)?);
+        Ok(())
+    }
+
+    /// Reads what has come; nothing is the peer's end.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut writer = lock(&self.writer);
+        let Some(stream) = &mut writer.stream else { return Poll::Ready(Ok(())) };
+        Pin::new(stream).poll_read(cx, buffer)
+    }
+
+    /// Gives the socket back to the kernel. Nobody needs it once the connection's task has ended.
+    fn release(&self) {
+        let mut writer = lock(&self.writer);
+        writer.phase = Phase::Dead;
+        writer.stream = None;
+        writer.outbox = None;
+        writer.waker = None;
     }
 
     /// The number of its endpoint.
@@ -187,6 +210,9 @@ impl Connection {
                 .flat_map(|(range, _)| &batch.bytes[range])
                 .copied()
                 .collect();
+            if gathered.is_empty() {
+                return;
+            }
             let written = writer.write(&gathered);
             if written == gathered.len() {
                 return;
@@ -271,11 +297,15 @@ impl Connection {
         match writer.phase {
             Phase::Open => Flushed::Open,
             Phase::Ending { linger } if writer.outbox.is_none() => {
-                // Dropping the half sends FIN.
-                writer.half = None;
-                if linger { Flushed::Closing } else { Flushed::Finished }
+                writer.shut();
+                if linger {
+                    writer.phase = Phase::Lingering;
+                    Flushed::Closing
+                } else {
+                    Flushed::Finished
+                }
             }
-            Phase::Closing | Phase::Ending { .. } | Phase::Dead => Flushed::Closing,
+            Phase::Closing | Phase::Ending { .. } | Phase::Lingering | Phase::Dead => Flushed::Closing,
         }
     }
 
@@ -287,7 +317,7 @@ impl Connection {
 
     /// Whether what the peer still sends is of no interest.
     fn is_ending(&self) -> bool {
-        matches!(lock(&self.writer).phase, Phase::Ending { .. } | Phase::Dead)
+        matches!(lock(&self.writer).phase, Phase::Ending { .. } | Phase::Lingering | Phase::Dead)
     }
 
     /// The thread's clock ticks: pings a silent peer, and drops one that stays silent or does not finish its close.
@@ -330,8 +360,10 @@ impl Writer {
         if self.outbox.is_some() {
             return 0;
         }
-        let Some(half) = &self.half else { return bytes.len() };
-        match half.try_write(bytes) {
+        let Some(stream) = &self.stream else { return bytes.len() };
+        // Not by tokio, which looks into its own record of the socket first: one more line of memory to fetch for each
+        // member. Where the socket would block, `poll_flush` finds out the same by way of tokio, and waits.
+        match SockRef::from(stream).send(bytes) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -353,17 +385,17 @@ impl Writer {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(half) = &self.half else {
+        let Some(stream) = &self.stream else {
             self.outbox = None;
             return Ok(());
         };
         while let Some(outbox) = &mut self.outbox {
-            if half.as_ref().poll_write_ready(cx)?.is_pending() {
+            if stream.poll_write_ready(cx)?.is_pending() {
                 return Ok(());
             }
             let mut slices = [io::IoSlice::new(&[]); SLICES];
             let filled = outbox.slices(&mut slices);
-            match half.try_write_vectored(&slices[..filled]) {
+            match stream.try_write_vectored(&slices[..filled]) {
                 Ok(written) => outbox.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -373,6 +405,14 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Sends FIN.
+    fn shut(&self) {
+        if let Some(stream) = &self.stream {
+            // Where it fails the peer is gone.
+            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+        }
     }
 
     fn outbox_mut(&mut self) -> &mut Outbox {

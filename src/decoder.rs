@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{
 use crate::close::{self, Close};
 
 /// Read buffer of a shared context. tungstenite clears this much before each read, so larger is slower.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+const READ_BUFFER_BYTES: usize = 1 << 10;
 
 /// Frames above this get a context of their own for once, so that the shared one does not keep their memory.
 const LARGE_FRAME_BYTES: usize = 64 << 10;

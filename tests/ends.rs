@@ -182,5 +182,6 @@ fn dropping_a_hub_ends_its_threads_and_sockets() {
     let server = Server::start(|_| ());
     let mut client = server.join("doc", "a");
     drop(server);
-    assert!(client.0.read().is_err());
+    // One that is just being taken in may still be told of the restart.
+    while client.0.read().is_ok() {}
 }

@@ -8,10 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::tcp::OwnedReadHalf,
-};
+use tokio::io::ReadBuf;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Connection, Flushed};
@@ -29,7 +26,6 @@ use crate::{
 const READS_PER_TURN: usize = 4;
 
 pub(crate) struct Driver {
-    read: OwnedReadHalf,
     connection: Arc<Connection>,
     shard: Arc<Shard>,
     decoder: Decoder,
@@ -41,14 +37,13 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        read: OwnedReadHalf,
         connection: Arc<Connection>,
         shard: Arc<Shard>,
         session: Option<Box<dyn Session>>,
         permit: Option<Permit>,
     ) -> Self {
         shard.add(Arc::clone(&connection));
-        Self { read, connection, shard, decoder: Decoder::default(), session, permit }
+        Self { connection, shard, decoder: Decoder::default(), session, permit }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -74,7 +69,7 @@ impl Driver {
             let mut scratch = lock(shard.scratch());
             let mut input = scratch.take_input();
             let mut buffer = ReadBuf::new(&mut input);
-            let polled = Pin::new(&mut self.read).poll_read(cx, &mut buffer);
+            let polled = self.connection.poll_read(cx, &mut buffer);
             let count = buffer.filled().len();
             if polled.is_ready() && count > 0 {
                 self.take(&input[..count], &mut scratch);
@@ -117,7 +112,6 @@ impl Driver {
             session.read_end(connection);
         }
         if closed {
-            // Out of every count before the peer can see that it is closed.
             self.leave();
             self.connection.peer_closed(Bytes::copy_from_slice(replies));
             return;
@@ -175,7 +169,9 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.connection.terminate();
+        // Out of every count before the peer can see that it is closed.
+        self.leave();
+        self.connection.release();
         self.shard.remove(self.connection.id());
     }
 }

@@ -1,4 +1,4 @@
-// Programs of the operating system that the tests start: nginx, Chromium, openssl. Brings what is missing by apt-get
+// Programs of the operating system that the checks start: nginx, Chromium, openssl, valgrind. Brings what is missing by apt-get
 // where this process may (root on Debian or Ubuntu), else says in one line what to install.
 //
 //   node scripts/system.mjs nginx chromium
@@ -12,6 +12,7 @@ const programs = {
   nginx: { commands: ['nginx'], package: 'nginx' },
   chromium: { commands: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   openssl: { commands: ['openssl'], package: 'openssl' },
+  valgrind: { commands: ['valgrind'], package: 'valgrind' },
 };
 
 // Servers live in sbin, which is often missing from the PATH of those who are not root.
@@ -96,7 +97,7 @@ function instruction(names) {
 /**
  * Makes sure that the programs `names` are installed.
  *
- * @param {string[]} names of `nginx`, `chromium`, `openssl`
+ * @param {string[]} names of `nginx`, `chromium`, `openssl`, `valgrind`
  * @param {{ log?: (line: string) => void }} [options] where progress goes; nothing is written when nothing is missing
  * @returns {Promise<Record<string, string>>} the path of each
  * @throws an error whose message is one line that says what to install, where it cannot be brought from here

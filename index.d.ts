@@ -46,7 +46,8 @@ export interface HubError extends Error {
 }
 
 /**
- * Sends `{"type":"steps","steps","clientIDs":["agent", … one a step],"changeId"}` to every connection of a document.
+ * Sends `{"type":"steps","steps","clientIDs":["agent", … one a step],"changeId","offset"}` to every connection of a
+ * document. Clients that are away get it when they come back within the hub's `recoveryWindowMs`.
  *
  * @returns the number of connections the message was queued for; 0 where nobody has the document open.
  * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection, never synchronously)
@@ -86,7 +87,8 @@ export interface WebSocketManager {
   /** Open connections of the endpoint at `path` (`'/ws/fabric'`); 0 for a path nobody serves, or where no hub runs. */
   getConnectionCount(path: string): number;
   /**
-   * Sends a text message to every connection of the endpoint at `path`, whatever its document.
+   * Sends a text message to every connection of the endpoint at `path`, whatever its document. It carries no `offset`:
+   * clients that are away do not get it later.
    *
    * @param message a string is sent as it is, anything else as its JSON.
    * @returns the number of connections the message was queued for.

@@ -24,6 +24,25 @@ export interface HubOptions {
   maxOutboxBytes?: number;
   /** Interval between pings, in milliseconds; a client that let a whole one pass unanswered is cut off. Default 30 000, 0 is off. */
   heartbeatIntervalMs?: number;
+  /** Deepest nesting of a client's message; more is answered with `TOO_DEEP`. Default 20 000, at least 8. */
+  maxDepth?: number;
+  /**
+   * How long a client may be away and still be given exactly what it missed, in milliseconds. A document is remembered
+   * for this long after its last connection has ended. Default 120 000, 50 to 86 400 000; 0 is off: messages then carry
+   * no `offset`, and who joins is not shown the cursors of the others.
+   */
+  recoveryWindowMs?: number;
+  /** Messages of one document that are remembered. Default 10 000. */
+  historyMaxMessages?: number;
+  /** Bytes of one document's messages that are remembered. At most half of `maxOutboxBytes` is replayed. Default 2 MiB. */
+  historyMaxBytes?: number;
+  /** Bytes that all documents together may take to be remembered. Default 64 MiB. */
+  historyTotalBytes?: number;
+  /**
+   * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key
+   * that this process makes for itself, which is enough for one process.
+   */
+  tokenSecret?: string;
   /**
    * `false` makes Node pipe every socket to the hub through a private loopback connection instead of handing its
    * descriptor over. Slower; the same behaviour. Default `true`, which falls back by itself where there is no plain

@@ -109,24 +109,25 @@ function servedPromises({ service, app, mode }) {
     ];
     const toFirst = { documentId: 'first', changeId: 'change-1', steps };
     assert.deepEqual(await broadcast(service, { call: 'broadcastSteps', ...toFirst }), { delivered: 2 });
-    const expected = { type: 'steps', steps, clientIDs: ['agent', 'agent'], changeId: 'change-1' };
+    const expected = { type: 'steps', steps, clientIDs: ['agent', 'agent'], changeId: 'change-1', offset: 1 };
     assert.deepEqual(await anna.received(isSteps), expected);
     assert.deepEqual(await ben.received(isSteps), expected);
 
     const toBen = { ...toFirst, clientID: 'ben', changeId: 'only-ben' };
     assert.deepEqual(await broadcast(service, { call: 'broadcastStepsToClient', ...toBen }), { delivered: 1 });
     const atBen = await ben.received((message) => message.changeId === 'only-ben');
-    assert.deepEqual(atBen, { ...expected, changeId: 'only-ben' });
+    assert.deepEqual(atBen, { ...expected, changeId: 'only-ben', offset: 2 });
 
     const change = { id: 'change-2', by: 'agent' };
     for (const call of ['broadcastPendingChange', 'broadcastAcceptedChange', 'broadcastRejectedChange']) {
       assert.deepEqual(await broadcast(service, { call, change, ...toFirst }), { delivered: 2 }, call);
     }
     const ofType = (type) => (message) => message.type === type;
-    assert.deepEqual(await anna.received(ofType('agent-change-pending')), { type: 'agent-change-pending', change });
-    const accepted = { type: 'agent-change-accepted', changeId: 'change-1', steps };
+    const pending = { type: 'agent-change-pending', change, offset: 3 };
+    assert.deepEqual(await anna.received(ofType('agent-change-pending')), pending);
+    const accepted = { type: 'agent-change-accepted', changeId: 'change-1', steps, offset: 4 };
     assert.deepEqual(await anna.received(ofType('agent-change-accepted')), accepted);
-    const rejected = { type: 'agent-change-rejected', changeId: 'change-1' };
+    const rejected = { type: 'agent-change-rejected', changeId: 'change-1', offset: 5 };
     assert.deepEqual(await anna.received(ofType('agent-change-rejected')), rejected);
 
     const notice = { type: 'notice', text: 'to everyone' };
@@ -142,7 +143,7 @@ function servedPromises({ service, app, mode }) {
 
     ben.send({ type: 'update', documentId: 'first', update: [1, 2, 3] });
     const update = await anna.received(ofType('update'));
-    assert.deepEqual(update, { type: 'update', documentId: 'first', update: [1, 2, 3], clientID: 'ben' });
+    assert.deepEqual(update, { type: 'update', documentId: 'first', update: [1, 2, 3], clientID: 'ben', offset: 6 });
 
     for (const client of clients) await client.close();
     await until('the counts to be 0 again', async () => (await counts(service, 'first')).fabric === 0);

@@ -45,13 +45,13 @@ test('wscat prints the transcript of the protocol', { timeout: 60_000 }, async (
     }
   };
 
-  await printed('< {"type":"connected","clientID":"me","documentId":"doc1"}');
+  await printed('< {"type":"connected","clientID":"me","documentId":"doc1","token":"');
   child.stdin.write('{"type":"sync","documentId":"doc1"}\n');
   await printed('< {"type":"synced","documentId":"doc1"}');
   child.stdin.write('hello\n');
   await printed('< {"type":"error","message":"Invalid message format","code":"BAD_JSON"}');
   assert.equal(await broadcastSteps('doc1', [{ stepType: 'replace' }], 'c1'), 1);
-  await printed('< {"type":"steps","steps":[{"stepType":"replace"}],"clientIDs":["agent"],"changeId":"c1"}');
+  await printed('< {"type":"steps","steps":[{"stepType":"replace"}],"clientIDs":["agent"],"changeId":"c1","offset":1}');
   await hub.close();
   await printed('Disconnected (code: 1012');
   await ended;

@@ -18,6 +18,14 @@ function oneOf(value, name, choices) {
   return value;
 }
 
+function secret(value, name) {
+  // The value itself is never in a message.
+  if (typeof value !== 'string' || Buffer.byteLength(value) < 32) {
+    invalid(`option ${name} must be a string of at least 32 bytes`);
+  }
+  return value;
+}
+
 function flag(value, name) {
   if (typeof value !== 'boolean') invalid(`option ${name} must be true or false, not ${String(value)}`);
   return value;
@@ -30,6 +38,12 @@ const CHECKS = {
   maxMessageBytes: (value) => whole(value, 'maxMessageBytes', { min: 1024, max: 64 * 1024 * 1024 }),
   maxOutboxBytes: (value) => whole(value, 'maxOutboxBytes', { min: 64 * 1024 }),
   heartbeatIntervalMs: (value) => whole(value, 'heartbeatIntervalMs'),
+  maxDepth: (value) => whole(value, 'maxDepth', { min: 8 }),
+  recoveryWindowMs: (value) => (value === 0 ? 0 : whole(value, 'recoveryWindowMs', { min: 50, max: 86_400_000 })),
+  historyMaxMessages: (value) => whole(value, 'historyMaxMessages'),
+  historyMaxBytes: (value) => whole(value, 'historyMaxBytes'),
+  historyTotalBytes: (value) => whole(value, 'historyTotalBytes'),
+  tokenSecret: (value) => secret(value, 'tokenSecret'),
   handOver: (value) => flag(value, 'handOver'),
   logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
 };

@@ -4,16 +4,33 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     connection::ConnectionId,
+    lineage::LineageId,
     protocol::{Id, Topic},
 };
 
 /// What becomes of a frame that has to wait for a slow member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// It is never dropped.
+    #[default]
     Every,
     /// Only the newest of each sender and topic waits.
     Newest(Topic),
+}
+
+/// What a frame is, beside its bytes.
+#[derive(Debug, Default, Clone)]
+pub struct Head {
+    /// The connection it came from, which does not get it; `None` for a route handler's.
+    pub from: Option<ConnectionId>,
+    /// The lineage of that connection, which does not get it when it comes back.
+    pub lineage: Option<LineageId>,
+    /// The only client that gets it; `None` for all.
+    pub to: Option<Id>,
+    /// What becomes of it where it has to wait.
+    pub keep: Keep,
+    /// Its place in the document's history; `None` for what is none.
+    pub offset: Option<u64>,
 }
 
 /// One frame of a batch.
@@ -21,18 +38,14 @@ pub enum Keep {
 pub struct Part {
     /// Where its bytes end; they begin where those of the part before end.
     pub end: usize,
-    /// The connection it came from, which does not get it; `None` for a route handler's.
-    pub from: Option<ConnectionId>,
-    /// The only client that gets it; `None` for all.
-    pub to: Option<Id>,
-    /// What becomes of it where it has to wait.
-    pub keep: Keep,
+    /// What it is.
+    pub head: Head,
 }
 
 impl Part {
     /// Whether a member gets it.
     pub fn is_for(&self, connection: ConnectionId, client: &Id) -> bool {
-        self.from != Some(connection) && self.to.as_ref().is_none_or(|to| to == client)
+        self.head.from != Some(connection) && self.head.to.as_ref().is_none_or(|to| to == client)
     }
 }
 
@@ -45,15 +58,15 @@ pub struct Gathering {
 
 impl Gathering {
     /// Appends the frame that `encode` writes.
-    pub fn push(
-        &mut self,
-        from: Option<ConnectionId>,
-        to: Option<Id>,
-        keep: Keep,
-        encode: impl FnOnce(&mut BytesMut),
-    ) {
+    pub fn push(&mut self, head: Head, encode: impl FnOnce(&mut BytesMut)) {
         encode(&mut self.bytes);
-        self.parts.push(Part { end: self.bytes.len(), from, to, keep });
+        self.parts.push(Part { end: self.bytes.len(), head });
+    }
+
+    /// The frame that was appended last.
+    pub fn last(&self) -> &[u8] {
+        let start = self.parts.iter().nth_back(1).map_or(0, |part| part.end);
+        &self.bytes[start..]
     }
 
     /// Bytes gathered.
@@ -69,8 +82,8 @@ impl Gathering {
     /// The batch to send; the next frames are gathered anew.
     pub fn take(&mut self) -> Batch {
         let parts = std::mem::take(&mut self.parts);
-        let restricted = parts.iter().any(|part| part.to.is_some());
-        let mut senders: Vec<ConnectionId> = parts.iter().filter_map(|part| part.from).collect();
+        let restricted = parts.iter().any(|part| part.head.to.is_some());
+        let mut senders: Vec<ConnectionId> = parts.iter().filter_map(|part| part.head.from).collect();
         senders.sort_unstable();
         senders.dedup();
         Batch { bytes: self.bytes.split().freeze(), parts, senders, restricted }
@@ -93,7 +106,7 @@ pub struct Batch {
 impl Batch {
     /// A batch of one frame for everybody.
     pub fn of(frame: Bytes, keep: Keep) -> Self {
-        let parts = vec![Part { end: frame.len(), from: None, to: None, keep }];
+        let parts = vec![Part { end: frame.len(), head: Head { keep, ..Head::default() } }];
         Self { bytes: frame, parts, senders: Vec::new(), restricted: false }
     }
 

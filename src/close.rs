@@ -21,6 +21,8 @@ pub const PROTOCOL_ERROR: u16 = 1002;
 pub const UNSUPPORTED: u16 = 1003;
 /// A text message is no UTF-8.
 pub const INVALID_UTF8: u16 = 1007;
+/// The client went on sending what the hub cannot obey.
+pub const POLICY: u16 = 1008;
 /// A message is longer than [`Config::max_message_bytes`](crate::Config::max_message_bytes).
 pub const TOO_BIG: u16 = 1009;
 /// The hub failed; its log says how.
@@ -29,6 +31,8 @@ pub const INTERNAL_ERROR: u16 = 1011;
 pub const SERVICE_RESTART: u16 = 1012;
 /// The peer reads too slowly for what it is sent. Come back.
 pub const TRY_AGAIN_LATER: u16 = 1013;
+/// Another connection has shown this one's token and goes on in its place.
+pub const REPLACED: u16 = 4409;
 
 /// Longest reason: 125 bytes of a control frame's payload less the code.
 const MAX_REASON_BYTES: usize = 123;
@@ -52,6 +56,16 @@ impl Close {
     /// The connection's outbox passed its limit.
     pub fn slow() -> Self {
         Self::new(TRY_AGAIN_LATER, "Too slow: more waits for this connection than it may")
+    }
+
+    /// The client went on sending what the hub cannot obey.
+    pub fn offences() -> Self {
+        Self::new(POLICY, "Too many messages that cannot be obeyed")
+    }
+
+    /// Another connection goes on in this one's place.
+    pub fn replaced() -> Self {
+        Self::new(REPLACED, "Replaced by a newer connection")
     }
 
     /// The hub panicked while it served this connection.

@@ -1,11 +1,14 @@
 //! What a hub can be told.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::error::Error;
 
 /// Largest value of [`Config::max_message_bytes`]: a message is held whole before it is handed on.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Shortest [`Config::token_secret`]: as many bytes as the hash has.
+pub const MIN_SECRET_BYTES: usize = 32;
 
 /// Options of a [`Hub`](crate::Hub). [`Config::check`] refuses bad values with the option's name.
 #[derive(Debug, Clone)]
@@ -26,6 +29,55 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Longest time the closing handshake of one connection may take. Default 10 s.
     pub close_timeout: Duration,
+    /// Deepest nesting of a client's message. More is answered with `TOO_DEEP`. Default 20,000, at least 8.
+    pub max_depth: usize,
+    /// How long a client may be away and still be given what it missed; a document is remembered for this long after
+    /// its last member left. `None` remembers nothing: messages then carry no offset. Default 2 min.
+    pub recovery_window: Option<Duration>,
+    /// Bounds of what is remembered.
+    pub history: HistoryLimits,
+    /// What tokens are signed with, at least 32 bytes. `None` makes a key for this process. Default `None`.
+    pub token_secret: Option<Secret>,
+}
+
+/// Bounds of what is remembered for clients that come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Publications of one document. Default 10,000.
+    pub messages: usize,
+    /// Bytes of one document's publications. More than half of what may wait for one connection is never replayed.
+    /// Default 2 MiB.
+    pub bytes: usize,
+    /// Bytes of all documents together, with what it takes to remember them. Default 64 MiB.
+    pub total_bytes: usize,
+}
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { messages: 10_000, bytes: 2 << 20, total_bytes: 64 << 20 }
+    }
+}
+
+/// Bytes that never get into a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Keeps `bytes`.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 impl Default for Config {
@@ -38,6 +90,10 @@ impl Default for Config {
             max_pending_bytes: 64 << 20,
             heartbeat: Some(Duration::from_secs(30)),
             close_timeout: Duration::from_secs(10),
+            max_depth: 20_000,
+            recovery_window: Some(Duration::from_mins(2)),
+            history: HistoryLimits::default(),
+            token_secret: None,
         }
     }
 }
@@ -61,6 +117,17 @@ impl Config {
         }
         if self.heartbeat.is_some_and(|interval| interval < Duration::from_millis(10)) {
             return refuse("heartbeatIntervalMs", "must be 0 (off) or at least 10");
+        }
+        if self.max_depth < 8 {
+            return refuse("maxDepth", "must be at least 8");
+        }
+        // The hub's clock wraps after 49 days, and a window must be far below that.
+        let window = Duration::from_millis(50)..=Duration::from_hours(24);
+        if self.recovery_window.is_some_and(|asked| !window.contains(&asked)) {
+            return refuse("recoveryWindowMs", "must be 0 (off) or from 50 to 86400000 (a day)");
+        }
+        if self.token_secret.as_ref().is_some_and(|secret| secret.bytes().len() < MIN_SECRET_BYTES) {
+            return refuse("tokenSecret", "must have at least 32 bytes");
         }
         Ok(())
     }

@@ -46,6 +46,11 @@ impl ConnectionId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for ConnectionId {
@@ -224,7 +229,7 @@ impl Connection {
             let done = written.min(length);
             written -= done;
             if done == 0 {
-                writer.outbox_mut().push(batch.bytes.slice(range), part.from, part.keep);
+                writer.outbox_mut().push(batch.bytes.slice(range), part.head.from, part.head.keep);
             } else if done < length {
                 writer.outbox_mut().push_rest(batch.bytes.slice(range.start + done..range.end));
             }

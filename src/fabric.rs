@@ -11,8 +11,10 @@ use crate::{
     endpoint::{Endpoint, Session},
     handshake::Upgrade,
     hub::Rooms,
+    offences::Offences,
     protocol::{self, ClientMessage, Fault, Id},
-    room::Membership,
+    recovery::Ask,
+    room::{Membership, Welcome},
 };
 
 /// The fabric endpoint's path.
@@ -22,11 +24,12 @@ pub const PATH: &str = "/ws/fabric";
 #[derive(Debug)]
 pub struct Fabric {
     rooms: Arc<Rooms>,
+    max_depth: usize,
 }
 
 impl Fabric {
-    pub(crate) fn new(rooms: Arc<Rooms>) -> Self {
-        Self { rooms }
+    pub(crate) fn new(rooms: Arc<Rooms>, max_depth: usize) -> Self {
+        Self { rooms, max_depth }
     }
 }
 
@@ -48,11 +51,26 @@ impl Endpoint for Fabric {
             Id::new(&document).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid documentId"))?;
         let client = Id::new(&client).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid clientID"))?;
 
-        let membership = self.rooms.join(Arc::clone(connection), document, client.clone());
-        let mut connected = BytesMut::new();
-        protocol::put_connected(&mut connected, &client, membership.room().document());
-        connection.send(connected.freeze(), None, Keep::Every);
-        Ok(Box::new(FabricSession { membership, client, replies: BytesMut::new() }))
+        let (ask, user) = (Ask::of(upgrade), upgrade.user.as_deref());
+        let (membership, welcome) =
+            self.rooms.join(Arc::clone(connection), document, client.clone(), user, ask.as_ref());
+        let Welcome { position, outcome, shown } = welcome;
+        let mut first = BytesMut::new();
+        protocol::put_connected(&mut first, &client, membership.room().document(), position.as_ref());
+        if let Some(outcome) = &outcome {
+            protocol::put_outcome(&mut first, outcome);
+        }
+        first.extend_from_slice(&shown);
+        // In one, behind which nothing can be too much yet.
+        connection.send(first.freeze(), None, Keep::Every);
+        Ok(Box::new(FabricSession {
+            membership,
+            client,
+            replies: BytesMut::new(),
+            max_depth: self.max_depth,
+            offences: Offences::default(),
+            owes_ack: false,
+        }))
     }
 }
 
@@ -61,6 +79,10 @@ struct FabricSession {
     client: Id,
     /// Answers to the messages that were read together.
     replies: BytesMut,
+    max_depth: usize,
+    offences: Offences,
+    /// Whether the client is to be told which of its messages were applied.
+    owes_ack: bool,
 }
 
 impl Session for FabricSession {
@@ -70,29 +92,40 @@ impl Session for FabricSession {
         // A text message is UTF-8; a binary one that is none is no JSON either.
         let parsed = std::str::from_utf8(payload)
             .map_err(|_| Fault::BadJson)
-            .and_then(|text| protocol::parse(text, document));
+            .and_then(|text| protocol::parse(text, document, self.max_depth));
         match parsed {
             Ok(ClientMessage::Sync) => protocol::put_synced(&mut self.replies, document),
-            Ok(ClientMessage::Publish { topic, payload, version }) => {
-                room.publish_from(connection.id(), topic.keep(), |out| {
-                    protocol::put_publication(out, document, &self.client, topic, payload, version);
+            Ok(ClientMessage::Ack) => self.owes_ack = true,
+            Ok(ClientMessage::Publish { topic, payload, version, id, ack }) => {
+                self.owes_ack |= ack;
+                self.membership.publish(topic, id, |out, offset| {
+                    protocol::put_publication(out, document, &self.client, topic, payload, version, offset);
                 });
             }
             Err(fault) => {
-                if let Some(code) = fault.code() {
-                    protocol::put_error(&mut self.replies, code);
-                }
+                protocol::put_error(&mut self.replies, fault.code());
                 log::info!(
                     "connection {} of client {:?}, document {document:?}: {}",
                     connection.id(),
                     self.client,
                     describe(&fault)
                 );
+                if self.offences.add(room.shard().now()) {
+                    log::warn!(
+                        "connection {} goes on sending such messages: closed with 1008",
+                        connection.id()
+                    );
+                    self.read_end(connection);
+                    connection.close(&Close::offences());
+                }
             }
         }
     }
 
     fn read_end(&mut self, connection: &Arc<Connection>) {
+        if std::mem::take(&mut self.owes_ack) {
+            protocol::put_ack(&mut self.replies, self.membership.applied());
+        }
         if !self.replies.is_empty() {
             connection.send(std::mem::take(&mut self.replies).freeze(), None, Keep::Every);
         }
@@ -105,7 +138,8 @@ fn describe(fault: &Fault<'_>) -> String {
     match fault {
         Fault::BadJson => "a message is no JSON".to_owned(),
         Fault::BadShape => "a message has not the shape of its type".to_owned(),
-        Fault::UnknownType(kind) => format!("ignored a message of unknown type {}", cut(kind)),
-        Fault::WrongDocument(id) => format!("ignored a message for document {}", cut(id)),
+        Fault::TooDeep => "a message is nested too deeply".to_owned(),
+        Fault::UnknownType(kind) => format!("a message is of unknown type {}", cut(kind)),
+        Fault::WrongDocument(id) => format!("a message is for document {}", cut(id)),
     }
 }

@@ -3,7 +3,7 @@
 //! Node has parsed the request by the time the hub sees it, so there is no HTTP parser here; what is checked is what
 //! Node does not check.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -18,6 +18,8 @@ pub struct Upgrade {
     pub http_version: String,
     /// Names and values in the order they came, names as they were written.
     pub headers: Vec<(String, String)>,
+    /// Who a session says is asking; `None` where nobody was asked.
+    pub user: Option<Arc<str>>,
 }
 
 impl Upgrade {
@@ -26,8 +28,13 @@ impl Upgrade {
     pub fn from_lines(lines: &str) -> Self {
         let mut lines = lines.split('\n').map(str::to_owned);
         let mut next = || lines.next().unwrap_or_default();
-        let mut upgrade =
-            Self { method: next(), target: next(), http_version: next(), headers: Vec::with_capacity(16) };
+        let mut upgrade = Self {
+            method: next(),
+            target: next(),
+            http_version: next(),
+            headers: Vec::with_capacity(16),
+            user: None,
+        };
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
             upgrade.headers.push((name, value));
         }

@@ -22,7 +22,8 @@ use crate::{
     frame,
     handshake::Upgrade,
     protocol::Id,
-    room::{Membership, Room},
+    recovery::{Ask, Settings},
+    room::{Membership, Room, Welcome},
     shard::{Shard, Work},
     sync::lock,
 };
@@ -35,6 +36,7 @@ pub struct Rooms {
     /// Keyed at random, so that nobody can choose documents that all meet on one shard.
     hasher: RandomState,
     max_pending_bytes: usize,
+    settings: Option<Arc<Settings>>,
 }
 
 impl Rooms {
@@ -51,13 +53,21 @@ impl Rooms {
         connection: Arc<Connection>,
         document: Id,
         client: Id,
-    ) -> Membership {
+        user: Option<&str>,
+        ask: Option<&Ask>,
+    ) -> (Membership, Welcome) {
         let entry = self.by_id.entry(document.clone());
         let room = Arc::clone(&entry.or_insert_with(|| {
             let shard = Arc::clone(self.shard(document.text()));
-            Arc::new(Room::new(document, shard, Arc::downgrade(self), self.max_pending_bytes))
+            let settings = self.settings.clone();
+            Arc::new(Room::new(document, shard, Arc::downgrade(self), self.max_pending_bytes, settings))
         }));
-        room.join(connection, client)
+        room.join(connection, client, user, ask)
+    }
+
+    /// Lets the rooms of a shard forget what is too old. On that shard, so nobody can be joining one of them.
+    pub(crate) fn forget(&self, shard: &Shard) {
+        self.by_id.retain(|_, room| !std::ptr::eq(&raw const **room.shard(), shard) || !room.forget());
     }
 
     /// Forgets a room without members. On the document's shard, so nobody can be joining it.
@@ -182,7 +192,11 @@ impl Hub {
             shards: Arc::clone(&shards),
             hasher: RandomState::new(),
             max_pending_bytes: config.max_pending_bytes,
+            settings: Settings::of(&config)?,
         });
+        for shard in &*shards {
+            shard.remember(Arc::downgrade(&rooms));
+        }
         let shared = Arc::new(Shared {
             config,
             shards,
@@ -193,8 +207,9 @@ impl Hub {
             alive: Mutex::new(0),
             ended: Condvar::new(),
         });
+        let max_depth = shared.config.max_depth;
         let hub = Self { shared };
-        hub.serve(Arc::new(Fabric::new(rooms)));
+        hub.serve(Arc::new(Fabric::new(rooms, max_depth)));
         Ok(hub)
     }
 
@@ -213,6 +228,9 @@ impl Hub {
     /// Sends a text message to every member of a document, or to those of one client. From any thread; it returns
     /// before the message is written. Answers how many connections it was queued for.
     ///
+    /// A message that is a JSON object takes the document's next offset and carries it as the key `offset`, and clients
+    /// that are away get it when they come back. Anything else is sent as it is, to those who are there.
+    ///
     /// # Errors
     ///
     /// [`Error::Closed`], [`Error::Overloaded`]
@@ -227,10 +245,11 @@ impl Hub {
             Some(Some(client)) => Some(client),
             Some(None) => return Ok(0),
         };
-        room.publish(to, |out| frame::put_text(out, &[message]))
+        room.publish(to, message)
     }
 
-    /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`].
+    /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`]. It is no document's, so it
+    /// carries no offset, and who is away does not get it later.
     ///
     /// # Errors
     ///

@@ -8,8 +8,9 @@
 //! - [`hub`]: the registry of rooms and connections, the calls for route handlers, the end.
 //! - [`accept`], [`loopback`], [`handshake`]: how a socket comes in.
 //! - [`shard`]: a thread with its runtime, and what runs on it once for all its connections.
-//! - [`endpoint`], [`fabric`], [`echo`]: what serves the connections of a path.
+//! - [`endpoint`], [`fabric`], [`echo`], [`offences`]: what serves the connections of a path.
 //! - [`room`]: members of a document and the fan-out to them.
+//! - [`recovery`], [`history`], [`lineage`], [`token`], [`sent`]: what a room remembers, and how a client comes back.
 //! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
 //! - [`decoder`], [`frame`], [`protocol`], [`batch`]: bytes and messages, without sockets.
 //! - [`config`], [`error`], [`close`], `sync`: leaves.
@@ -28,13 +29,19 @@ pub mod error;
 pub mod fabric;
 pub mod frame;
 pub mod handshake;
+pub mod history;
 pub mod hub;
+pub mod lineage;
 pub mod loopback;
+pub mod offences;
 pub mod outbox;
 pub mod protocol;
+pub mod recovery;
 pub mod room;
+pub mod sent;
 pub mod shard;
 mod sync;
+pub mod token;
 
 pub use config::Config;
 pub use error::Error;

@@ -9,7 +9,11 @@ use bytes::BytesMut;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{batch::Keep, frame};
+use crate::{
+    batch::Keep,
+    frame,
+    recovery::{Outcome, Position},
+};
 
 /// What clients exchange, as opposed to what they ask of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +43,8 @@ impl Topic {
 pub enum ClientMessage<'a> {
     /// Asks for [`put_synced`].
     Sync,
+    /// Asks for [`put_ack`].
+    Ack,
     /// For the other members of the document.
     Publish {
         /// What kind of message.
@@ -47,40 +53,48 @@ pub enum ClientMessage<'a> {
         payload: &'a str,
         /// The value of `version`; empty unless `topic` is [`Topic::Steps`].
         version: &'a str,
+        /// The client's own number of an update or steps: one that was applied before is not applied again.
+        id: Option<u64>,
+        /// Whether the client wants to be told that it was applied.
+        ack: bool,
     },
 }
 
 /// Why a message from a client is not obeyed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault<'a> {
-    /// Not JSON. Answered with an error.
+    /// Not JSON.
     BadJson,
-    /// JSON, but no object with the keys that its `type` needs. Answered with an error.
+    /// JSON, but no object with the keys and kinds of values that its `type` needs.
     BadShape,
-    /// Ignored and logged.
+    /// Nested deeper than it may be.
+    TooDeep,
+    /// Of no type that there is.
     UnknownType(Cow<'a, str>),
-    /// Ignored and logged.
+    /// For another document than the connection's own.
     WrongDocument(Cow<'a, str>),
 }
 
 impl Fault<'_> {
-    /// The `code` of the error the client is answered with; `None` for what is ignored.
-    pub fn code(&self) -> Option<&'static str> {
+    /// The `code` of the error the client is answered with.
+    pub fn code(&self) -> &'static str {
         match self {
-            Self::BadJson => Some("BAD_JSON"),
-            Self::BadShape => Some("BAD_SHAPE"),
-            Self::UnknownType(_) | Self::WrongDocument(_) => None,
+            Self::BadJson => "BAD_JSON",
+            Self::BadShape => "BAD_SHAPE",
+            Self::TooDeep => "TOO_DEEP",
+            Self::UnknownType(_) => "UNKNOWN_TYPE",
+            Self::WrongDocument(_) => "WRONG_DOCUMENT",
         }
     }
 }
 
-/// Takes a message apart. `document` is the connection's own.
+/// Takes a message apart. `document` is the connection's own; a message may be nested `max_depth` levels deep.
 ///
 /// # Errors
 ///
 /// See [`Fault`].
-pub fn parse<'a>(text: &'a str, document: &Id) -> Result<ClientMessage<'a>, Fault<'a>> {
-    let Fields { kind, document_id, update, awareness, selection, steps, version } =
+pub fn parse<'a>(text: &'a str, document: &Id, max_depth: usize) -> Result<ClientMessage<'a>, Fault<'a>> {
+    let Fields { kind, document_id, update, awareness, selection, steps, version, id, ack } =
         serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Fault::BadShape,
             _ => Fault::BadJson,
@@ -93,25 +107,73 @@ pub fn parse<'a>(text: &'a str, document: &Id) -> Result<ClientMessage<'a>, Faul
             return Err(Fault::WrongDocument(named));
         }
     }
-    let publish = |topic, payload: Option<&'a RawValue>| {
+    let message = |topic, payload: Option<&'a RawValue>, version, id, ack| {
         let payload = payload.ok_or(Fault::BadShape)?.get();
-        Ok(ClientMessage::Publish { topic, payload, version: "" })
+        Ok(ClientMessage::Publish { topic, payload, version, id, ack })
     };
-    match kind.as_ref() {
+    // What says only what is true now is not worth a number.
+    let shown = |topic, payload| message(topic, payload, "", None, false);
+    let history = |topic, payload, version| message(topic, payload, version, number(id)?, flag(ack)?);
+    let message = match kind.as_ref() {
         "sync" => Ok(ClientMessage::Sync),
-        "update" => publish(Topic::Update, update),
-        "awareness" => publish(Topic::Awareness, awareness),
-        "selection" => publish(Topic::Selection, selection),
-        "steps" => match (steps, version) {
-            (Some(steps), Some(version)) => Ok(ClientMessage::Publish {
-                topic: Topic::Steps,
-                payload: steps.get(),
-                version: version.get(),
-            }),
-            _ => Err(Fault::BadShape),
-        },
-        _ => Err(Fault::UnknownType(kind)),
+        "ack" => Ok(ClientMessage::Ack),
+        "update" => history(Topic::Update, update, ""),
+        "awareness" => shown(Topic::Awareness, awareness),
+        "selection" => shown(Topic::Selection, selection),
+        "steps" => {
+            let version = version.map(RawValue::get).filter(|version| is_number(version));
+            history(Topic::Steps, steps, version.ok_or(Fault::BadShape)?)
+        }
+        _ => return Err(Fault::UnknownType(kind)),
+    }?;
+    if is_deeper(text, max_depth) { Err(Fault::TooDeep) } else { Ok(message) }
+}
+
+/// Whether a JSON value is a number.
+fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// The client's own number of a message: 1 to 2^53 - 1.
+fn number(value: Option<&RawValue>) -> Result<Option<u64>, Fault<'static>> {
+    let Some(value) = value else { return Ok(None) };
+    // Of all JSON only digits are read as a u64.
+    let number = value.get().parse().ok().filter(|number| (1..1 << 53).contains(number));
+    number.map(Some).ok_or(Fault::BadShape)
+}
+
+fn flag(value: Option<&RawValue>) -> Result<bool, Fault<'static>> {
+    match value.map(RawValue::get) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Fault::BadShape),
     }
+}
+
+/// Whether valid JSON is nested deeper than `limit`. Looked at closely only where there are enough brackets for it.
+fn is_deeper(json: &str, limit: usize) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    if json.len() < 2 * limit || json.bytes().filter(opens).count() <= limit {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn string(value: Option<&RawValue>) -> Result<Cow<'_, str>, Fault<'_>> {
@@ -135,6 +197,8 @@ struct Fields<'a> {
     selection: Option<&'a RawValue>,
     steps: Option<&'a RawValue>,
     version: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    ack: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -163,6 +227,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "selection" => &mut fields.selection,
                 "steps" => &mut fields.steps,
                 "version" => &mut fields.version,
+                "id" => &mut fields.id,
+                "ack" => &mut fields.ack,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -247,11 +313,38 @@ pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Appends the frame of the first message of a connection.
-pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id) {
-    let pieces =
-        [r#"{"type":"connected","clientID":"#, client.json(), r#","documentId":"#, document.json(), "}"];
-    frame::put_text(out, &pieces);
+/// Appends the frame of the first message of a connection. `position` is there where it can come back.
+pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id, position: Option<&Position>) {
+    let more = position.map(|Position { token, epoch, offset }| {
+        format!(r#","token":"{token}","epoch":"{epoch}","offset":{offset}"#)
+    });
+    let (client, document) = (client.json(), document.json());
+    let head = [r#"{"type":"connected","clientID":"#, client, r#","documentId":"#, document];
+    frame::put_text(out, &[head[0], head[1], head[2], head[3], more.as_deref().unwrap_or_default(), "}"]);
+}
+
+/// Appends the frames that answer a client which has asked for what it missed.
+pub fn put_outcome(out: &mut BytesMut, outcome: &Outcome) {
+    match outcome {
+        Outcome::Recovered { from, to, up_to, missed } => {
+            frame::put_text(
+                out,
+                &[&format!(r#"{{"type":"recovered","from":{from},"to":{to},"upTo":{up_to}}}"#)],
+            );
+            for frame in missed {
+                out.extend_from_slice(frame);
+            }
+        }
+        Outcome::Reload { reason, up_to } => {
+            let up_to = up_to.map(|up_to| format!(r#","upTo":{up_to}"#)).unwrap_or_default();
+            frame::put_text(out, &[r#"{"type":"reload","reason":""#, reason.code(), "\"", &up_to, "}"]);
+        }
+    }
+}
+
+/// Appends the frame that says which of a client's numbered messages were applied: all up to `up_to`.
+pub fn put_ack(out: &mut BytesMut, up_to: u64) {
+    frame::put_text(out, &[&format!(r#"{{"type":"ack","upTo":{up_to}}}"#)]);
 }
 
 /// Appends the frame of the answer to `sync`.
@@ -272,6 +365,7 @@ pub fn put_publication(
     topic: Topic,
     payload: &str,
     version: &str,
+    offset: Option<u64>,
 ) {
     let (head, middle) = match topic {
         Topic::Update => (r#"{"type":"update","documentId":"#, r#","update":"#),
@@ -280,9 +374,59 @@ pub fn put_publication(
         Topic::Steps => (r#"{"type":"steps","documentId":"#, r#","steps":"#),
     };
     let label = if version.is_empty() { "" } else { r#","version":"# };
-    let pieces =
-        [head, document.json(), middle, payload, label, version, r#","clientID":"#, client.json(), "}"];
-    frame::put_text(out, &pieces);
+    let (document, client) = (document.json(), client.json());
+    let digits = offset.map(Digits::of);
+    let (key, digits) = digits.as_ref().map_or(("", ""), |digits| (OFFSET, digits.as_str()));
+    frame::put_text(
+        out,
+        &[head, document, middle, payload, label, version, r#","clientID":"#, client, key, digits, "}"],
+    );
+}
+
+/// The key of an offset, behind another.
+const OFFSET: &str = r#","offset":"#;
+
+/// Whether a route handler's message is an object with a key, behind which an offset can stand. It is JSON as it came
+/// from `JSON.stringify`; of what is not, nothing is promised.
+pub fn has_offset(message: &str) -> bool {
+    message.starts_with("{\"") && message.trim_end_matches(JSON_SPACE).ends_with('}')
+}
+
+/// What may stand around a JSON value.
+const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// Appends the frame of a route handler's message; with an offset, [`has_offset`] must hold.
+pub fn put_message(out: &mut BytesMut, message: &str, offset: Option<u64>) {
+    match (message.trim_end_matches(JSON_SPACE).strip_suffix('}'), offset.map(Digits::of)) {
+        (Some(open), Some(digits)) => frame::put_text(out, &[open, OFFSET, digits.as_str(), "}"]),
+        _ => frame::put_text(out, &[message]),
+    }
+}
+
+/// A number in decimal, without an allocation.
+struct Digits {
+    /// The digits stand at the end.
+    bytes: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self { bytes: [b'0'; 20], start: 20 };
+        loop {
+            digits.start -= 1;
+            // A digit fits.
+            digits.bytes[digits.start] += u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+            if number == 0 {
+                return digits;
+            }
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

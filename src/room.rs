@@ -12,14 +12,18 @@ use std::{
     },
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     Error,
-    batch::{Gathering, Keep},
+    batch::{Batch, Gathering, Head, Keep},
+    close::Close,
     connection::{Connection, ConnectionId},
     hub::Rooms,
-    protocol::Id,
+    lineage::LineageId,
+    protocol::{self, Id, Topic},
+    recovery::{Ask, Identity, Memory, Outcome, Position, Reload, Settings},
+    sent::{Place, Sent},
     shard::{Shard, Work},
     sync::lock,
 };
@@ -36,6 +40,8 @@ pub struct Room {
     members: Mutex<Vec<Member>>,
     /// As many as `members` holds; for counting without its lock.
     count: AtomicUsize,
+    /// What is remembered for those who come back; `None` where that is nothing. Only the room's thread locks it.
+    memory: Option<Box<Mutex<Memory>>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +52,10 @@ struct State {
     scheduled: bool,
     /// How many members each client has.
     clients: HashMap<Id, usize>,
+    /// The offset that was given last.
+    offset: u64,
+    /// What the members have sent that outlives the message.
+    sent: Sent,
 }
 
 #[derive(Debug)]
@@ -54,10 +64,30 @@ struct Member {
     id: ConnectionId,
     connection: Arc<Connection>,
     client: Id,
+    /// `None` once another connection has taken its place.
+    lineage: Option<LineageId>,
+    place: Place,
+}
+
+/// What a connection is sent that has become a member.
+#[derive(Debug)]
+pub(crate) struct Welcome {
+    /// How it can come back.
+    pub(crate) position: Option<Position>,
+    /// What it gets of what it has missed, where it asked.
+    pub(crate) outcome: Option<Outcome>,
+    /// What the other members show.
+    pub(crate) shown: Bytes,
 }
 
 impl Room {
-    pub(crate) fn new(document: Id, shard: Arc<Shard>, rooms: Weak<Rooms>, max_pending_bytes: usize) -> Self {
+    pub(crate) fn new(
+        document: Id,
+        shard: Arc<Shard>,
+        rooms: Weak<Rooms>,
+        max_pending_bytes: usize,
+        settings: Option<Arc<Settings>>,
+    ) -> Self {
         Self {
             document,
             shard,
@@ -66,6 +96,7 @@ impl Room {
             state: Mutex::default(),
             members: Mutex::default(),
             count: AtomicUsize::new(0),
+            memory: settings.map(|settings| Box::new(Mutex::new(Memory::new(settings)))),
         }
     }
 
@@ -79,8 +110,20 @@ impl Room {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Makes a connection a member: it gets every publication from now on, and none from before. On the room's thread.
-    pub(crate) fn join(self: &Arc<Self>, connection: Arc<Connection>, client: Id) -> Membership {
+    /// The thread on which it lives.
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.shard
+    }
+
+    /// Makes a connection a member: it gets every publication from now on, and none from before but what it asks for
+    /// and is given with the [`Welcome`]. On the room's thread, which must send that before anything else.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        connection: Arc<Connection>,
+        client: Id,
+        user: Option<&str>,
+        ask: Option<&Ask>,
+    ) -> (Membership, Welcome) {
         let mut members = lock(&self.members);
         let mut state = loop {
             let mut state = lock(&self.state);
@@ -89,14 +132,58 @@ impl Room {
             }
             let batch = state.gathered.take();
             drop(state);
-            send(&members, &batch);
+            self.send(&members, &batch);
         };
+        let who = Identity { document: &self.document, client: &client, user };
+        let (lineage, welcome) = self.welcome(connection.id(), who, ask, &mut members, &mut state);
+        let applied = match welcome.outcome {
+            Some(Outcome::Recovered { up_to, .. } | Outcome::Reload { up_to: Some(up_to), .. }) => up_to,
+            Some(Outcome::Reload { up_to: None, .. }) | None => 0,
+        };
+        let place = state.sent.enter(applied);
         *state.clients.entry(client.clone()).or_default() += 1;
         let id = connection.id();
-        members.push(Member { id, connection, client });
+        members.push(Member { id, connection, client, lineage: Some(lineage), place });
         self.count.store(members.len(), Ordering::Release);
         drop(state);
-        Membership { room: Arc::clone(self), connection: id }
+        (Membership { room: Arc::clone(self), connection: id, lineage, place }, welcome)
+    }
+
+    /// What `connection`, which is about to become a member, is sent; and its lineage.
+    fn welcome(
+        &self,
+        connection: ConnectionId,
+        who: Identity<'_>,
+        ask: Option<&Ask>,
+        members: &mut [Member],
+        state: &mut State,
+    ) -> (LineageId, Welcome) {
+        let begun = LineageId::from(connection);
+        let Some(memory) = &self.memory else {
+            let outcome = ask.map(|_| Outcome::Reload { reason: Reload::Off, up_to: None });
+            return (begun, Welcome { position: None, outcome, shown: Bytes::new() });
+        };
+        let mut memory = lock(memory);
+        memory.wake();
+        let replace = |lineage| {
+            let older = members.iter_mut().find(|member| member.lineage == Some(lineage))?;
+            older.lineage = None;
+            // The client itself has come over another connection, so nothing more is taken from this one.
+            older.connection.close(&Close::replaced());
+            state.sent.hide(older.place);
+            Some(state.sent.applied(older.place))
+        };
+        let (outcome, lineage) = match ask {
+            None => (None, None),
+            Some(ask) => {
+                let (outcome, lineage) = memory.recover(ask, who, self.shard.now(), replace);
+                (Some(outcome), lineage)
+            }
+        };
+        let lineage = lineage.unwrap_or(begun);
+        let position = Some(memory.position(lineage, who));
+        let shown = state.sent.shown(memory.max_shown_bytes()).freeze();
+        (lineage, Welcome { position, outcome, shown })
     }
 
     fn leave(&self, connection: ConnectionId) {
@@ -104,6 +191,7 @@ impl Room {
         let Some(index) = members.iter().position(|member| member.id == connection) else { return };
         let member = members.swap_remove(index);
         let mut state = lock(&self.state);
+        let applied = state.sent.leave(member.place);
         if let Some(left) = state.clients.get_mut(&member.client) {
             *left -= 1;
             if *left == 0 {
@@ -112,59 +200,55 @@ impl Room {
         }
         self.count.store(members.len(), Ordering::Release);
         drop(state);
+        let mut remembered = false;
+        if let Some(memory) = &self.memory {
+            let (mut memory, now) = (lock(memory), self.shard.now());
+            if let Some(lineage) = member.lineage {
+                memory.lineages.leave(lineage, applied, now);
+            }
+            remembered = members.is_empty() && memory.rest(now);
+        }
         if members.is_empty()
+            && !remembered
             && let Some(rooms) = self.rooms.upgrade()
         {
             rooms.remove(&self.document);
         }
     }
 
-    /// Publishes a member's message to the others. On the room's thread.
-    pub(crate) fn publish_from(
-        self: &Arc<Self>,
-        from: ConnectionId,
-        keep: Keep,
-        encode: impl FnOnce(&mut BytesMut),
-    ) {
-        if self.count() > 1 {
-            self.gather(&mut lock(&self.state), Some(from), None, keep, encode);
-        }
-    }
-
-    /// Publishes a frame to every member, or to those of one client; from any thread. Answers how many that are.
+    /// Publishes a route handler's message to every member, or to those of one client; from any thread. Answers how many
+    /// that are. Those who are away get it when they come back.
     ///
     /// # Errors
     ///
     /// [`Error::Overloaded`] where more waits to be sent than the hub may hold.
-    pub fn publish(
-        self: &Arc<Self>,
-        to: Option<Id>,
-        encode: impl FnOnce(&mut BytesMut),
-    ) -> Result<usize, Error> {
+    pub fn publish(self: &Arc<Self>, to: Option<Id>, message: &str) -> Result<usize, Error> {
         let mut state = lock(&self.state);
         let receivers = match &to {
             Some(client) => state.clients.get(client).copied().unwrap_or(0),
             None => self.count(),
         };
-        if receivers == 0 {
+        if receivers == 0 && self.memory.is_none() {
             return Ok(0);
         }
         if state.gathered.len() > self.max_pending_bytes {
             return Err(Error::Overloaded);
         }
-        self.gather(&mut state, None, to, Keep::Every, encode);
+        let offset = protocol::has_offset(message).then(|| self.next_offset(&mut state)).flatten();
+        let head = Head { to, offset, ..Head::default() };
+        self.gather(&mut state, head, |out| protocol::put_message(out, message, offset));
         Ok(receivers)
     }
 
-    fn gather(
-        self: &Arc<Self>,
-        state: &mut State,
-        from: Option<ConnectionId>,
-        to: Option<Id>,
-        keep: Keep,
-        encode: impl FnOnce(&mut BytesMut),
-    ) {
-        state.gathered.push(from, to, keep, encode);
+    /// The place of the next publication in the history, where there is one.
+    fn next_offset(&self, state: &mut State) -> Option<u64> {
+        self.memory.as_ref()?;
+        state.offset += 1;
+        Some(state.offset)
+    }
+
+    fn gather(self: &Arc<Self>, state: &mut State, head: Head, encode: impl FnOnce(&mut BytesMut)) {
+        state.gathered.push(head, encode);
         if !std::mem::replace(&mut state.scheduled, true) {
             self.shard.push(Work::Flush(Arc::clone(self)));
         }
@@ -179,14 +263,23 @@ impl Room {
             state.gathered.take()
         };
         if !batch.parts.is_empty() {
-            send(&members, &batch);
+            self.send(&members, &batch);
         }
     }
-}
 
-fn send(members: &[Member], batch: &crate::batch::Batch) {
-    for Member { id, connection, client } in members {
-        connection.send_batch(batch, |part| part.is_for(*id, client));
+    fn send(&self, members: &[Member], batch: &Batch) {
+        if let Some(memory) = &self.memory {
+            lock(memory).history.append(batch, self.shard.now());
+        }
+        for Member { id, connection, client, .. } in members {
+            connection.send_batch(batch, |part| part.is_for(*id, client));
+        }
+    }
+
+    /// Forgets what is too old; answers whether that is the room itself. On the room's thread.
+    pub(crate) fn forget(&self) -> bool {
+        let empty = lock(&self.members).is_empty();
+        self.memory.as_ref().is_some_and(|memory| lock(memory).forget(self.shard.now()) && empty)
     }
 }
 
@@ -195,11 +288,47 @@ fn send(members: &[Member], batch: &crate::batch::Batch) {
 pub(crate) struct Membership {
     room: Arc<Room>,
     connection: ConnectionId,
+    lineage: LineageId,
+    place: Place,
 }
 
 impl Membership {
     pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
+    }
+
+    /// Publishes the member's message to the others, unless it has the number of one that was applied before. `encode`
+    /// is told its offset, if it takes one. On the room's thread.
+    pub(crate) fn publish(
+        &self,
+        topic: Topic,
+        number: Option<u64>,
+        encode: impl FnOnce(&mut BytesMut, Option<u64>),
+    ) {
+        let Self { room, connection, lineage, place } = self;
+        let alone = room.memory.is_none() && room.count() <= 1;
+        if alone && number.is_none() {
+            return;
+        }
+        let mut state = lock(&room.state);
+        if number.is_some_and(|number| !state.sent.apply(*place, number)) || alone {
+            return;
+        }
+        let keep = topic.keep();
+        let offset = if keep == Keep::Every { room.next_offset(&mut state) } else { None };
+        let head = Head { from: Some(*connection), lineage: Some(*lineage), to: None, keep, offset };
+        room.gather(&mut state, head, |out| encode(out, offset));
+        if let Keep::Newest(topic) = keep
+            && room.memory.is_some()
+        {
+            let State { gathered, sent, .. } = &mut *state;
+            sent.keep(*place, topic, gathered.last());
+        }
+    }
+
+    /// The number of the member's last message that was applied; 0 before the first.
+    pub(crate) fn applied(&self) -> u64 {
+        lock(&self.room.state).sent.applied(self.place)
     }
 }
 

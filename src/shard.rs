@@ -10,7 +10,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -24,6 +24,7 @@ use crate::{
     batch::Batch,
     connection::{Connection, ConnectionId},
     decoder::Codec,
+    hub::Rooms,
     room::Room,
     sync::lock,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Shard {
     scratch: Mutex<Scratch>,
     /// Milliseconds since the shard began, as of the last tick.
     now: AtomicU32,
+    /// The rooms that are to forget in time.
+    rooms: OnceLock<Weak<Rooms>>,
 }
 
 /// Something to do after the connections that could be read.
@@ -103,6 +106,7 @@ impl Shard {
                 replies: Vec::new(),
             }),
             now: AtomicU32::new(0),
+            rooms: OnceLock::new(),
         });
         let (of_thread, of_worker, of_clock) = (Arc::clone(&shard), Arc::clone(&shard), Arc::clone(&shard));
         let clock = Clock::of(config);
@@ -132,6 +136,13 @@ impl Shard {
         &self.scratch
     }
 
+    /// Sees to it that the rooms of this shard forget what is too old.
+    pub(crate) fn remember(&self, rooms: Weak<Rooms>) {
+        // A shard has the rooms of one hub.
+        let _ = self.rooms.set(rooms);
+    }
+
+    /// Milliseconds since the shard began, as of the last tick.
     pub(crate) fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
     }
@@ -189,17 +200,24 @@ impl Shard {
         }
     }
 
-    /// One timer for the heartbeats and the closing handshakes of all connections.
+    /// One timer for the heartbeats and the closing handshakes of all connections, and for what rooms forget.
     async fn tick(&self, clock: Clock) {
         let begin = Instant::now();
         let mut interval = tokio::time::interval(clock.step);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut forgotten = 0;
         loop {
             interval.tick().await;
             let now = milliseconds(begin.elapsed());
             self.now.store(now, Ordering::Relaxed);
             for connection in lock(&self.connections).values() {
                 connection.tick(now, clock.heartbeat, clock.close_timeout);
+            }
+            if clock.forget.is_some_and(|every| now.wrapping_sub(forgotten) >= every) {
+                forgotten = now;
+                if let Some(rooms) = self.rooms.get().and_then(Weak::upgrade) {
+                    rooms.forget(self);
+                }
             }
         }
     }
@@ -221,16 +239,23 @@ struct Clock {
     step: Duration,
     heartbeat: Option<u32>,
     close_timeout: u32,
+    /// How often rooms forget; `None` where they remember nothing.
+    forget: Option<u32>,
 }
+
+/// Rooms forget this often in their window, so what they hold outlives it by no more than that.
+const FORGETS_PER_WINDOW: u32 = 8;
 
 impl Clock {
     fn of(config: &Config) -> Self {
-        let shortest = config.heartbeat.map_or(config.close_timeout, |beat| beat.min(config.close_timeout));
+        let times = [config.heartbeat, Some(config.close_timeout), config.recovery_window];
+        let shortest = times.into_iter().flatten().min().unwrap_or_default();
         Self {
             // Fine enough for a quarter of the shortest time, and never busy.
             step: (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1)),
             heartbeat: config.heartbeat.map(milliseconds),
             close_timeout: milliseconds(config.close_timeout),
+            forget: config.recovery_window.map(|window| milliseconds(window / FORGETS_PER_WINDOW)),
         }
     }
 }

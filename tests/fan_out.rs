@@ -11,7 +11,7 @@ fn a_message_reaches_the_others_and_never_its_sender() {
     let server = Server::start(|_| ());
     let (mut a, mut b, mut c) = (server.join("doc", "a"), server.join("doc", "b"), server.join("doc", "c"));
     a.send(r#"{"type":"update","documentId":"doc","update":[1,2]}"#);
-    let expected = r#"{"type":"update","documentId":"doc","update":[1,2],"clientID":"a"}"#;
+    let expected = r#"{"type":"update","documentId":"doc","update":[1,2],"clientID":"a","offset":1}"#;
     assert_eq!(b.text(), expected);
     assert_eq!(c.text(), expected);
     a.hears_nothing("doc");
@@ -90,7 +90,10 @@ fn a_message_is_delivered_though_its_sender_leaves_at_once() {
         drop(a);
         assert_eq!(
             b.text(),
-            format!(r#"{{"type":"update","documentId":"doc","update":{round},"clientID":"a"}}"#)
+            format!(
+                r#"{{"type":"update","documentId":"doc","update":{round},"clientID":"a","offset":{}}}"#,
+                round + 1
+            )
         );
     }
 }
@@ -100,7 +103,7 @@ fn a_binary_frame_with_json_is_read_like_a_text() {
     let server = Server::start(|_| ());
     let (mut a, mut b) = (server.join("doc", "a"), server.join("doc", "b"));
     a.write_raw(&support::frame(0x82, br#"{"type":"update","documentId":"doc","update":1}"#));
-    assert_eq!(b.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a"}"#);
+    assert_eq!(b.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a","offset":1}"#);
     a.write_raw(&support::frame(0x82, b"\xff\xfe"));
     assert_eq!(a.text(), r#"{"type":"error","message":"Invalid message format","code":"BAD_JSON"}"#);
 }

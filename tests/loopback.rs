@@ -36,7 +36,7 @@ fn a_ticket_lets_one_socket_in_as_if_it_had_been_handed_over() {
     assert!(support::read_head(&mut stream).starts_with("HTTP/1.1 101 "));
     let mut client = Client(WebSocket::from_raw_socket(stream, Role::Client, None));
     assert!(client.text().contains("connected"));
-    assert_eq!(beside.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a"}"#);
+    assert_eq!(beside.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a","offset":1}"#);
 
     let mut again = connect(port);
     again.write_all(&TICKET).unwrap();

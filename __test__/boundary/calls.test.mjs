@@ -107,6 +107,12 @@ describe('without a hub', () => {
     maxMessageBytes: [0, 1023, 64 * 1024 * 1024 + 1, '1024', Infinity],
     maxOutboxBytes: [0, 65_535, 2 ** 32, {}],
     heartbeatIntervalMs: [-1, 1, 9, 0.5, '30s', 2 ** 32],
+    maxDepth: [7, 0.5, '8', 2 ** 32],
+    recoveryWindowMs: [-1, 1, 49, 86_400_001, '2m', Infinity],
+    historyMaxMessages: [-1, 1.5, '1', 2 ** 32],
+    historyMaxBytes: [-1, {}, 2 ** 32],
+    historyTotalBytes: [-1, [], 2 ** 32],
+    tokenSecret: ['', 'x'.repeat(31), 32, null, Buffer.alloc(32)],
     handOver: [0, 'true', null],
     logLevel: ['', 'WARN', 3, null],
     port: [3000],
@@ -134,6 +140,11 @@ describe('without a hub', () => {
       maxMessageBytes: 1024,
       maxOutboxBytes: 65_536,
       heartbeatIntervalMs: 0,
+      maxDepth: 8,
+      recoveryWindowMs: 0,
+      historyMaxMessages: 0,
+      historyMaxBytes: 0,
+      historyTotalBytes: 0,
       handOver: false,
     };
     const most = {
@@ -141,6 +152,12 @@ describe('without a hub', () => {
       maxMessageBytes: 67_108_864,
       maxOutboxBytes: 2 ** 32 - 1,
       heartbeatIntervalMs: 2 ** 32 - 1,
+      maxDepth: 2 ** 32 - 1,
+      recoveryWindowMs: 86_400_000,
+      historyMaxMessages: 2 ** 32 - 1,
+      historyMaxBytes: 2 ** 32 - 1,
+      historyTotalBytes: 2 ** 32 - 1,
+      tokenSecret: 'é'.repeat(16),
     };
     for (const options of [least, most, { heartbeatIntervalMs: 10, logLevel: 'off', threads: undefined }, undefined]) {
       const hub = createHub(options);
@@ -162,6 +179,7 @@ overEveryWay((at) => {
         steps: [{ stepType: 'replace', from: 1 }, { stepType: 'addMark' }],
         clientIDs: ['agent', 'agent'],
         changeId: 'change-1',
+        offset: 1,
       });
     }
     assert.equal(await broadcastSteps(documentId, [], 'change-2'), 3);
@@ -174,7 +192,7 @@ overEveryWay((at) => {
     assert.equal(await broadcastStepsToClient(documentId, 'a', [1], 'change'), 2);
     for (const client of [tab, sameTab]) {
       const message = await client.received((each) => each.type === 'steps');
-      assert.deepEqual(message, { type: 'steps', steps: [1], clientIDs: ['agent'], changeId: 'change' });
+      assert.deepEqual(message, { type: 'steps', steps: [1], clientIDs: ['agent'], changeId: 'change', offset: 1 });
     }
     await other.synced(documentId);
     assert.equal(other.all('steps').length, 0);
@@ -191,10 +209,10 @@ overEveryWay((at) => {
     assert.equal(await broadcastRejectedChange(documentId, 'change'), 1);
     await client.received((message) => message.type === 'agent-change-rejected');
     assert.deepEqual(client.messages.slice(1), [
-      { type: 'agent-change-pending', change: { id: 'x', by: null } },
-      { type: 'agent-change-pending', change: null },
-      { type: 'agent-change-accepted', changeId: 'change', steps: [{ from: 1 }] },
-      { type: 'agent-change-rejected', changeId: 'change' },
+      { type: 'agent-change-pending', change: { id: 'x', by: null }, offset: 1 },
+      { type: 'agent-change-pending', change: null, offset: 2 },
+      { type: 'agent-change-accepted', changeId: 'change', steps: [{ from: 1 }], offset: 3 },
+      { type: 'agent-change-rejected', changeId: 'change', offset: 4 },
     ]);
   });
 

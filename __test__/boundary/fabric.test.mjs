@@ -12,6 +12,11 @@ const PUBLISHED = [
   ['steps', { steps: [{ stepType: 'replace', from: 1, to: 2 }], version: 7 }],
 ];
 
+/** The hub's answer to a message that it cannot obey. */
+function refusal(code) {
+  return { type: 'error', message: 'Invalid message format', code };
+}
+
 /** Sends `fields` as a raw text, so that what JavaScript cannot hold gets onto the wire. */
 function sendText(client, documentId, type, fields) {
   client.socket.send(`{"type":"${type}","documentId":${JSON.stringify(documentId)},${fields}}`);
@@ -30,8 +35,12 @@ overEveryWay((at) => {
   test('the first message says who the hub takes the client to be', async () => {
     const documentId = `${uniqueId()} "é" & 日本`;
     const client = await at.server.connect(documentId, 'Zoë "z" 1/2');
-    assert.deepEqual(client.messages, [{ type: 'connected', clientID: 'Zoë "z" 1/2', documentId }]);
-    assert.equal(Object.keys(client.messages[0]).join(), 'type,clientID,documentId');
+    assert.equal(client.messages.length, 1);
+    const { token, epoch, ...rest } = client.messages[0];
+    assert.deepEqual(rest, { type: 'connected', clientID: 'Zoë "z" 1/2', documentId, offset: 0 });
+    assert.match(token, /^[\w-]{54}$/);
+    assert.match(epoch, /^[0-9a-f]{16}$/);
+    assert.equal(Object.keys(client.messages[0]).join(), 'type,clientID,documentId,token,epoch,offset');
   });
 
   test('sync is answered with synced, and only to the one who asked', async () => {
@@ -47,7 +56,8 @@ overEveryWay((at) => {
       const { documentId, one, other } = await two();
       one.send({ type, documentId, ...fields, clientID: 'forged' });
       const [message] = await other.receivedAll(type, 1);
-      assert.deepEqual(message, { type, documentId, ...fields, clientID: 'one' });
+      const position = type === 'update' || type === 'steps' ? { offset: 1 } : {};
+      assert.deepEqual(message, { type, documentId, ...fields, clientID: 'one', ...position });
       await one.synced(documentId);
       assert.deepEqual(
         one.messages.map((each) => each.type),
@@ -143,11 +153,11 @@ overEveryWay((at) => {
     other.socket.on('message', (_data, isBinary) => (binary ||= isBinary));
     one.socket.send(Buffer.from(JSON.stringify({ type: 'update', documentId, update: 'é' })), { binary: true });
     const [message] = await other.receivedAll('update', 1);
-    assert.deepEqual(message, { type: 'update', documentId, update: 'é', clientID: 'one' });
+    assert.deepEqual(message, { type: 'update', documentId, update: 'é', clientID: 'one', offset: 1 });
     assert.equal(binary, false);
   });
 
-  test('a message for another document is ignored, and the connection stays open', async () => {
+  test('a message for another document reaches nobody, is answered with an error, and the connection stays open', async () => {
     const { documentId, one, other } = await two();
     const elsewhere = uniqueId();
     const stranger = await at.server.connect(elsewhere);
@@ -156,7 +166,12 @@ overEveryWay((at) => {
     await one.synced(documentId);
     await other.synced(documentId);
     await stranger.synced(elsewhere);
-    for (const client of [one, other, stranger]) {
+    assert.deepEqual(
+      one.all('error'),
+      Array.from({ length: 5 }, () => refusal('WRONG_DOCUMENT')),
+    );
+    assert.equal(one.messages.length, 7);
+    for (const client of [other, stranger]) {
       assert.deepEqual(
         client.messages.map((message) => message.type),
         ['connected', 'synced'],
@@ -164,17 +179,19 @@ overEveryWay((at) => {
     }
   });
 
-  test('an unknown type is ignored, and the connection stays open', async () => {
+  test('an unknown type reaches nobody, is answered with an error, and the connection stays open', async () => {
     const { documentId, one, other } = await two();
     for (const type of ['', 'connected', 'synced', 'Update', 'error', 'constructor']) one.send({ type, documentId });
     await one.synced(documentId);
     await other.synced(documentId);
-    for (const client of [one, other]) {
-      assert.deepEqual(
-        client.messages.map((message) => message.type),
-        ['connected', 'synced'],
-      );
-    }
+    assert.deepEqual(
+      one.all('error'),
+      Array.from({ length: 6 }, () => refusal('UNKNOWN_TYPE')),
+    );
+    assert.deepEqual(
+      other.messages.map((message) => message.type),
+      ['connected', 'synced'],
+    );
   });
 
   const unreadable = [

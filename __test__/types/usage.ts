@@ -67,6 +67,12 @@ export async function serve(): Promise<CloseReport> {
     maxMessageBytes: 1 << 20,
     maxOutboxBytes: 4 << 20,
     heartbeatIntervalMs: 30_000,
+    maxDepth: 1000,
+    recoveryWindowMs: 60_000,
+    historyMaxMessages: 1000,
+    historyMaxBytes: 1 << 20,
+    historyTotalBytes: 16 << 20,
+    tokenSecret: 'a secret of at least thirty-two bytes',
     handOver: true,
     logLevel: 'warn',
   };

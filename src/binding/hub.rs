@@ -1,6 +1,7 @@
 //! The hub as JavaScript sees it; `js/` checks arguments and gives errors their class.
 
 use std::{
+    fmt,
     net::TcpStream,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -15,6 +16,7 @@ use napi_derive::napi;
 use crate::{
     Config, Error, Hub,
     accept::Incoming,
+    config::{HistoryLimits, Secret},
     handshake::Upgrade,
     loopback::{Loopback, TICKET_BYTES},
     sync::lock,
@@ -34,7 +36,6 @@ fn invalid(reason: &str) -> napi::Error<&'static str> {
 
 /// Options as `js/options.js` has checked them.
 #[napi(object)]
-#[derive(Debug)]
 pub struct NativeOptions {
     /// See [`Config::threads`].
     pub threads: Option<u32>,
@@ -44,23 +45,52 @@ pub struct NativeOptions {
     pub max_outbox_bytes: Option<u32>,
     /// See [`Config::heartbeat`]; 0 is off.
     pub heartbeat_interval_ms: Option<u32>,
+    /// See [`Config::max_depth`].
+    pub max_depth: Option<u32>,
+    /// See [`Config::recovery_window`]; 0 is off.
+    pub recovery_window_ms: Option<u32>,
+    /// See [`HistoryLimits::messages`].
+    pub history_max_messages: Option<u32>,
+    /// See [`HistoryLimits::bytes`].
+    pub history_max_bytes: Option<u32>,
+    /// See [`HistoryLimits::total_bytes`].
+    pub history_total_bytes: Option<u32>,
+    /// See [`Config::token_secret`].
+    pub token_secret: Option<String>,
     /// Least severe message written to stderr.
     pub log_level: String,
+}
+
+impl fmt::Debug for NativeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What there is beside a secret, which no log may hold.
+        f.debug_tuple("NativeOptions").field(&Config::from(self)).finish()
+    }
 }
 
 impl From<&NativeOptions> for Config {
     fn from(options: &NativeOptions) -> Self {
         let default = Self::default();
         let size = |value: Option<u32>, default| value.map_or(default, |value| value as usize);
+        // 0 turns off what takes a time.
+        let time = |value: Option<u32>, default| match value {
+            None => default,
+            Some(0) => None,
+            Some(value) => Some(Duration::from_millis(value.into())),
+        };
         Self {
             threads: size(options.threads, default.threads),
             max_message_bytes: size(options.max_message_bytes, default.max_message_bytes),
             max_outbox_bytes: size(options.max_outbox_bytes, default.max_outbox_bytes),
-            heartbeat: match options.heartbeat_interval_ms {
-                None => default.heartbeat,
-                Some(0) => None,
-                Some(interval) => Some(Duration::from_millis(interval.into())),
+            heartbeat: time(options.heartbeat_interval_ms, default.heartbeat),
+            max_depth: size(options.max_depth, default.max_depth),
+            recovery_window: time(options.recovery_window_ms, default.recovery_window),
+            history: HistoryLimits {
+                messages: size(options.history_max_messages, default.history.messages),
+                bytes: size(options.history_max_bytes, default.history.bytes),
+                total_bytes: size(options.history_total_bytes, default.history.total_bytes),
             },
+            token_secret: options.token_secret.as_deref().map(Secret::new),
             ..default
         }
     }

@@ -1,6 +1,7 @@
 use bytes::BytesMut;
 
-use super::{ClientMessage, Fault, Id, Topic, parse, put_error, put_publication};
+use super::{ClientMessage, Fault, Id, Topic, put_error, put_message, put_outcome, put_publication};
+use crate::recovery::{Outcome, Reload};
 
 fn document() -> Id {
     Id::new("doc").unwrap()
@@ -8,7 +9,11 @@ fn document() -> Id {
 
 #[expect(clippy::unnecessary_wraps, reason = "so that it compares with what parse answers")]
 fn publish<'a>(topic: Topic, payload: &'a str, version: &'a str) -> Result<ClientMessage<'a>, Fault<'a>> {
-    Ok(ClientMessage::Publish { topic, payload, version })
+    Ok(ClientMessage::Publish { topic, payload, version, id: None, ack: false })
+}
+
+fn parse<'a>(text: &'a str, document: &Id) -> Result<ClientMessage<'a>, Fault<'a>> {
+    super::parse(text, document, usize::MAX / 2)
 }
 
 #[test]
@@ -83,6 +88,9 @@ fn what_is_no_json_and_what_is_no_such_object_are_told_apart() {
         r#"{"type":"update","documentId":"doc"}"#,
         r#"{"type":"update","documentId":"doc","steps":[]}"#,
         r#"{"type":"steps","documentId":"doc","steps":[]}"#,
+        r#"{"type":"steps","documentId":"doc","steps":[],"version":"1"}"#,
+        r#"{"type":"steps","documentId":"doc","steps":[],"version":null}"#,
+        r#"{"type":"steps","documentId":"doc","version":1}"#,
     ] {
         assert_eq!(parse(text, &doc), Err(Fault::BadShape), "{text}");
     }
@@ -97,11 +105,106 @@ fn a_foreign_document_and_an_unknown_type_are_named() {
 }
 
 #[test]
+fn an_update_and_steps_may_have_a_number_of_the_clients_own() {
+    let doc = document();
+    let text = |more: &str| format!(r#"{{"type":"update","documentId":"doc","update":1{more}}}"#);
+    let numbered =
+        |id, ack| Ok(ClientMessage::Publish { topic: Topic::Update, payload: "1", version: "", id, ack });
+    assert_eq!(parse(&text(r#","id":1,"ack":true"#), &doc), numbered(Some(1), true));
+    assert_eq!(
+        parse(&text(r#","id":9007199254740991,"ack":false"#), &doc),
+        numbered(Some((1 << 53) - 1), false)
+    );
+    assert_eq!(parse(&text(r#","ack":true"#), &doc), numbered(None, true));
+    for id in
+        ["0", "-1", "1.0", "1e3", "9007199254740992", "99999999999999999999", "null", "true", r#""1""#, "[1]"]
+    {
+        assert_eq!(parse(&text(&format!(r#","id":{id}"#)), &doc), Err(Fault::BadShape), "{id}");
+    }
+    for ack in ["1", "null", r#""true""#, "{}"] {
+        assert_eq!(parse(&text(&format!(r#","ack":{ack}"#)), &doc), Err(Fault::BadShape), "{ack}");
+    }
+    assert_eq!(parse(r#"{"type":"ack","documentId":"doc"}"#, &doc), Ok(ClientMessage::Ack));
+    let shown = r#"{"type":"awareness","documentId":"doc","awareness":1,"id":"of its own"}"#;
+    assert_eq!(parse(shown, &doc), publish(Topic::Awareness, "1", ""), "which has no use for one");
+}
+
+#[test]
+fn a_message_may_be_nested_as_deep_as_allowed_and_no_deeper() {
+    let doc = document();
+    let deep = |payload: &str| format!(r#"{{"type":"update","documentId":"doc","update":{payload}}}"#);
+    let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    // The message itself is the first level.
+    assert_eq!(super::parse(&deep(&nested(9)), &doc, 10), publish(Topic::Update, &nested(9), ""));
+    assert_eq!(super::parse(&deep(&nested(10)), &doc, 10), Err(Fault::TooDeep));
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(10), "}".repeat(10));
+    assert_eq!(super::parse(&deep(&objects), &doc, 10), Err(Fault::TooDeep));
+    let beside = format!("[{}]", vec!["[]"; 100].join(","));
+    assert_eq!(super::parse(&deep(&beside), &doc, 10), publish(Topic::Update, &beside, ""), "many, not deep");
+    let brackets = format!(r#""\\\"{}""#, "[".repeat(100));
+    assert_eq!(
+        super::parse(&deep(&brackets), &doc, 10),
+        publish(Topic::Update, &brackets, ""),
+        "in a string"
+    );
+    let ignored = format!(r#"{{"type":"sync","documentId":"doc","more":{}}}"#, nested(10));
+    assert_eq!(super::parse(&ignored, &doc, 10), Err(Fault::TooDeep), "also where nobody looks");
+}
+
+#[test]
+fn every_fault_has_a_code() {
+    let faults = [
+        Fault::BadJson,
+        Fault::BadShape,
+        Fault::TooDeep,
+        Fault::UnknownType("".into()),
+        Fault::WrongDocument("".into()),
+    ];
+    let codes = faults.map(|fault| fault.code());
+    assert_eq!(codes, ["BAD_JSON", "BAD_SHAPE", "TOO_DEEP", "UNKNOWN_TYPE", "WRONG_DOCUMENT"]);
+}
+
+#[test]
+fn an_offset_is_the_last_key_of_what_takes_one() {
+    let mut out = BytesMut::new();
+    put_message(&mut out, r#"{"type":"x","a":{}}"#, Some(18_446_744_073_709_551_615));
+    assert_eq!(&out[2..], br#"{"type":"x","a":{},"offset":18446744073709551615}"#);
+    out.clear();
+    put_message(&mut out, "{\"a\":{}} \n", Some(10));
+    assert_eq!(&out[2..], br#"{"a":{},"offset":10}"#);
+    out.clear();
+    put_message(&mut out, "no object", None);
+    assert_eq!(&out[2..], b"no object");
+    for text in ["", "{}", "{ }", "[]", "\"{}\"", "{\"a\":1}x", "no object"] {
+        assert!(!super::has_offset(text), "{text}");
+    }
+    assert!(super::has_offset(r#"{"a":1}"#) && super::has_offset("{\"a\":1} "));
+}
+
+#[test]
+fn a_client_that_comes_back_is_told_what_it_gets() {
+    let mut out = BytesMut::new();
+    let missed = vec!["one".into(), "two".into()];
+    put_outcome(&mut out, &Outcome::Recovered { from: 1, to: 4, up_to: 2, missed });
+    assert_eq!(&out[2..], br#"{"type":"recovered","from":1,"to":4,"upTo":2}onetwo"#);
+    out.clear();
+    put_outcome(&mut out, &Outcome::Reload { reason: Reload::HistoryGone, up_to: Some(3) });
+    assert_eq!(&out[2..], br#"{"type":"reload","reason":"HISTORY_GONE","upTo":3}"#);
+    out.clear();
+    put_outcome(&mut out, &Outcome::Reload { reason: Reload::OtherEpoch, up_to: None });
+    assert_eq!(&out[2..], br#"{"type":"reload","reason":"OTHER_EPOCH"}"#);
+}
+
+#[test]
 fn a_publication_names_the_connections_own_client_and_document() {
     let mut out = BytesMut::new();
     let client = Id::new("a\"b").unwrap();
-    put_publication(&mut out, &document(), &client, Topic::Steps, "[1]", "3");
+    put_publication(&mut out, &document(), &client, Topic::Steps, "[1]", "3", None);
     let expected = r#"{"type":"steps","documentId":"doc","steps":[1],"version":3,"clientID":"a\"b"}"#;
+    assert_eq!(&out[2..], expected.as_bytes());
+    out.clear();
+    put_publication(&mut out, &document(), &client, Topic::Update, "1", "", Some(120));
+    let expected = r#"{"type":"update","documentId":"doc","update":1,"clientID":"a\"b","offset":120}"#;
     assert_eq!(&out[2..], expected.as_bytes());
 }
 

@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Budget, Epoch, History, Publication};
+use crate::{
+    batch::{Batch, Gathering, Head, Keep},
+    config::HistoryLimits,
+    connection::ConnectionId,
+    lineage::LineageId,
+    protocol::{Id, Topic},
+};
+
+const A: LineageId = LineageId::new(1);
+const B: LineageId = LineageId::new(2);
+const LIMITS: HistoryLimits = HistoryLimits { messages: 100, bytes: 1 << 20, total_bytes: 1 << 20 };
+
+fn id(text: &str) -> Id {
+    Id::new(text).unwrap()
+}
+
+fn history(limits: HistoryLimits) -> (History, Arc<Budget>) {
+    let budget = Arc::new(Budget::new(limits.total_bytes));
+    (History::new(limits, Arc::clone(&budget)), budget)
+}
+
+fn from(lineage: LineageId) -> Head {
+    let connection = ConnectionId::new(lineage.number());
+    Head { from: Some(connection), lineage: Some(lineage), ..Head::default() }
+}
+
+/// A batch of frames; those with an offset are publications.
+fn batch(frames: &[(&str, Option<u64>, Head)]) -> Batch {
+    let mut gathering = Gathering::default();
+    for (text, offset, head) in frames {
+        gathering
+            .push(Head { offset: *offset, ..head.clone() }, |out| out.extend_from_slice(text.as_bytes()));
+    }
+    gathering.take()
+}
+
+fn publish(history: &mut History, text: &str, now: u32) {
+    let offset = history.last() + 1;
+    history.append(&batch(&[(text, Some(offset), from(A))]), now);
+}
+
+fn since(history: &History, offset: u64, lineage: LineageId) -> Option<String> {
+    let frames = history.since(offset, lineage, &id("me"))?;
+    Some(frames.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn what_was_missed_is_what_came_after_the_offset() {
+    let (mut history, _) = history(LIMITS);
+    assert_eq!(since(&history, 0, B).unwrap(), "", "nothing was published, nothing was missed");
+    for text in ["one", "two", "three"] {
+        publish(&mut history, text, 0);
+    }
+    assert_eq!(since(&history, 0, B).unwrap(), "one two three");
+    assert_eq!(since(&history, 2, B).unwrap(), "three");
+    assert_eq!(since(&history, 3, B).unwrap(), "");
+    assert_eq!(since(&history, 4, B), None, "that has not been");
+}
+
+#[test]
+fn ones_own_and_what_is_for_another_client_was_not_missed() {
+    let (mut history, _) = history(LIMITS);
+    let to = |client| Head { to: Some(id(client)), ..Head::default() };
+    history.append(
+        &batch(&[
+            ("a", Some(1), from(A)),
+            ("b", Some(2), from(B)),
+            ("for all", Some(3), Head::default()),
+            ("for me", Some(4), to("me")),
+            ("for you", Some(5), to("you")),
+        ]),
+        0,
+    );
+    assert_eq!(since(&history, 0, A).unwrap(), "b for all for me");
+    assert_eq!(since(&history, 0, B).unwrap(), "a for all for me");
+}
+
+#[test]
+fn what_has_no_offset_is_no_history() {
+    let (mut history, _) = history(LIMITS);
+    let shown = Head { keep: Keep::Newest(Topic::Awareness), ..from(A) };
+    history.append(
+        &batch(&[("cursor", None, shown.clone()), ("1", Some(1), from(A)), ("2", Some(2), from(A))]),
+        0,
+    );
+    history.append(&batch(&[("cursor", None, shown)]), 0);
+    assert_eq!(since(&history, 0, B).unwrap(), "1 2");
+}
+
+#[test]
+fn a_publication_does_not_keep_a_batch_of_cursors_in_memory() {
+    let (mut history, _) = history(LIMITS);
+    let cursors = "x".repeat(1000);
+    let batch = batch(&[(&cursors, None, from(A)), ("1", Some(1), from(A))]);
+    let bytes = batch.bytes.clone();
+    history.append(&batch, 0);
+    drop(batch);
+    assert!(bytes.is_unique(), "it holds no slice of it");
+}
+
+#[test]
+fn a_publication_shares_the_bytes_that_the_members_get() {
+    let (mut history, _) = history(LIMITS);
+    let batch = batch(&[("1", Some(1), from(A)), ("2", Some(2), from(A))]);
+    history.append(&batch, 0);
+    let shared: Vec<Bytes> = history.since(0, B, &id("me")).unwrap();
+    assert_eq!(shared[1].as_ptr(), batch.bytes[1..].as_ptr());
+}
+
+#[test]
+fn it_is_bounded_in_number_bytes_and_time() {
+    let (mut by_number, _) = history(HistoryLimits { messages: 2, ..LIMITS });
+    for text in ["1", "2", "3"] {
+        publish(&mut by_number, text, 0);
+    }
+    assert_eq!(since(&by_number, 0, B), None);
+    assert_eq!(since(&by_number, 1, B).unwrap(), "2 3");
+
+    let two = 2 * (10 + size_of::<Publication>());
+    let (mut by_bytes, budget) = history(HistoryLimits { bytes: two, ..LIMITS });
+    for _ in 0..3 {
+        publish(&mut by_bytes, "0123456789", 0);
+    }
+    assert_eq!(since(&by_bytes, 0, B), None);
+    assert!(since(&by_bytes, 1, B).is_some());
+    assert_eq!(budget.used(), two);
+
+    let (mut by_time, budget) = history(LIMITS);
+    publish(&mut by_time, "1", u32::MAX - 50);
+    publish(&mut by_time, "2", 10);
+    by_time.forget(49, 100);
+    assert_eq!(since(&by_time, 0, B).unwrap(), "1 2", "also where the clock wraps");
+    by_time.forget(50, 100);
+    assert_eq!((since(&by_time, 0, B), since(&by_time, 1, B).unwrap().as_str()), (None, "2"));
+    by_time.forget(111, 100);
+    assert_eq!((since(&by_time, 1, B), since(&by_time, 2, B).unwrap().as_str()), (None, ""));
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_publication_that_does_not_fit_takes_all_before_it_along() {
+    let (mut history, budget) = history(HistoryLimits { bytes: 500, ..LIMITS });
+    publish(&mut history, "small", 0);
+    publish(&mut history, &"x".repeat(500), 0);
+    assert_eq!(since(&history, 0, B), None);
+    assert_eq!(since(&history, 1, B), None);
+    assert_eq!(since(&history, 2, B).unwrap(), "");
+    publish(&mut history, "next", 0);
+    assert_eq!(since(&history, 2, B).unwrap(), "next");
+    assert_eq!(budget.used(), 4 + size_of::<Publication>());
+}
+
+#[test]
+fn all_documents_share_a_budget_and_whoever_appends_gives_way() {
+    let one = 10 + size_of::<Publication>();
+    let budget = Arc::new(Budget::new(3 * one));
+    let (mut quiet, mut busy) =
+        (History::new(LIMITS, Arc::clone(&budget)), History::new(LIMITS, Arc::clone(&budget)));
+    publish(&mut quiet, "0123456789", 0);
+    for _ in 0..100 {
+        publish(&mut busy, "0123456789", 0);
+        assert!(budget.used() <= 3 * one);
+    }
+    assert!(since(&quiet, 0, B).is_some());
+    assert!(since(&busy, 98, B).is_some());
+    assert_eq!(since(&busy, 97, B), None);
+    drop(busy);
+    assert_eq!(budget.used(), one);
+}
+
+#[test]
+fn behind_a_gap_history_begins_anew() {
+    let (mut history, _) = history(LIMITS);
+    publish(&mut history, "1", 0);
+    history.append(&batch(&[("3", Some(3), from(A))]), 0);
+    assert_eq!((since(&history, 0, B), since(&history, 1, B)), (None, None));
+    assert_eq!(since(&history, 2, B).unwrap(), "3");
+}
+
+#[test]
+fn an_epoch_is_written_and_read_the_same() {
+    for epoch in [Epoch::new(0), Epoch::new(u64::MAX), Epoch::random()] {
+        assert_eq!(epoch.to_string().parse(), Ok(epoch));
+        assert_eq!(epoch.to_string().len(), 16);
+    }
+    assert_ne!(Epoch::random(), Epoch::random());
+}

@@ -1,0 +1,301 @@
+//! Coming back: what a room remembers for its clients, and what it answers to one that asks for what it missed.
+//!
+//! A client that was away gets everything it missed or nothing: [`Outcome`]. All of it is decided and queued in one
+//! turn of the room's thread, together with joining, so that nothing can come between.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    Config, Error,
+    config::HistoryLimits,
+    handshake::Upgrade,
+    history::{Budget, Epoch, History},
+    lineage::{LineageId, Lineages},
+    protocol::Id,
+    token::{Claims, Signer},
+};
+
+/// What a room without members costs of the budget while it is remembered.
+const ROOM_BYTES: usize = 1 << 10;
+
+/// What the rooms of a hub share to remember.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    signer: Signer,
+    budget: Arc<Budget>,
+    limits: HistoryLimits,
+    /// In milliseconds.
+    window: u32,
+    /// Bytes of one replay. What a connection may have waiting is twice as much, so that a replay alone never makes a
+    /// client slow.
+    max_replay_bytes: usize,
+}
+
+impl Settings {
+    /// `None` where nothing is to be remembered.
+    pub(crate) fn of(config: &Config) -> Result<Option<Arc<Self>>, Error> {
+        let Some(window) = config.recovery_window else { return Ok(None) };
+        let signer = match &config.token_secret {
+            Some(secret) => Signer::new(secret),
+            None => Signer::random().map_err(Error::Start)?,
+        };
+        Ok(Some(Arc::new(Self {
+            signer,
+            budget: Arc::new(Budget::new(config.history.total_bytes)),
+            limits: config.history,
+            window: milliseconds(window),
+            max_replay_bytes: config.max_outbox_bytes / 2,
+        })))
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// What a client that comes back shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// What it was given when it connected.
+    pub token: String,
+    /// `None` where what it sent is none.
+    pub epoch: Option<Epoch>,
+    /// Up to where it has seen everything; `None` where what it sent is no offset.
+    pub offset: Option<u64>,
+}
+
+impl Ask {
+    /// What the query of a request asks for; `None` where it asks for nothing.
+    pub fn of(upgrade: &Upgrade) -> Option<Self> {
+        let [token, epoch, offset] = ["token", "epoch", "offset"].map(|name| upgrade.parameter(name));
+        if token.is_none() && epoch.is_none() && offset.is_none() {
+            return None;
+        }
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        Some(Self {
+            token: token.unwrap_or_default().into_owned(),
+            epoch: epoch.and_then(|text| text.parse().ok()),
+            offset: offset.filter(|text| is_number(text)).and_then(|text| text.parse().ok()),
+        })
+    }
+}
+
+/// Why a client has to reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// The hub remembers nothing.
+    Off,
+    /// The document has another history: the process has restarted, or nobody was there for longer than the window.
+    OtherEpoch,
+    /// The token was not given for this document, client and user.
+    BadToken,
+    /// The client was away for longer than the window, or its place was given up for want of memory.
+    TokenExpired,
+    /// The offset is none, or one that has not been.
+    BadOffset,
+    /// More was missed than is remembered, or than may be replayed.
+    HistoryGone,
+}
+
+impl Reload {
+    /// What the client is told.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Off => "RECOVERY_OFF",
+            Self::OtherEpoch => "OTHER_EPOCH",
+            Self::BadToken => "BAD_TOKEN",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::BadOffset => "BAD_OFFSET",
+            Self::HistoryGone => "HISTORY_GONE",
+        }
+    }
+}
+
+/// What becomes of a client that asked for what it missed.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It gets all of it.
+    Recovered {
+        /// Up to where it had seen everything.
+        from: u64,
+        /// Up to where it has seen everything after this.
+        to: u64,
+        /// The number of its last message that was applied.
+        up_to: u64,
+        /// What it missed, in order, as frames.
+        missed: Vec<Bytes>,
+    },
+    /// It gets none.
+    Reload {
+        /// Why.
+        reason: Reload,
+        /// The number of its last message that was applied, where its token was good.
+        up_to: Option<u64>,
+    },
+}
+
+/// Where a client stands that has joined, and how it can come back.
+#[derive(Debug)]
+pub struct Position {
+    /// To be shown with the rest.
+    pub token: String,
+    /// The history's name.
+    pub epoch: Epoch,
+    /// The last publication before it joined.
+    pub offset: u64,
+}
+
+/// Who joins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity<'a> {
+    pub(crate) document: &'a Id,
+    pub(crate) client: &'a Id,
+    pub(crate) user: Option<&'a str>,
+}
+
+/// What one room remembers. Only its thread uses it.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    settings: Arc<Settings>,
+    epoch: Epoch,
+    pub(crate) history: History,
+    pub(crate) lineages: Lineages,
+    /// The room's clock when its last member left, while it has none.
+    empty_since: Option<u32>,
+}
+
+impl Memory {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        let (limits, budget) = (settings.limits, &settings.budget);
+        Self {
+            epoch: Epoch::random(),
+            history: History::new(limits, Arc::clone(budget)),
+            lineages: Lineages::new(Arc::clone(budget)),
+            empty_since: None,
+            settings,
+        }
+    }
+
+    /// Bytes of what other members show that a connection may be given at once.
+    pub(crate) fn max_shown_bytes(&self) -> usize {
+        self.settings.max_replay_bytes / 2
+    }
+
+    /// Somebody joins.
+    pub(crate) fn wake(&mut self) {
+        if self.empty_since.take().is_some() {
+            self.settings.budget.give_back(ROOM_BYTES);
+        }
+    }
+
+    /// The last member has left. Answers whether the room is remembered; not where the budget is used up.
+    pub(crate) fn rest(&mut self, now: u32) -> bool {
+        let remembered = self.empty_since.is_none() && self.settings.budget.take(ROOM_BYTES);
+        if remembered {
+            self.empty_since = Some(now);
+        }
+        remembered
+    }
+
+    /// Forgets what is too old; answers whether that is the room itself.
+    pub(crate) fn forget(&mut self, now: u32) -> bool {
+        let window = self.settings.window;
+        self.history.forget(now, window);
+        self.lineages.forget(now, window);
+        self.empty_since.is_some_and(|since| now.wrapping_sub(since) > window)
+    }
+
+    /// Where a member of `lineage` stands now.
+    pub(crate) fn position(&self, lineage: LineageId, who: Identity<'_>) -> Position {
+        let token = self.settings.signer.sign(lineage, self.claims(who));
+        Position { token, epoch: self.epoch, offset: self.history.last() }
+    }
+
+    /// Decides about a client that comes back. `replace` ends the lineage's connection that is still there, if there is
+    /// one, and answers its last applied message. Answers the lineage that goes on, too.
+    pub(crate) fn recover(
+        &mut self,
+        ask: &Ask,
+        who: Identity<'_>,
+        now: u32,
+        replace: impl FnOnce(LineageId) -> Option<u64>,
+    ) -> (Outcome, Option<LineageId>) {
+        let reload = |reason| (Outcome::Reload { reason, up_to: None }, None);
+        if ask.epoch != Some(self.epoch) {
+            return reload(Reload::OtherEpoch);
+        }
+        let Some(lineage) = self.settings.signer.verify(&ask.token, self.claims(who)) else {
+            return reload(Reload::BadToken);
+        };
+        let window = self.settings.window;
+        let Some(up_to) = replace(lineage).or_else(|| self.lineages.take(lineage, now, window)) else {
+            return reload(Reload::TokenExpired);
+        };
+        let outcome = match self.missed(ask.offset, lineage, who.client) {
+            Ok((from, missed)) => Outcome::Recovered { from, to: self.history.last(), up_to, missed },
+            // The lineage goes on all the same: what of its own messages was applied is known.
+            Err(reason) => Outcome::Reload { reason, up_to: Some(up_to) },
+        };
+        (outcome, Some(lineage))
+    }
+
+    fn missed(
+        &self,
+        offset: Option<u64>,
+        lineage: LineageId,
+        client: &Id,
+    ) -> Result<(u64, Vec<Bytes>), Reload> {
+        let from = offset.filter(|offset| *offset <= self.history.last()).ok_or(Reload::BadOffset)?;
+        let missed = self.history.since(from, lineage, client).ok_or(Reload::HistoryGone)?;
+        let bytes: usize = missed.iter().map(Bytes::len).sum();
+        if bytes > self.settings.max_replay_bytes {
+            return Err(Reload::HistoryGone);
+        }
+        Ok((from, missed))
+    }
+
+    fn claims<'a>(&self, who: Identity<'a>) -> Claims<'a> {
+        let Identity { document, client, user } = who;
+        Claims { epoch: self.epoch, document: document.text(), client: client.text(), user }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ask;
+    use crate::{handshake::Upgrade, history::Epoch};
+
+    fn ask(query: &str) -> Option<Ask> {
+        Ask::of(&Upgrade::from_lines(&format!("GET\n/ws/fabric?documentId=d&{query}\n1.1")))
+    }
+
+    #[test]
+    fn a_client_that_shows_nothing_asks_for_nothing() {
+        assert_eq!(ask("clientID=a"), None);
+        assert_eq!(ask("clientID=a#token=x"), None);
+    }
+
+    #[test]
+    fn what_is_no_position_is_asked_for_all_the_same_so_that_it_is_answered() {
+        let good = ask("token=t&epoch=00000000000000ff&offset=12").unwrap();
+        assert_eq!(good, Ask { token: "t".into(), epoch: Some(Epoch::new(255)), offset: Some(12) });
+        for query in ["token=", "token=t", "epoch=x", "offset=", "offset=-1", "offset=%2B1", "offset=1e3"] {
+            let asked = ask(query).unwrap();
+            assert_eq!((asked.epoch, asked.offset), (None, None), "{query}");
+        }
+        for query in
+            ["epoch=ff", "epoch=%2B0000000000000ff", "epoch=000000000000000000ff", "epoch=gggggggggggggggg"]
+        {
+            assert_eq!(ask(query).unwrap().epoch, None, "{query}");
+        }
+        assert_eq!(ask("offset=99999999999999999999").unwrap().offset, None);
+    }
+}

@@ -1,0 +1,160 @@
+//! What the members of a room have sent that outlives the message: their newest awareness and selection, for those who
+//! come later, and the number of their last message that was applied, for those who ask whether it was.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::protocol::Topic;
+
+/// Longest frame that is kept: what is longer is no cursor.
+const MAX_FRAME_BYTES: usize = 16 << 10;
+
+/// The place of one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(u32);
+
+/// One place a member.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// `None` for a member that has sent none of it, and for a free place.
+    places: Vec<Option<Box<Latest>>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Latest {
+    awareness: Vec<u8>,
+    selection: Vec<u8>,
+    applied: u64,
+}
+
+impl Sent {
+    /// A place for a member whose last applied message has this number.
+    pub fn enter(&mut self, applied: u64) -> Place {
+        let latest = (applied > 0).then(|| Box::new(Latest { applied, ..Latest::default() }));
+        if let Some(free) = self.free.pop() {
+            self.places[free as usize] = latest;
+            return Place(free);
+        }
+        self.places.push(latest);
+        // A room with more than 4 billion members does not fit into memory.
+        Place(u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Gives a place back; answers the number of the last applied message.
+    pub fn leave(&mut self, place: Place) -> u64 {
+        let applied = self.applied(place);
+        self.places[place.0 as usize] = None;
+        self.free.push(place.0);
+        if self.free.len() == self.places.len() {
+            *self = Self::default();
+        }
+        applied
+    }
+
+    /// The number of the last applied message; 0 before the first.
+    pub fn applied(&self, place: Place) -> u64 {
+        self.places[place.0 as usize].as_ref().map_or(0, |latest| latest.applied)
+    }
+
+    /// Whether a message with this number is to be applied: it has not been before.
+    pub fn apply(&mut self, place: Place, number: u64) -> bool {
+        let latest = self.latest(place);
+        let new = number > latest.applied;
+        latest.applied = latest.applied.max(number);
+        new
+    }
+
+    /// Keeps a member's newest frame of a topic that says what is true now.
+    pub fn keep(&mut self, place: Place, topic: Topic, frame: &[u8]) {
+        let latest = self.latest(place);
+        let kept = match topic {
+            Topic::Awareness => &mut latest.awareness,
+            Topic::Selection => &mut latest.selection,
+            Topic::Update | Topic::Steps => return,
+        };
+        kept.clear();
+        if frame.len() <= MAX_FRAME_BYTES {
+            kept.extend_from_slice(frame);
+        }
+    }
+
+    /// Forgets what a member has shown.
+    pub fn hide(&mut self, place: Place) {
+        if let Some(latest) = &mut self.places[place.0 as usize] {
+            latest.awareness = Vec::new();
+            latest.selection = Vec::new();
+        }
+    }
+
+    /// What all members show, up to `max_bytes`; whoever is left out shows it with the next message.
+    pub fn shown(&self, max_bytes: usize) -> BytesMut {
+        let mut out = BytesMut::new();
+        for latest in self.places.iter().flatten() {
+            for frame in [&latest.awareness, &latest.selection] {
+                if out.len() + frame.len() <= max_bytes {
+                    out.put_slice(frame);
+                }
+            }
+        }
+        out
+    }
+
+    fn latest(&mut self, place: Place) -> &mut Latest {
+        self.places[place.0 as usize].get_or_insert_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_FRAME_BYTES, Sent, Topic};
+
+    #[test]
+    fn the_newest_of_each_topic_is_shown_while_its_member_is_there() {
+        let mut sent = Sent::default();
+        let (a, b) = (sent.enter(0), sent.enter(0));
+        sent.keep(a, Topic::Awareness, b"a1");
+        sent.keep(a, Topic::Selection, b"s1");
+        sent.keep(a, Topic::Awareness, b"a2");
+        sent.keep(b, Topic::Awareness, b"b1");
+        sent.keep(b, Topic::Update, b"never");
+        assert_eq!(&sent.shown(100)[..], b"a2s1b1");
+        assert_eq!(&sent.shown(4)[..], b"a2s1");
+        sent.leave(a);
+        assert_eq!(&sent.shown(100)[..], b"b1");
+        assert_eq!(sent.enter(0), a, "a place is used again");
+        assert_eq!(&sent.shown(100)[..], b"b1", "and shows nothing of who had it before");
+        sent.hide(b);
+        assert!(sent.shown(100).is_empty());
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_to_keep_takes_the_older_one_with_it() {
+        let mut sent = Sent::default();
+        let a = sent.enter(0);
+        sent.keep(a, Topic::Awareness, b"old");
+        sent.keep(a, Topic::Awareness, &vec![0; MAX_FRAME_BYTES + 1]);
+        assert!(sent.shown(usize::MAX).is_empty(), "what is not true any more is not shown");
+    }
+
+    #[test]
+    fn a_message_is_applied_once() {
+        let mut sent = Sent::default();
+        let a = sent.enter(0);
+        assert!(sent.apply(a, 1) && sent.apply(a, 3));
+        assert!(!sent.apply(a, 3) && !sent.apply(a, 2));
+        assert_eq!(sent.applied(a), 3);
+        assert_eq!(sent.leave(a), 3);
+        let b = sent.enter(3);
+        assert!(!sent.apply(b, 3), "the next connection of the lineage goes on");
+    }
+
+    #[test]
+    fn a_member_that_sends_nothing_costs_a_pointer() {
+        let mut sent = Sent::default();
+        for _ in 0..100 {
+            sent.enter(0);
+        }
+        assert!(sent.places.iter().all(Option::is_none));
+        assert_eq!(size_of::<Option<Box<super::Latest>>>(), size_of::<usize>());
+    }
+}

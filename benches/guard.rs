@@ -65,11 +65,14 @@ fn decode(count: usize) {
         out.clear();
         let decoded = decoder.decode(&mut codec, black_box(&input), &mut replies, |message, _| {
             let text = message.to_text().unwrap();
-            match protocol::parse(text, &document).unwrap() {
-                protocol::ClientMessage::Publish { topic, payload, version } => {
-                    protocol::put_publication(&mut out, &document, &client, topic, payload, version);
+            match protocol::parse(text, &document, 1000).unwrap() {
+                protocol::ClientMessage::Publish { topic, payload, version, .. } => {
+                    let offset = Some(1000);
+                    protocol::put_publication(&mut out, &document, &client, topic, payload, version, offset);
                 }
-                protocol::ClientMessage::Sync => unreachable!("an update was sent"),
+                protocol::ClientMessage::Sync | protocol::ClientMessage::Ack => {
+                    unreachable!("an update was sent")
+                }
             }
         });
         decoded.unwrap();
@@ -99,14 +102,16 @@ fn fan_out(documents: usize, members: usize, together: usize, count: usize) {
         .collect();
     let input: Vec<_> =
         (0..documents).map(|number| update(&format!("document-{number}")).repeat(together)).collect();
-    let expected: Vec<_> = (0..documents).map(|number| together * publication_bytes(number)).collect();
-    let mut buffer = vec![0; expected[documents - 1]];
+    let mut buffer = Vec::new();
     for number in 0..count {
         let document = number % documents;
+        let before = number / documents * together;
+        let offsets = before + 1..=before + together;
+        buffer.resize(offsets.map(|offset| publication_bytes(document, offset)).sum(), 0);
         let (sender, others) = rooms[document].split_first_mut().unwrap();
         sender.write_all(&input[document]).unwrap();
         for member in others {
-            member.read_exact(&mut buffer[..expected[document]]).unwrap();
+            member.read_exact(&mut buffer).unwrap();
         }
     }
     drop(rooms);
@@ -118,9 +123,10 @@ fn publish(count: usize) {
     let server = Server::start();
     let mut members: Vec<_> = (0..100).map(|member| server.join(0, member)).collect();
     let message = format!(r#"{{"type":"steps","steps":["{}"]}}"#, "s".repeat(PAYLOAD_BYTES));
-    let mut buffer = vec![0; 4 + message.len()];
-    for _ in 0..count {
+    let mut buffer = Vec::new();
+    for offset in 1..=count {
         server.node(Call::Publish(message.clone()));
+        buffer.resize(4 + message.len() + format!(r#","offset":{offset}"#).len(), 0);
         for member in &mut members {
             member.read_exact(&mut buffer).unwrap();
         }
@@ -238,11 +244,11 @@ fn update(document: &str) -> Vec<u8> {
 }
 
 /// Bytes of the frame that the others get.
-fn publication_bytes(document: usize) -> usize {
+fn publication_bytes(document: usize, offset: usize) -> usize {
     let document = Id::new(&format!("document-{document}")).unwrap();
     let mut out = bytes::BytesMut::new();
     let payload = format!(r#""{}""#, "u".repeat(PAYLOAD_BYTES));
     let client = Id::new("client-0").unwrap();
-    protocol::put_publication(&mut out, &document, &client, Topic::Update, &payload, "");
+    protocol::put_publication(&mut out, &document, &client, Topic::Update, &payload, "", Some(offset as u64));
     out.len()
 }

@@ -54,12 +54,24 @@ impl Part {
 pub struct Gathering {
     bytes: BytesMut,
     parts: Vec<Part>,
+    numbered: usize,
 }
+
+/// Memory for the first frames. What is remembered keeps it in use, so a room takes some again and again: `BytesMut` then
+/// takes at least as much as it was made with.
+const CHUNK_BYTES: usize = 2 << 10;
 
 impl Gathering {
     /// Appends the frame that `encode` writes.
     pub fn push(&mut self, head: Head, encode: impl FnOnce(&mut BytesMut)) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        let start = self.bytes.len();
         encode(&mut self.bytes);
+        if head.offset.is_some() {
+            self.numbered += self.bytes.len() - start;
+        }
         self.parts.push(Part { end: self.bytes.len(), head });
     }
 
@@ -86,7 +98,8 @@ impl Gathering {
         let mut senders: Vec<ConnectionId> = parts.iter().filter_map(|part| part.head.from).collect();
         senders.sort_unstable();
         senders.dedup();
-        Batch { bytes: self.bytes.split().freeze(), parts, senders, restricted }
+        let numbered = std::mem::take(&mut self.numbered);
+        Batch { bytes: self.bytes.split().freeze(), numbered, parts, senders, restricted }
     }
 }
 
@@ -97,6 +110,8 @@ pub struct Batch {
     pub bytes: Bytes,
     /// What they are.
     pub parts: Vec<Part>,
+    /// How many of the bytes are of frames with an offset.
+    pub numbered: usize,
     /// The connections that sent any of them, sorted.
     senders: Vec<ConnectionId>,
     /// Whether any of them is for one client only.
@@ -107,7 +122,7 @@ impl Batch {
     /// A batch of one frame for everybody.
     pub fn of(frame: Bytes, keep: Keep) -> Self {
         let parts = vec![Part { end: frame.len(), head: Head { keep, ..Head::default() } }];
-        Self { bytes: frame, parts, senders: Vec::new(), restricted: false }
+        Self { bytes: frame, numbered: 0, parts, senders: Vec::new(), restricted: false }
     }
 
     /// Whether a connection gets every frame, and so all bytes as they are.

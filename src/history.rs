@@ -126,11 +126,10 @@ impl History {
     /// Appends the publications among the frames of a batch that was sent at `now`.
     pub fn append(&mut self, batch: &Batch, now: u32) {
         let numbered =
-            || batch.ranges().filter_map(|(range, part)| Some((range, &part.head, part.head.offset?)));
-        let bytes: usize = numbered().map(|(range, ..)| range.len()).sum();
+            batch.ranges().filter_map(|(range, part)| Some((range, &part.head, part.head.offset?)));
         // A slice keeps the whole batch in memory, which is no more than twice what is counted.
-        let share = bytes * 2 >= batch.bytes.len();
-        for (range, head, offset) in numbered() {
+        let share = batch.numbered * 2 >= batch.bytes.len();
+        for (range, head, offset) in numbered {
             if offset != self.last + 1 {
                 // A batch went missing in a panic: what is before it leads nowhere.
                 self.clear();

@@ -375,16 +375,10 @@ pub fn put_publication(
     };
     let label = if version.is_empty() { "" } else { r#","version":"# };
     let (document, client) = (document.json(), client.json());
-    let digits = offset.map(Digits::of);
-    let (key, digits) = digits.as_ref().map_or(("", ""), |digits| (OFFSET, digits.as_str()));
-    frame::put_text(
-        out,
-        &[head, document, middle, payload, label, version, r#","clientID":"#, client, key, digits, "}"],
-    );
+    let tail = offset.map(Tail::of);
+    let tail = tail.as_ref().map_or("}", Tail::as_str);
+    frame::put_text(out, &[head, document, middle, payload, label, version, r#","clientID":"#, client, tail]);
 }
-
-/// The key of an offset, behind another.
-const OFFSET: &str = r#","offset":"#;
 
 /// Whether a route handler's message is an object with a key, behind which an offset can stand. It is JSON as it came
 /// from `JSON.stringify`; of what is not, nothing is promised.
@@ -397,31 +391,37 @@ const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Appends the frame of a route handler's message; with an offset, [`has_offset`] must hold.
 pub fn put_message(out: &mut BytesMut, message: &str, offset: Option<u64>) {
-    match (message.trim_end_matches(JSON_SPACE).strip_suffix('}'), offset.map(Digits::of)) {
-        (Some(open), Some(digits)) => frame::put_text(out, &[open, OFFSET, digits.as_str(), "}"]),
+    match (message.trim_end_matches(JSON_SPACE).strip_suffix('}'), offset.map(Tail::of)) {
+        (Some(open), Some(tail)) => frame::put_text(out, &[open, tail.as_str()]),
         _ => frame::put_text(out, &[message]),
     }
 }
 
-/// A number in decimal, without an allocation.
-struct Digits {
-    /// The digits stand at the end.
-    bytes: [u8; 20],
+/// The end of a message with its offset, without an allocation: `,"offset":12}`.
+struct Tail {
+    /// It stands at the end.
+    bytes: [u8; 32],
     start: usize,
 }
 
-impl Digits {
-    fn of(mut number: u64) -> Self {
-        let mut digits = Self { bytes: [b'0'; 20], start: 20 };
+impl Tail {
+    const KEY: &[u8] = br#","offset":"#;
+
+    fn of(mut offset: u64) -> Self {
+        let mut tail = Self { bytes: [b'}'; 32], start: 31 };
         loop {
-            digits.start -= 1;
+            tail.start -= 1;
             // A digit fits.
-            digits.bytes[digits.start] += u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-            if number == 0 {
-                return digits;
+            tail.bytes[tail.start] = b'0' + u8::try_from(offset % 10).unwrap_or_default();
+            offset /= 10;
+            if offset == 0 {
+                break;
             }
         }
+        let end = tail.start;
+        tail.start -= Self::KEY.len();
+        tail.bytes[tail.start..end].copy_from_slice(Self::KEY);
+        tail
     }
 
     fn as_str(&self) -> &str {

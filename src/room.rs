@@ -268,7 +268,9 @@ impl Room {
     }
 
     fn send(&self, members: &[Member], batch: &Batch) {
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &self.memory
+            && batch.numbered > 0
+        {
             lock(memory).history.append(batch, self.shard.now());
         }
         for Member { id, connection, client, .. } in members {

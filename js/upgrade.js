@@ -18,9 +18,16 @@ function requestLines(request) {
   return `${request.method}\n${request.url}\n${request.httpVersion}\n${request.rawHeaders.join('\n')}`;
 }
 
-function hasBody(request) {
-  const { headers } = request;
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+/** Reads the raw headers: asking for `request.headers` makes Node build that object, at every connect of a storm. */
+function hasBody({ rawHeaders }) {
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const { length } = rawHeaders[index];
+    if (length !== 14 && length !== 17) continue;
+    const name = rawHeaders[index].toLowerCase();
+    if (name === 'transfer-encoding') return true;
+    if (name === 'content-length' && rawHeaders[index + 1] !== '0') return true;
+  }
+  return false;
 }
 
 /**

@@ -12,6 +12,7 @@ const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
   ws: { command: node('control/ws.mjs') },
+  bareUpgrade: { command: node('control/upgrade.mjs') },
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },
@@ -45,7 +46,7 @@ export async function withServer(name, { pinned = false }, use) {
     const host = await listening(child, ended);
     const server = { host, pid: child.pid, dialect };
     // taskset replaces itself by the server, so the process id is the server's.
-    return await use((run) => measure({ server, pin: pins ? lastProcessor : null, run }));
+    return await use((run) => measure({ server, pin: pins ? lastProcessor : null, run }), child.pid);
   } finally {
     child.kill('SIGKILL');
     await ended;

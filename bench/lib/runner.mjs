@@ -27,7 +27,7 @@ async function runScenario(scenario, { rounds, time, count, progress }) {
       for (const name of names) {
         progress(`${title} · round ${round} of ${repeat} · ${name}`);
         const { server, measure } = scenario.runs[name];
-        const use = (load) => measure({ load, time, count });
+        const use = (load, pid) => measure({ load, pid, time, count });
         runs[name].push(server ? await withServer(server, { pinned }, use) : await use());
       }
     }

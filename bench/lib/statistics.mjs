@@ -13,4 +13,9 @@ export function medianRatio(values, references) {
 
 /** Processor time of the server a delivered message, in microseconds. */
 export const cpuPerDelivery = (measured) => measured.server.total_ns / measured.deliveries / 1000;
-export const userPerDelivery = (measured) => measured.server.user_ns / measured.deliveries / 1000;
+
+/** The same in user space: sampled by perf, or else as the kernel splits it. */
+export function userPerDelivery(measured) {
+  const { sampled_user_ns: sampled, server, deliveries, seconds } = measured;
+  return (sampled ? sampled * seconds : server.user_ns) / deliveries / 1000;
+}

@@ -58,5 +58,12 @@ export function figureTable(figures) {
   );
 }
 
-const NAMES = { hub: 'hub', ws: 'ws', socketio: 'Socket.IO', bareEach: 'bare loop', bareBatch: 'bare loop, batching' };
+const NAMES = {
+  hub: 'hub',
+  ws: 'ws',
+  socketio: 'Socket.IO',
+  bareEach: 'bare loop',
+  bareBatch: 'bare loop, batching',
+  bareUpgrade: 'bare upgrade',
+};
 export const serverName = (server) => NAMES[server] ?? server;

@@ -10,7 +10,7 @@ export default {
   rounds: 3,
   pinned: true,
   runs: Object.fromEntries(
-    ['hub', 'ws', 'socketio'].map((server) => [
+    ['bareUpgrade', 'hub', 'ws', 'socketio'].map((server) => [
       server,
       {
         server,
@@ -18,7 +18,7 @@ export default {
       },
     ]),
   ),
-  rows: ({ hub, ws }) => [
+  rows: ({ hub, ws, bareUpgrade }) => [
     { what: 'connect storm of 10,000: CPU a connect', target: 100, unit: 'µs', reached: median(hub.map(cpu)) },
     {
       what: 'connect storm of 10,000: refused',
@@ -31,6 +31,7 @@ export default {
       what: 'connect storm of 10,000: p99 to connected ÷ ws',
       target: 0.5,
       reached: medianRatio(hub.map(p99), ws.map(p99)),
+      note: `Node's own part ÷ ws: ${medianRatio(bareUpgrade.map(p99), ws.map(p99)).toFixed(2)}`,
     },
   ],
   figures: (runs) =>

@@ -7,7 +7,7 @@ export default {
   rounds: 3,
   pinned: true,
   runs: Object.fromEntries(
-    ['hub', 'ws', 'socketio'].map((server) => [
+    ['bareEach', 'hub', 'ws', 'socketio'].map((server) => [
       server,
       {
         server,
@@ -25,11 +25,12 @@ export default {
       },
     ]),
   ),
-  rows: ({ hub, ws }) => [
+  rows: ({ hub, ws, bareEach }) => [
     {
       what: 'CPU a delivery, one document, 50 members, each 10 messages/s ÷ ws',
       target: 0.6,
       reached: medianRatio(hub.map(cpuPerDelivery), ws.map(cpuPerDelivery)),
+      note: `bare loop ÷ ws: ${medianRatio(bareEach.map(cpuPerDelivery), ws.map(cpuPerDelivery)).toFixed(2)}`,
     },
   ],
   figures: (runs) =>

@@ -44,7 +44,7 @@ fn main() -> Outcome<()> {
         Some("batch") => true,
         _ => return Err("usage: bare each|batch".into()),
     };
-    limits::allow_descriptors(1024)?;
+    limits::allow_descriptors(12_000)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     // std listens with a backlog of 128; a storm needs more.

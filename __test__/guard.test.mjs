@@ -54,3 +54,8 @@ test('a little is no difference', () => {
   assert.deepEqual(differences(recorded, { ...recorded, instructions: 209, allocations: 0.06 }), []);
   assert.equal(differences(recorded, { ...recorded, instructions: 211 }).length, 1);
 });
+
+test('a count that hangs on which thread is first may differ by more', () => {
+  const recorded = { ...nothing, instructions: 1000 };
+  assert.deepEqual(differences(recorded, { ...recorded, instructions: 1100 }, { instructions: 0.12 }), []);
+});

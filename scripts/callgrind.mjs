@@ -57,17 +57,15 @@ export const TOLERANCE = { share: 0.05, calls: 0.04 };
 /**
  * Compares what was counted with what is on record.
  *
+ * @param {Record<string, number>} [wider] the share by which a count may differ, where it hangs on which thread is first
  * @returns {{ what: string, recorded: number, counted: number, grew: boolean }[]} what differs by more than the tolerance
  */
-export function differences(recorded, counted) {
+export function differences(recorded, counted, wider = {}) {
   return Object.keys(counted).flatMap((what) => {
-    const allowed =
-      what === 'instructions'
-        ? recorded[what] * TOLERANCE.share
-        : Math.max(TOLERANCE.calls, recorded[what] * TOLERANCE.share);
+    const share = recorded[what] * (wider[what] ?? TOLERANCE.share);
+    const allowed = what === 'instructions' ? share : Math.max(TOLERANCE.calls, share);
     const change = counted[what] - recorded[what];
-    return Math.abs(change) <= allowed
-      ? []
-      : [{ what, recorded: recorded[what], counted: counted[what], grew: change > 0 }];
+    if (Math.abs(change) <= allowed) return [];
+    return [{ what, recorded: recorded[what], counted: counted[what], grew: change > 0 }];
   });
 }

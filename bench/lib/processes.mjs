@@ -32,9 +32,11 @@ const lastProcessor = os.availableParallelism() - 1;
  * Starts a server in a fresh process, hands it to `use`, and stops it.
  *
  * @param pinned keeps server and load generator on processors of their own
+ * @param flags for Node, where the server is one of Node's
  */
-export async function withServer(name, { pinned = false }, use) {
-  const { command, env, dialect = 'fabric' } = SERVERS[name];
+export async function withServer(name, { pinned = false, flags = [] }, use) {
+  const { command: plain, env, dialect = 'fabric' } = SERVERS[name];
+  const command = plain[0] === process.execPath ? plain.toSpliced(1, 0, ...flags) : plain;
   const pins = pinned && lastProcessor > 0;
   const [file, ...args] = pins ? ['taskset', '-c', `0-${lastProcessor - 1}`, ...command] : command;
   const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });

@@ -18,7 +18,7 @@ export async function runScenarios(scenarios, { rounds, time, count }) {
 }
 
 async function runScenario(scenario, { rounds, time, count, progress }) {
-  const { id, title, pinned } = scenario;
+  const { id, title, pinned, flags } = scenario;
   const names = Object.keys(scenario.runs);
   const runs = Object.fromEntries(names.map((name) => [name, []]));
   const repeat = Math.min(scenario.rounds, rounds);
@@ -28,7 +28,7 @@ async function runScenario(scenario, { rounds, time, count, progress }) {
         progress(`${title} · round ${round} of ${repeat} · ${name}`);
         const { server, measure } = scenario.runs[name];
         const use = (load, pid) => measure({ load, pid, time, count });
-        runs[name].push(server ? await withServer(server, { pinned }, use) : await use());
+        runs[name].push(server ? await withServer(server, { pinned, flags }, use) : await use());
       }
     }
     return { id, title, runs, rows: scenario.rows(runs), figures: scenario.figures(runs) };

@@ -6,6 +6,9 @@
  * `globalThis` symbol. The hub itself is started by `@captify-io/hub/server`.
  */
 
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+
 /** A value `JSON.stringify` can write, or an object with `toJSON` (a ProseMirror `Step` is one). */
 export type Json = unknown;
 
@@ -82,8 +85,107 @@ export function getConnectionCount(documentIdOrEndpoint: string): number;
 /** Ids of the documents with at least one open connection, in no particular order; `[]` where no hub runs. */
 export function getConnectedDocuments(): string[];
 
+/**
+ * A connection as its handler has it: what a server uses of the npm package `ws` 8, and `flushed`. Calls are for the
+ * thread of the handlers, Node's main one. Handlers may set properties on it; TypeScript takes any name.
+ */
+export interface ExtendedWebSocket extends EventEmitter {
+  readonly CONNECTING: 0;
+  readonly OPEN: 1;
+  readonly CLOSING: 2;
+  readonly CLOSED: 3;
+  /** 1 is open, 2 is closing, 3 is closed. Never 0: a handler is given the connection when it is open. */
+  readonly readyState: 1 | 2 | 3;
+  /** Bytes that were sent and that the kernel has not taken, frame headers included. */
+  readonly bufferedAmount: number;
+  /**
+   * Sends a message: a string as text, anything else as binary, unless `options.binary` says otherwise. What one turn
+   * of the event loop sends to a connection leaves in one write at the end of it.
+   *
+   * More than `maxOutboxBytes` waiting closes the connection with 1013: see {@link ExtendedWebSocket.flushed}. On a
+   * connection that is not open nothing happens; only `done` is told, with an error, as `ws` does it.
+   *
+   * @param done called once the kernel has taken everything, or with the reason why it will not
+   */
+  send(data: SocketData, done?: (error?: Error) => void): void;
+  send(data: SocketData, options: { binary?: boolean }, done?: (error?: Error) => void): void;
+  /**
+   * Resolves with `true` once at most `belowBytes` (default 0) wait to be sent, and with `false` when the connection
+   * is not open, or closes before that. Lets a producer go as fast as the client reads. Never rejects but for a
+   * `belowBytes` that is no number from 0.
+   */
+  flushed(belowBytes?: number): Promise<boolean>;
+  /**
+   * Begins the closing handshake, after what was sent. What the client sends meanwhile may be delivered or not.
+   *
+   * @param code 1000 to 1014 but for 1004, 1005 and 1006, or 3000 to 4999; another throws a `TypeError`. None sends none.
+   * @param reason at most 123 bytes; more throws a `RangeError`
+   */
+  close(code?: number, reason?: string | Buffer): void;
+  /** Drops the socket at once. `onClose` gets 1006. */
+  terminate(): void;
+  /** Sends a ping of at most 125 bytes; its answer is the event `'pong'`. The hub pings silent clients by itself. */
+  ping(data?: SocketData, mask?: boolean, done?: (error?: Error) => void): void;
+
+  on(event: 'message', listener: (this: this, data: Buffer, isBinary: boolean) => void): this;
+  on(event: 'close', listener: (this: this, code: number, reason: Buffer) => void): this;
+  on(event: 'error', listener: (this: this, error: Error) => void): this;
+  on(event: 'pong', listener: (this: this, data: Buffer) => void): this;
+  on(event: string | symbol, listener: (this: this, ...args: any[]) => void): this;
+
+  /** What handlers set on it: `threadId`, `userId`, `isAlive` … */
+  [property: string]: any;
+}
+
+/** What can be sent. A number is sent as its digits. */
+export type SocketData = string | number | Buffer | ArrayBuffer | ArrayBufferView;
+
+/**
+ * Serves the connections of a path from TypeScript. Every callback may be async.
+ *
+ * A callback that throws or rejects harms no other connection: it is logged with path and connection, and given to
+ * `onError`.
+ */
+export interface WebSocketHandler {
+  /** `/ws` or below it: `'/ws/agent'`. `/ws/fabric` is the hub's own; see {@link fabricHandler}. */
+  path: string;
+  /**
+   * A connection opened. `req` is its upgrade request, with headers, url and `socket.remoteAddress`. Messages wait
+   * until it has settled; where it fails, the connection is closed with 1011.
+   */
+  onConnect(ws: ExtendedWebSocket, req: IncomingMessage): Promise<void> | void;
+  /**
+   * A message came: a string for text, a `Buffer` for binary. Called in the order in which a client's messages came,
+   * without waiting for the call before to settle, so that an abort can overtake what it aborts.
+   */
+  onMessage(ws: ExtendedWebSocket, message: string | Buffer): Promise<void> | void;
+  /**
+   * The connection has closed; called once, after `onConnect` has settled or 10 s after the close, and also when the
+   * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word.
+   */
+  onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
+  /** A callback of this connection threw or rejected. */
+  onError(ws: ExtendedWebSocket, error: Error): Promise<void> | void;
+}
+
+/**
+ * Registers a handler, in the place of one with the same path: connections that are open keep their sockets and get
+ * the new callbacks. Call it from `register()` in `src/instrumentation.ts`; before the hub runs it is kept for it.
+ *
+ * @throws `HUB_INVALID_ARGUMENT`
+ */
+export function registerHandler(handler: WebSocketHandler): void;
+
+/** Registers every handler of a list, or none where one of them is wrong; see {@link registerHandler}. */
+export function registerHandlers(handlers: readonly WebSocketHandler[]): void;
+
+/** Stands in a list of handlers for `/ws/fabric`, which the hub serves by itself. Its callbacks are never called. */
+export const fabricHandler: Readonly<WebSocketHandler>;
+
 /** The interface captify's own code calls the WebSocket side by. */
 export interface WebSocketManager {
+  /** See {@link registerHandler}. */
+  registerHandler(handler: WebSocketHandler): void;
   /** Open connections of the endpoint at `path` (`'/ws/fabric'`); 0 for a path nobody serves, or where no hub runs. */
   getConnectionCount(path: string): number;
   /**

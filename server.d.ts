@@ -22,6 +22,17 @@ export interface HubOptions {
    * The kernel's own send buffer comes on top. At least as large as the largest message you broadcast.
    */
   maxOutboxBytes?: number;
+  /**
+   * Bytes of messages from one client that may wait for a handler in TypeScript. Above it the hub stops reading that
+   * client's socket until some were taken, so that TCP holds the client back. Default 1 MiB, at least 4 KiB. A single
+   * message may be larger.
+   */
+  maxInboxBytes?: number;
+  /**
+   * How long an upgrade waits at most, in milliseconds, for the app to have registered its handlers when the server
+   * starts; then it gets 503. Only with {@link startServer}. Default 10 000.
+   */
+  registrationTimeoutMs?: number;
   /** Interval between pings, in milliseconds; a client that let a whole one pass unanswered is cut off. Default 30 000, 0 is off. */
   heartbeatIntervalMs?: number;
   /** Deepest nesting of a client's message; more is answered with `TOO_DEEP`. Default 20 000, at least 8. */

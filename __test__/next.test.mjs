@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { FabricClient, rawUpgrade, tryOpen } from './support/fabric-client.mjs';
 import { filesBelow, makeApp } from './support/fixture-apps.mjs';
+import { freePorts } from './support/ports.mjs';
 import { until } from './support/processes.mjs';
 
 const fixtures = ['next15', 'next16'];
@@ -60,6 +61,23 @@ async function assertAllCopiesSee(service, documentId, expected) {
   }
 }
 
+/** A client of the fixture's agent handler. */
+async function openAgent(t, service, threadId) {
+  const agent = new FabricClient(`${service.ws}/ws/agent?${new URLSearchParams({ threadId })}`);
+  t.after(() => agent.drop());
+  assert.deepEqual(await agent.received((message) => message.type === 'connected'), { type: 'connected', threadId });
+  return agent;
+}
+
+/** Asks for a stream, waits for its end, and answers every chunk that came so far. */
+async function streamed(agent) {
+  const done = () => agent.messages.filter(({ type }) => type === 'done').length;
+  const before = done();
+  agent.send({ type: 'stream' });
+  await until('the end of the stream', () => done() > before);
+  return agent.messages.filter(({ type }) => type === 'chunk').map(({ chunk }) => chunk);
+}
+
 /** The promises that hold for every app that runs by its server.mjs, in the order in which they are tried. */
 function servedPromises({ service, app, mode }) {
   const inDevelopment = mode === 'development';
@@ -73,6 +91,23 @@ function servedPromises({ service, app, mode }) {
       await until('a first message of the hot-reload socket', () => hotReload.received.length > 0);
     });
   }
+
+  promises.set("the agent handler of captify's guide runs unchanged", async (t) => {
+    assert.match(service.output, /- \/ws\/fabric +║\n║ +- \/ws\/agent +║[^]*\[fixture\] listening/);
+    const agent = await openAgent(t, service, 'thread 1');
+    assert.deepEqual(await streamed(agent), ['one', 'two']);
+    agent.socket.send('no JSON');
+    await service.printed(/\[agent\] error thread 1 Unexpected token/);
+    await service.printed(/\[hub\] error: the handler of \/ws\/agent, connection #\d+: SyntaxError/);
+    agent.send({ type: 'else' });
+    await agent.received((message) => message.message === 'Unknown type: else');
+    const manager = JSON.parse((await get(service, '/api/counts?documentId=/ws/agent')).text);
+    assert.equal(manager.count, 1);
+    agent.socket.close(4000, 'enough');
+    await service.printed(/\[agent\] closed thread 1 4000 enough/);
+    const without = new FabricClient(`${service.ws}/ws/agent`);
+    assert.deepEqual(await without.closing(), { code: 1003, reason: 'Missing threadId' });
+  });
 
   promises.set('pages, the catch-all page and the middleware do what they did', async () => {
     const home = await get(service, '/');
@@ -188,6 +223,24 @@ function servedPromises({ service, app, mode }) {
   });
 
   if (inDevelopment) {
+    promises.set('an edited handler takes effect without a restart, also for who is connected', async (t) => {
+      const file = path.join(app.directory, 'handlers', 'agent.ts');
+      const before = fs.readFileSync(file, 'utf8');
+      const connected = await openAgent(t, service, 'before');
+      assert.deepEqual(await streamed(connected), ['one', 'two']);
+      for (const [word, content] of [
+        ['uno', before.replace("'one'", "'uno'")],
+        ['one', before],
+      ]) {
+        fs.writeFileSync(file, content);
+        await until('the edited handler', async () => {
+          const agent = await openAgent(t, service, 'after');
+          return (await streamed(agent))[0] === word;
+        });
+        assert.deepEqual((await streamed(connected)).slice(-2), [word, 'two']);
+      }
+    });
+
     promises.set('an edited page is announced on the hot-reload socket that was opened first', async () => {
       const page = path.join(app.directory, 'app', 'page.tsx');
       const before = fs.readFileSync(page, 'utf8');
@@ -245,6 +298,18 @@ for (const fixture of fixtures) {
       await t.test(`production, ${bundler}`, async (t) => {
         const built = await buildAndServe(t, app, bundler);
         if (!built) return;
+        await t.test('an upgrade that comes before register() has run waits for it', async (t) => {
+          const [port] = await freePorts(1);
+          const starting = app.start('production', bundler, { PORT: String(port), FIXTURE_SLOW_MS: '2000' });
+          t.after(async () => (await starting).stop('SIGKILL'));
+          const agent = await until('the port to listen', async () => {
+            const client = new FabricClient(`ws://127.0.0.1:${port}/ws/agent?threadId=early`);
+            const settled = await until('an answer', () => client.failure ?? client.messages[0], { timeoutMs: 30_000 });
+            return settled === client.failure && settled.code === 'ECONNREFUSED' ? null : client;
+          });
+          t.after(() => agent.drop());
+          assert.deepEqual(agent.messages, [{ type: 'connected', threadId: 'early' }]);
+        });
         await t.test('next start, without the hub, answers empty counts and HUB_NOT_RUNNING', async (t) => {
           const service = await app.startWithoutHub();
           t.after(() => service.stop('SIGKILL'));

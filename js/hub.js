@@ -2,7 +2,10 @@
 
 const { fromNative, invalid } = require('./errors.js');
 const { loadNative } = require('./native.js');
+const { Handlers } = require('./handlers.js');
+const { definitions } = require('./definitions.js');
 const { hubOptions, whole } = require('./options.js');
+const { Readiness } = require('./readiness.js');
 const { refuse } = require('./refuse.js');
 const { register, runningHub, unregister } = require('./registry.js');
 const { takeOver } = require('./upgrade.js');
@@ -27,30 +30,46 @@ function guarded(call) {
   };
 }
 
-function createHub(options) {
+/**
+ * @param options as the app gave them
+ * @param {(request) => Promise<void> | undefined} [whenRegistered] what an upgrade waits for: that the app has registered
+ *   its handlers
+ */
+function createHub(options, whenRegistered = () => undefined) {
   const checked = hubOptions(options);
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
-  const native = guarded(() => new NativeHub(checked))();
-  return new Hub(native, checked);
+  let handlers;
+  const native = guarded(() => new NativeHub(checked, () => handlers.dispatch()))();
+  handlers = new Handlers(native, checked.logLevel !== 'off');
+  return new Hub(native, checked, handlers, whenRegistered);
 }
 
 class Hub {
   #native;
   #options;
+  #handlers;
+  #readiness;
+  #whenRegistered;
   #closing;
   #registered;
   #detachers = new Set();
 
-  constructor(native, options) {
+  constructor(native, options, handlers, whenRegistered) {
     this.#native = native;
     this.#options = options;
+    this.#handlers = handlers;
+    this.#whenRegistered = whenRegistered;
+    this.#readiness = new Readiness(options.registrationTimeoutMs);
+    const serve = guarded((handler) => handlers.serve(handler));
+    for (const handler of definitions()) serve(handler);
     this.#registered = {
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
       connectionCount: (name) => native.connectionCount(name),
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),
+      serve,
     };
     register(this.#registered);
   }
@@ -80,6 +99,15 @@ class Hub {
 
   upgrade(request, socket, head) {
     if (this.#closing) return refuse(socket, 503, RESTARTING);
+    const registered = this.#whenRegistered(request);
+    if (!registered) return this.#take(request, socket, head);
+    this.#readiness.park(registered, socket, (refusal) => {
+      if (refusal) refuse(socket, 503, refusal);
+      else this.#take(request, socket, head);
+    });
+  }
+
+  #take(request, socket, head) {
     const fail = (cause) => {
       const { code, message } = fromNative(cause);
       // EMFILE is the likely one: Node still has the socket and can say so.
@@ -89,7 +117,8 @@ class Hub {
       refuse(socket, 503, code === 'HUB_CLOSED' ? RESTARTING : 'The server cannot take another connection.');
     };
     try {
-      takeOver(this.#native, this.#options, request, socket, head, fail);
+      const id = takeOver(this.#native, this.#options, request, socket, head, fail);
+      if (id !== undefined) this.#handlers.announce(id, request);
     } catch (error) {
       fail(error);
     }
@@ -106,7 +135,10 @@ class Hub {
   }
 
   async #close(timeoutMs) {
+    const deadline = performance.now() + timeoutMs;
+    this.#readiness.close(RESTARTING);
     const terminated = await this.#native.close(timeoutMs);
+    await this.#handlers.finish(deadline - performance.now());
     this.#native.discard();
     for (const detach of this.#detachers) detach();
     unregister(this.#registered);

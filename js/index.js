@@ -3,6 +3,7 @@
 // What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
+const { define, fabricHandler } = require('./definitions.js');
 const { invalid } = require('./errors.js');
 const { runningHub, requireHub } = require('./registry.js');
 
@@ -69,8 +70,17 @@ function getConnectedDocuments() {
   return runningHub()?.documents() ?? [];
 }
 
+function registerHandlers(handlers) {
+  for (const handler of define(handlers)) runningHub()?.serve(handler);
+}
+
+function registerHandler(handler) {
+  registerHandlers([handler]);
+}
+
 function createWebSocketManager() {
   return {
+    registerHandler,
     getConnectionCount(path) {
       return runningHub()?.endpointCount(String(path)) ?? 0;
     },
@@ -90,4 +100,7 @@ module.exports = {
   getConnectionCount,
   getConnectedDocuments,
   createWebSocketManager,
+  registerHandler,
+  registerHandlers,
+  fabricHandler,
 };

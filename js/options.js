@@ -2,6 +2,9 @@
 
 const { invalid } = require('./errors.js');
 
+/** Longest time a timer of Node takes. */
+const MAX_TIMER_MS = 0x7fff_ffff;
+
 const LOG_LEVELS = ['off', 'error', 'warn', 'info', 'debug'];
 
 function whole(value, name, { min = 0, max = 0xffff_ffff } = {}) {
@@ -31,12 +34,13 @@ function flag(value, name) {
   return value;
 }
 
-const DEFAULTS = { handOver: true, heartbeatIntervalMs: 30_000, logLevel: 'warn' };
+const DEFAULTS = { handOver: true, heartbeatIntervalMs: 30_000, logLevel: 'warn', registrationTimeoutMs: 10_000 };
 
 const CHECKS = {
   threads: (value) => whole(value, 'threads', { min: 1, max: 64 }),
   maxMessageBytes: (value) => whole(value, 'maxMessageBytes', { min: 1024, max: 64 * 1024 * 1024 }),
   maxOutboxBytes: (value) => whole(value, 'maxOutboxBytes', { min: 64 * 1024 }),
+  maxInboxBytes: (value) => whole(value, 'maxInboxBytes', { min: 4 * 1024 }),
   heartbeatIntervalMs: (value) => whole(value, 'heartbeatIntervalMs'),
   maxDepth: (value) => whole(value, 'maxDepth', { min: 8 }),
   recoveryWindowMs: (value) => (value === 0 ? 0 : whole(value, 'recoveryWindowMs', { min: 50, max: 86_400_000 })),
@@ -44,6 +48,7 @@ const CHECKS = {
   historyMaxBytes: (value) => whole(value, 'historyMaxBytes'),
   historyTotalBytes: (value) => whole(value, 'historyTotalBytes'),
   tokenSecret: (value) => secret(value, 'tokenSecret'),
+  registrationTimeoutMs: (value) => whole(value, 'registrationTimeoutMs', { max: MAX_TIMER_MS }),
   handOver: (value) => flag(value, 'handOver'),
   logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
 };

@@ -17,6 +17,7 @@ const KEY = Symbol.for(`${PREFIX}@${VERSION}`);
  * @property {(name: string) => number} connectionCount
  * @property {(path: string) => number} endpointCount
  * @property {() => string[]} documents
+ * @property {(handler: import('../index.js').WebSocketHandler) => void} serve
  */
 
 /** @returns {RunningHub | undefined} */

@@ -6,10 +6,12 @@ const { createRequire } = require('node:module');
 const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
+const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('./errors.js');
 const { createHub } = require('./hub.js');
 const { NextUpgrades } = require('./next-upgrades.js');
 const { whole } = require('./options.js');
+const { registration } = require('./registration.js');
 const { onSignal } = require('./signals.js');
 
 const DEFAULT_PORT = 3000;
@@ -90,7 +92,10 @@ async function startServer(options = {}) {
   const checked = serverOptions(options);
   const { dir, dev, hostname, shutdownTimeoutMs } = checked;
   const next = loadNext(dir);
-  const hub = createHub(checked.hub);
+  let handlersRegistered;
+  let registered = new Promise((resolve) => (handlersRegistered = resolve));
+  let edited;
+  const hub = createHub(checked.hub, (request) => registered ?? edited?.refresh(request));
   // Next adds its own 'upgrade' listener to what it takes for the HTTP server; on the real one it would answer the
   // hub's upgrades too. See NextUpgrades.
   const decoy = new EventEmitter();
@@ -107,8 +112,14 @@ async function startServer(options = {}) {
       else upgrades.handle(request, socket, head);
     });
     await listen(server, checked);
+    await registration(app, dev, urlOf(server, hostname));
+    handlersRegistered();
+    registered = undefined;
+    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname));
     return ready({ hub, server, app, upgrades, checked, hostname, shutdownTimeoutMs });
   } catch (error) {
+    server.close();
+    server.closeAllConnections();
     await Promise.allSettled([hub.close({ timeoutMs: 0 }), app?.close?.()]);
     throw error;
   }

@@ -64,6 +64,7 @@ function earlyBytes(socket, head) {
  * @param native the native hub
  * @param {{ handOver: boolean, heartbeatIntervalMs: number }} options
  * @param {(error: Error) => void} fail refuses the upgrade, where that nothing takes the socket turns out only later
+ * @returns {number | undefined} the number of the connection, where there will be one
  * @throws what the native side throws where it takes nothing; then the socket can still be answered
  */
 function takeOver(native, options, request, socket, head, fail) {
@@ -76,10 +77,11 @@ function takeOver(native, options, request, socket, head, fail) {
     // A response to an earlier, pipelined request is still being written.
     refuseLater(socket);
   } else if (options.handOver && hasPlainDescriptor(socket) && !hasUnsentBytes(socket)) {
-    handOver(native, request, socket, head);
+    return handOver(native, request, socket, head);
   } else {
-    pipe(native, options, request, socket, head, fail);
+    return pipe(native, options, request, socket, head, fail);
   }
+  return undefined;
 }
 
 function refuseLater(socket) {
@@ -90,11 +92,17 @@ function refuseLater(socket) {
 function handOver(native, request, socket, head) {
   const handle = socket._handle;
   // A peer that has reset the connection meanwhile has no name any more, and there is nobody to refuse anything to.
-  if (handle.getpeername({}) !== 0) return socket.destroy();
+  if (handle.getpeername({}) !== 0) {
+    socket.destroy();
+    return undefined;
+  }
   // From here on libuv must not read: those bytes are the hub's.
   handle.readStop();
+  // Where the stream was full it has stopped the handle itself, and read() below would start it again.
+  handle.reading = true;
+  let id;
   try {
-    native.accept(handle.fd, requestLines(request), earlyBytes(socket, head));
+    id = native.accept(handle.fd, requestLines(request), earlyBytes(socket, head));
   } catch (error) {
     handle.readStart();
     throw error;
@@ -103,6 +111,7 @@ function handOver(native, request, socket, head) {
   // removes a descriptor from epoll too late when it is closed inside its poll phase with io_uring (libuv#4323), and
   // would spin on every byte the hub leaves unread.
   setImmediate(() => socket.destroy());
+  return id;
 }
 
 /** Ends a socket behind what waits in it, which a peer that does not read would make wait for ever. */
@@ -116,7 +125,7 @@ function endSoon(socket) {
 
 function pipe(native, options, request, socket, head, fail) {
   const ticket = randomBytes(16).toString('hex');
-  const port = native.expect(ticket, requestLines(request));
+  const [port, id] = native.expect(ticket, requestLines(request));
   const tunnel = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
   if (head.length > 0) socket.unshift(head);
   tunnel.write(ticket);
@@ -134,6 +143,7 @@ function pipe(native, options, request, socket, head, fail) {
   if (options.heartbeatIntervalMs > 0) dropStalled(socket, tunnel, 2 * options.heartbeatIntervalMs + LINGER_MS);
   socket.pipe(tunnel);
   tunnel.pipe(socket);
+  return id;
 }
 
 /**

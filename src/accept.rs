@@ -35,22 +35,23 @@ pub struct Incoming {
 }
 
 impl Hub {
-    /// Takes a socket over. Everything that is wrong with the request is answered on the socket.
+    /// Takes a socket over; answers its name. Everything that is wrong with the request is answered on the socket.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] where the hub has ended: then nothing was written.
-    pub fn accept(&self, incoming: Incoming) -> Result<(), Error> {
-        accept(&self.shared, incoming)
+    pub fn accept(&self, incoming: Incoming) -> Result<ConnectionId, Error> {
+        let id = self.shared.next_id();
+        accept(&self.shared, id, incoming)?;
+        Ok(id)
     }
 }
 
-pub(crate) fn accept(shared: &Arc<Shared>, incoming: Incoming) -> Result<(), Error> {
+pub(crate) fn accept(shared: &Arc<Shared>, id: ConnectionId, incoming: Incoming) -> Result<(), Error> {
     if shared.is_draining() {
         return Err(Error::Closed);
     }
     incoming.stream.set_nonblocking(true).map_err(Error::Socket)?;
-    let id = shared.next_id();
     let slot = shared.slot(incoming.upgrade.path());
     let home = Arc::clone(shared.shard_for(slot.as_deref(), &incoming.upgrade, id));
     let alive = shared.enter();
@@ -103,6 +104,9 @@ fn begin(arrival: Arrival) -> Fate {
         Ok(response) => response,
         Err(refusal) => {
             log::info!("refused an upgrade with {}: {}", refusal.status, refusal.text);
+            if let Some(slot) = slot {
+                slot.endpoint.refused(id);
+            }
             return Fate::Refused(Box::pin(refuse(stream, refusal)));
         }
     };

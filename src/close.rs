@@ -19,6 +19,10 @@ pub struct Close {
 pub const PROTOCOL_ERROR: u16 = 1002;
 /// The request cannot be served: no handler for the path, parameters missing or not usable.
 pub const UNSUPPORTED: u16 = 1003;
+/// Never on the wire: what a close frame without a code counts as. Sending it sends no code.
+pub(crate) const NO_STATUS: u16 = 1005;
+/// Never on the wire: the connection ended without a close frame.
+pub(crate) const ABNORMAL: u16 = 1006;
 /// A text message is no UTF-8.
 pub const INVALID_UTF8: u16 = 1007;
 /// The client went on sending what the hub cannot obey.

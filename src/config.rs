@@ -24,6 +24,10 @@ pub struct Config {
     /// Bytes that route handlers may have queued for one document before its thread has sent them; more is refused
     /// with `HUB_OVERLOADED`. Default 64 MiB.
     pub max_pending_bytes: usize,
+    /// Bytes of messages to a scripted endpoint that may wait for script to take them, a connection. Above it the
+    /// connection is not read until some were taken, so that its client waits. A single message may be larger.
+    /// Default 1 MiB, at least 4 KiB.
+    pub max_inbox_bytes: usize,
     /// Silence after which a client is pinged, and silence after the ping after which it is cut off.
     /// `None` never pings: dead peers then count until the kernel gives up on them. Default 30 s.
     pub heartbeat: Option<Duration>,
@@ -88,6 +92,7 @@ impl Default for Config {
             max_message_bytes: 1 << 20,
             max_outbox_bytes: 4 << 20,
             max_pending_bytes: 64 << 20,
+            max_inbox_bytes: 1 << 20,
             heartbeat: Some(Duration::from_secs(30)),
             close_timeout: Duration::from_secs(10),
             max_depth: 20_000,
@@ -114,6 +119,9 @@ impl Config {
         }
         if self.max_outbox_bytes < 64 << 10 {
             return refuse("maxOutboxBytes", "must be at least 65536");
+        }
+        if self.max_inbox_bytes < 4 << 10 {
+            return refuse("maxInboxBytes", "must be at least 4096");
         }
         if self.heartbeat.is_some_and(|interval| interval < Duration::from_millis(10)) {
             return refuse("heartbeatIntervalMs", "must be 0 (off) or at least 10");

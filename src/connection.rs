@@ -30,7 +30,7 @@ use crate::{
     batch::{Batch, Keep, Part},
     close::Close,
     frame,
-    outbox::Outbox,
+    outbox::{Outbox, Watch},
     sync::lock,
 };
 
@@ -89,6 +89,8 @@ pub struct Connection {
     closing_since: AtomicU32,
     /// Whether a ping is unanswered.
     pinged: AtomicBool,
+    /// Whether its endpoint takes nothing more for now, so that nothing is read.
+    unread: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Connection {
             heard: AtomicU32::new(now),
             closing_since: AtomicU32::new(0),
             pinged: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         }
     }
 
@@ -280,6 +283,15 @@ impl Connection {
         }
     }
 
+    /// Keeps `watch` until at most as many bytes wait as it asks for, or the connection has ended; then drops it.
+    /// Where that is so already, at once.
+    pub fn watch(&self, watch: Watch) {
+        let mut writer = lock(&self.writer);
+        if let Some(outbox) = &mut writer.outbox {
+            outbox.watch(watch);
+        }
+    }
+
     /// Drops the socket at once, with all that waits.
     pub fn terminate(&self) {
         let mut writer = lock(&self.writer);
@@ -320,6 +332,10 @@ impl Connection {
         self.pinged.store(false, Ordering::Relaxed);
     }
 
+    fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
     /// Whether what the peer still sends is of no interest.
     fn is_ending(&self) -> bool {
         matches!(lock(&self.writer).phase, Phase::Ending { .. } | Phase::Lingering | Phase::Dead)
@@ -332,7 +348,7 @@ impl Connection {
             if heartbeat.is_none_or(|interval| silent < interval) {
                 return;
             }
-            if self.pinged.swap(true, Ordering::Relaxed) {
+            if self.pinged.swap(true, Ordering::Relaxed) && !self.unread.load(Ordering::Relaxed) {
                 log::info!("connection {} answers no ping: dropped", self.id);
                 self.terminate();
             } else {

@@ -1,8 +1,16 @@
 //! What serves the connections of a path.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use crate::{close::Close, connection::Connection, handshake::Upgrade};
+use crate::{
+    close::Close,
+    connection::{Connection, ConnectionId},
+    handshake::Upgrade,
+};
 
 /// Serves every connection of one path, such as [`Fabric`](crate::fabric::Fabric).
 pub trait Endpoint: Send + Sync + fmt::Debug {
@@ -21,6 +29,11 @@ pub trait Endpoint: Send + Sync + fmt::Debug {
     ///
     /// The handshake is completed all the same and the connection closed so: a browser cannot see an HTTP status.
     fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close>;
+
+    /// A connection that was announced under this name will not open: its handshake was refused, or never came.
+    fn refused(&self, id: ConnectionId) {
+        let _ = id;
+    }
 }
 
 /// One connection as its endpoint sees it. Dropped, on the connection's thread, as soon as the connection is closing.
@@ -32,4 +45,27 @@ pub trait Session: Send {
     fn read_end(&mut self, connection: &Arc<Connection>) {
         let _ = connection;
     }
+
+    /// A pong came.
+    fn pong(&mut self, payload: &[u8]) {
+        let _ = payload;
+    }
+
+    /// Whether the session takes more messages now. Until it does, and wakes the task, nothing is read: the bytes wait
+    /// in the kernel, and with them the peer.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// The connection is closing. What is returned lives until its socket is closed.
+    fn leave(self: Box<Self>) -> Option<Box<dyn Farewell>> {
+        None
+    }
+}
+
+/// What an endpoint keeps of a connection while that closes. Dropped, on the connection's thread, once the socket is.
+pub trait Farewell: Send {
+    /// The peer's close frame came; `code` is 1005 where it carried none.
+    fn peer_closed(&mut self, code: u16, reason: &str);
 }

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-use crate::close::Close;
+use crate::close::{Close, NO_STATUS};
 
 /// Longest header of an unmasked frame.
 pub const MAX_HEADER_BYTES: usize = 10;
@@ -33,17 +33,34 @@ pub fn text(payload: &str) -> Bytes {
 
 /// A binary frame.
 pub fn binary(payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(MAX_HEADER_BYTES + payload.len());
-    put_header(&mut out, OpCode::Data(Data::Binary), payload.len());
-    out.put_slice(payload);
+    let mut out = BytesMut::new();
+    put_binary(&mut out, payload);
     out.freeze()
 }
 
 /// An empty ping.
 pub const PING: Bytes = Bytes::from_static(&[0x89, 0]);
 
+/// Appends a binary frame.
+pub fn put_binary(out: &mut BytesMut, payload: &[u8]) {
+    out.reserve(MAX_HEADER_BYTES + payload.len());
+    put_header(out, OpCode::Data(Data::Binary), payload.len());
+    out.put_slice(payload);
+}
+
+/// A ping with a payload of at most 125 bytes.
+pub fn ping(payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(2 + payload.len());
+    put_header(&mut out, OpCode::Control(Control::Ping), payload.len());
+    out.put_slice(payload);
+    out.freeze()
+}
+
 /// A close frame.
 pub fn close(close: &Close) -> Bytes {
+    if close.code == NO_STATUS {
+        return Bytes::from_static(&[0x88, 0]);
+    }
     let mut out = BytesMut::with_capacity(MAX_HEADER_BYTES + 2 + close.reason.len());
     put_header(&mut out, OpCode::Control(Control::Close), 2 + close.reason.len());
     out.put_u16(close.code);
@@ -82,5 +99,6 @@ mod tests {
     #[test]
     fn a_close_frame_carries_code_and_reason() {
         assert_eq!(&close(&Close::new(1003, "no"))[..], b"\x88\x04\x03\xebno");
+        assert_eq!(&close(&Close::new(1005, ""))[..], b"\x88\x00");
     }
 }

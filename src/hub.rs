@@ -145,6 +145,13 @@ impl Shared {
         lock(&self.slots).iter().find(|slot| slot.endpoint.path() == path).cloned()
     }
 
+    /// A connection that was announced for a path will not open.
+    pub(crate) fn refused(&self, id: ConnectionId, path: &str) {
+        if let Some(slot) = self.slot(path) {
+            slot.endpoint.refused(id);
+        }
+    }
+
     /// The shard for a new connection.
     pub(crate) fn shard_for(&self, slot: Option<&Slot>, upgrade: &Upgrade, id: ConnectionId) -> &Arc<Shard> {
         match slot.and_then(|slot| slot.endpoint.affinity(upgrade)) {
@@ -223,6 +230,11 @@ impl Hub {
     /// Paths that are served.
     pub fn paths(&self) -> Vec<String> {
         lock(&self.shared.slots).iter().map(|slot| slot.endpoint.path().to_owned()).collect()
+    }
+
+    /// The options it was started with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// Sends a text message to every member of a document, or to those of one client. From any thread; it returns

@@ -8,7 +8,7 @@
 //! - [`hub`]: the registry of rooms and connections, the calls for route handlers, the end.
 //! - [`accept`], [`loopback`], [`handshake`]: how a socket comes in.
 //! - [`shard`]: a thread with its runtime, and what runs on it once for all its connections.
-//! - [`endpoint`], [`fabric`], [`echo`], [`offences`]: what serves the connections of a path.
+//! - [`endpoint`], [`fabric`], [`echo`], [`offences`], [`scripted`]: what serves the connections of a path.
 //! - [`room`]: members of a document and the fan-out to them.
 //! - [`recovery`], [`history`], [`lineage`], [`token`], [`sent`]: what a room remembers, and how a client comes back.
 //! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
@@ -38,6 +38,7 @@ pub mod outbox;
 pub mod protocol;
 pub mod recovery;
 pub mod room;
+pub mod scripted;
 pub mod sent;
 pub mod shard;
 mod sync;

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     Error,
     accept::{self, Incoming},
+    connection::ConnectionId,
     handshake::Upgrade,
     hub::Shared,
 };
@@ -29,7 +30,7 @@ const TICKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that may be showing their tickets at once; more wait in the kernel's queue.
 const SHOWING: usize = 256;
 
-type Tickets = Arc<DashMap<[u8; TICKET_BYTES], Upgrade>>;
+type Tickets = Arc<DashMap<[u8; TICKET_BYTES], (ConnectionId, Upgrade)>>;
 
 /// The private listener.
 #[derive(Debug)]
@@ -60,24 +61,27 @@ impl Loopback {
         Ok(Self { port, tickets, shared })
     }
 
-    /// Announces an upgrade; answers the port to connect to.
+    /// Announces an upgrade; answers the port to connect to and the name of the connection to be.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`]
-    pub fn expect(&self, ticket: [u8; TICKET_BYTES], upgrade: Upgrade) -> Result<u16, Error> {
+    pub fn expect(&self, ticket: [u8; TICKET_BYTES], upgrade: Upgrade) -> Result<(u16, ConnectionId), Error> {
         if self.shared.is_draining() {
             return Err(Error::Closed);
         }
-        self.tickets.insert(ticket, upgrade);
+        let id = self.shared.next_id();
+        self.tickets.insert(ticket, (id, upgrade));
         let tickets = Arc::downgrade(&self.tickets);
+        let shared = Arc::downgrade(&self.shared);
         self.shared.shards[0].handle().spawn(async move {
             tokio::time::sleep(TICKET_TIMEOUT).await;
-            if let Some(tickets) = tickets.upgrade() {
-                tickets.remove(&ticket);
+            let late = tickets.upgrade().and_then(|tickets| tickets.remove(&ticket));
+            if let (Some((_, (id, upgrade))), Some(shared)) = (late, shared.upgrade()) {
+                shared.refused(id, upgrade.path());
             }
         });
-        Ok(self.port)
+        Ok((self.port, id))
     }
 }
 
@@ -107,13 +111,18 @@ async fn admit(mut stream: TcpStream, tickets: &Tickets, shared: &Arc<Shared>) {
     if !matches!(timeout(TICKET_TIMEOUT, stream.read_exact(&mut ticket)).await, Ok(Ok(_))) {
         return;
     }
-    let Some((_, upgrade)) = tickets.remove(&ticket) else {
+    let Some((_, (id, upgrade))) = tickets.remove(&ticket) else {
         log::warn!("the loopback listener was shown a ticket it does not know");
         return;
     };
     let _ = stream.set_nodelay(true);
-    let Ok(stream) = stream.into_std() else { return };
-    if let Err(error) = accept::accept(shared, Incoming { stream, upgrade, early: Vec::new() }) {
+    let path = upgrade.path().to_owned();
+    let accepted = stream
+        .into_std()
+        .map_err(Error::Socket)
+        .and_then(|stream| accept::accept(shared, id, Incoming { stream, upgrade, early: Vec::new() }));
+    if let Err(error) = accepted {
         log::info!("an upgrade came too late: {error}");
+        shared.refused(id, &path);
     }
 }

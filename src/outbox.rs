@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     io::IoSlice,
 };
 
@@ -29,6 +30,34 @@ pub struct Outbox {
     bytes: usize,
     /// Whether the beginning of the first entry was written.
     begun: bool,
+    watches: Vec<Watch>,
+}
+
+/// Tells, by being dropped, that at most so many bytes wait, or that the outbox has gone with its connection.
+pub struct Watch {
+    below_bytes: usize,
+    tell: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Watch {
+    /// Calls `tell` once at most `below_bytes` wait. It must not use the connection, whose lock may be held.
+    pub fn new(below_bytes: usize, tell: impl FnOnce() + Send + 'static) -> Self {
+        Self { below_bytes, tell: Some(Box::new(tell)) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell();
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("below_bytes", &self.below_bytes).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -110,9 +139,19 @@ impl Outbox {
         filled
     }
 
+    /// Keeps `watch` until it is time to drop it.
+    pub fn watch(&mut self, watch: Watch) {
+        if self.bytes > watch.below_bytes {
+            self.watches.push(watch);
+        }
+    }
+
     /// Takes away the `count` bytes that were written.
     pub fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
+        if !self.watches.is_empty() {
+            self.watches.retain(|watch| watch.below_bytes < self.bytes);
+        }
         while let Some(entry) = self.entries.front_mut() {
             if entry.bytes.len() > count {
                 entry.bytes.advance(count);

@@ -26,7 +26,8 @@ fn a_ticket_lets_one_socket_in_as_if_it_had_been_handed_over() {
     let server = Server::start(|_| ());
     let loopback = Loopback::start(&server.hub).unwrap();
     let mut beside = server.join("doc", "b");
-    let port = loopback.expect(TICKET, support::upgrade("/ws/fabric?documentId=doc&clientID=a")).unwrap();
+    let (port, _) =
+        loopback.expect(TICKET, support::upgrade("/ws/fabric?documentId=doc&clientID=a")).unwrap();
 
     let mut stream = connect(port);
     // The ticket may come in pieces, and frames right behind it.
@@ -47,7 +48,7 @@ fn a_ticket_lets_one_socket_in_as_if_it_had_been_handed_over() {
 fn without_a_known_ticket_nobody_gets_a_byte() {
     let server = Server::start(|_| ());
     let loopback = Loopback::start(&server.hub).unwrap();
-    let port = loopback.expect(TICKET, support::upgrade("/ws/fabric?documentId=d&clientID=c")).unwrap();
+    let (port, _) = loopback.expect(TICKET, support::upgrade("/ws/fabric?documentId=d&clientID=c")).unwrap();
     let mut stream = connect(port);
     stream.write_all(&[b'x'; 32]).unwrap();
     let mut answer = Vec::new();

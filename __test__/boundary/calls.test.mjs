@@ -81,8 +81,11 @@ test('ES modules and CommonJS get the same functions', () => {
     'broadcastSteps',
     'broadcastStepsToClient',
     'createWebSocketManager',
+    'fabricHandler',
     'getConnectedDocuments',
     'getConnectionCount',
+    'registerHandler',
+    'registerHandlers',
   ]);
   assert.deepEqual(Object.keys(require('@captify-io/hub/server')).sort(), ['createHub', 'startServer']);
 });

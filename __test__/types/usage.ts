@@ -1,5 +1,5 @@
 // How an app uses both entry points; types.test.mjs compiles it in every way apps are compiled. It is never run.
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import {
   broadcastAcceptedChange,
@@ -8,10 +8,15 @@ import {
   broadcastSteps,
   broadcastStepsToClient,
   createWebSocketManager,
+  fabricHandler,
   getConnectedDocuments,
   getConnectionCount,
+  registerHandler,
+  registerHandlers,
+  type ExtendedWebSocket,
   type HubError,
   type HubErrorCode,
+  type WebSocketHandler,
   type WebSocketManager,
 } from '@captify-io/hub';
 import {
@@ -61,11 +66,61 @@ export async function notify(): Promise<number> {
   return createWebSocketManager().broadcast('/ws/fabric', { type: 'notice' });
 }
 
+/** As captify's guide writes a handler. */
+const agentHandler: WebSocketHandler = {
+  path: '/ws/agent',
+  async onConnect(ws: ExtendedWebSocket, req: IncomingMessage) {
+    const url = new URL(req.url!, `http://${req.headers.host}`);
+    ws.threadId = url.searchParams.get('threadId');
+    ws.isAlive = true;
+    ws.on('pong', function () {
+      this.isAlive = true;
+    });
+    ws.on('message', (data: Buffer, isBinary: boolean) => console.log(data.length, isBinary));
+    ws.on('close', (code: number, reason: Buffer) => console.log(code, reason.toString()));
+    ws.on('error', (error: Error) => console.log(error.message));
+    ws.ping();
+  },
+  async onMessage(ws: ExtendedWebSocket, message: string | Buffer) {
+    const data: { type: string } = JSON.parse(message.toString());
+    if (ws.readyState !== ws.OPEN || ws.bufferedAmount > 1e6) return;
+    ws.send(JSON.stringify({ type: data.type, threadId: ws.threadId }));
+    ws.send(Buffer.from([1]), (error?: Error) => console.log(error?.message));
+    ws.send(new Uint8Array(2), { binary: true });
+    const isOpen: boolean = await ws.flushed(65_536);
+    if (!isOpen) ws.terminate();
+  },
+  onClose: async (ws: ExtendedWebSocket, code: number, reason: Buffer) => console.log(ws.userId, code, reason),
+  async onError(ws: ExtendedWebSocket, error: Error) {
+    ws.close(1011, error.message);
+  },
+};
+
+/** A handler may use what it is given without naming its types. */
+const shortHandler: WebSocketHandler = {
+  path: '/ws/short',
+  onConnect(ws, req) {
+    ws.userId = req.headers.cookie;
+  },
+  onMessage: (ws, message) => ws.send(message),
+  onClose() {},
+  onError() {},
+};
+
+export function register(): void {
+  const handlers: WebSocketHandler[] = [fabricHandler, agentHandler];
+  registerHandlers(handlers);
+  registerHandler(shortHandler);
+  createWebSocketManager().registerHandler(shortHandler);
+}
+
 export async function serve(): Promise<CloseReport> {
   const options: HubOptions = {
     threads: 1,
     maxMessageBytes: 1 << 20,
     maxOutboxBytes: 4 << 20,
+    maxInboxBytes: 1 << 20,
+    registrationTimeoutMs: 10_000,
     heartbeatIntervalMs: 30_000,
     maxDepth: 1000,
     recoveryWindowMs: 60_000,

@@ -1,9 +1,17 @@
 // Every line that is marked must be an error, and no other.
-import { broadcastSteps, getConnectedDocuments, getConnectionCount, type HubError } from '@captify-io/hub';
+import {
+  broadcastSteps,
+  getConnectedDocuments,
+  getConnectionCount,
+  registerHandler,
+  type ExtendedWebSocket,
+  type HubError,
+} from '@captify-io/hub';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
 
 declare const hub: Hub;
 declare const error: HubError;
+declare const ws: ExtendedWebSocket;
 
 export const wrong = [
   broadcastSteps('document', 'steps', 'change'), // wrong
@@ -13,6 +21,9 @@ export const wrong = [
   getConnectedDocuments('document'), // wrong
   createHub({ threads: '2' }), // wrong
   createHub({ port: 3000 }), // wrong
+  registerHandler({ path: '/ws/agent' }), // wrong
+  ws.send({ type: 'object' }), // wrong
+  ws.close('1000'), // wrong
   createHub({ logLevel: 'verbose' }), // wrong
   startServer({ banner: true }), // wrong
   hub.close(1000), // wrong

@@ -11,8 +11,10 @@ const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
+  'hub-echo': { command: node('servers/hub-echo.mjs') },
   ws: { command: node('control/ws.mjs') },
   bareUpgrade: { command: node('control/upgrade.mjs') },
+  'ws-echo': { command: node('control/ws-echo.mjs') },
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },

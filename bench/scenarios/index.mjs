@@ -3,10 +3,11 @@ import addon from './addon.mjs';
 import blocked from './blocked.mjs';
 import broadcast from './broadcast.mjs';
 import documents from './documents.mjs';
+import echo from './echo.mjs';
 import fanout from './fanout.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
 import storm from './storm.mjs';
 import writers from './writers.mjs';
 
-export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, addon];
+export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, echo, addon];

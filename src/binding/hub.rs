@@ -9,20 +9,25 @@ use std::{
 
 use napi::{
     Env,
-    bindgen_prelude::{Object, Uint8Array},
+    bindgen_prelude::{Function, Object, Uint8Array},
 };
 use napi_derive::napi;
 
+use super::{
+    bell::Bell,
+    script::{Taken, number},
+};
 use crate::{
     Config, Error, Hub,
     accept::Incoming,
     config::{HistoryLimits, Secret},
     handshake::Upgrade,
     loopback::{Loopback, TICKET_BYTES},
+    scripted::Mailbox,
     sync::lock,
 };
 
-type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
+pub(super) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
 
 impl From<Error> for napi::Error<&'static str> {
     fn from(error: Error) -> Self {
@@ -30,7 +35,7 @@ impl From<Error> for napi::Error<&'static str> {
     }
 }
 
-fn invalid(reason: &str) -> napi::Error<&'static str> {
+pub(super) fn invalid(reason: &str) -> napi::Error<&'static str> {
     napi::Error::new("HUB_INVALID_ARGUMENT", reason.to_owned())
 }
 
@@ -43,6 +48,8 @@ pub struct NativeOptions {
     pub max_message_bytes: Option<u32>,
     /// See [`Config::max_outbox_bytes`].
     pub max_outbox_bytes: Option<u32>,
+    /// See [`Config::max_inbox_bytes`].
+    pub max_inbox_bytes: Option<u32>,
     /// See [`Config::heartbeat`]; 0 is off.
     pub heartbeat_interval_ms: Option<u32>,
     /// See [`Config::max_depth`].
@@ -82,6 +89,7 @@ impl From<&NativeOptions> for Config {
             threads: size(options.threads, default.threads),
             max_message_bytes: size(options.max_message_bytes, default.max_message_bytes),
             max_outbox_bytes: size(options.max_outbox_bytes, default.max_outbox_bytes),
+            max_inbox_bytes: size(options.max_inbox_bytes, default.max_inbox_bytes),
             heartbeat: time(options.heartbeat_interval_ms, default.heartbeat),
             max_depth: size(options.max_depth, default.max_depth),
             recovery_window: time(options.recovery_window_ms, default.recovery_window),
@@ -104,6 +112,10 @@ pub struct NativeHub {
     hub: Mutex<Option<Arc<Hub>>>,
     /// Listens from the first socket that needs it.
     loopback: OnceLock<Loopback>,
+    /// What happens on connections that JavaScript serves.
+    pub(super) mailbox: Arc<Mailbox>,
+    /// What [`NativeHub::take`] has taken and not given out.
+    pub(super) taken: Mutex<Taken>,
 }
 
 #[napi]
@@ -114,32 +126,41 @@ impl NativeHub {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Starts the hub's threads.
+    /// Starts the hub's threads. `ring` is called, on this thread, when there is something to [`take`](Self::take).
     #[napi(constructor, catch_unwind)]
-    pub fn new(options: NativeOptions) -> Result<Self> {
+    pub fn new(options: NativeOptions, ring: Function<'_, (), ()>) -> Result<Self> {
         if !super::log::set_level(&options.log_level) {
             return Err(invalid("option logLevel must be 'off', 'error', 'warn', 'info' or 'debug'"));
         }
+        let bell = Bell::new(&ring).map_err(|error| invalid(&error.to_string()))?;
         let hub = Hub::start(Config::from(&options))?;
-        Ok(Self { hub: Mutex::new(Some(Arc::new(hub))), loopback: OnceLock::new() })
+        let mailbox = Arc::new(Mailbox::new(Box::new(bell), hub.config().max_inbox_bytes));
+        Ok(Self {
+            hub: Mutex::new(Some(Arc::new(hub))),
+            loopback: OnceLock::new(),
+            mailbox,
+            taken: Mutex::default(),
+        })
     }
 
-    fn hub(&self) -> Result<Arc<Hub>> {
+    pub(super) fn hub(&self) -> Result<Arc<Hub>> {
         lock(&self.hub).clone().ok_or_else(|| Error::Closed.into())
     }
 
     /// Takes over the socket behind a descriptor of this process, which stays open and is the caller's to close.
+    /// Answers the connection's number.
     #[napi(catch_unwind)]
-    pub fn accept(&self, descriptor: i32, upgrade: String, early: Option<Uint8Array>) -> Result<()> {
+    pub fn accept(&self, descriptor: i32, upgrade: String, early: Option<Uint8Array>) -> Result<f64> {
         let hub = self.hub()?;
         let stream = duplicate(descriptor)?;
         let early = early.map(|bytes| bytes.to_vec()).unwrap_or_default();
-        Ok(hub.accept(Incoming { stream, upgrade: Upgrade::from_lines(&upgrade), early })?)
+        let id = hub.accept(Incoming { stream, upgrade: Upgrade::from_lines(&upgrade), early })?;
+        Ok(number(id))
     }
 
-    /// Announces an upgrade that will come over the loopback listener; answers its port.
+    /// Announces an upgrade that will come over the loopback listener; answers its port and the connection's number.
     #[napi(catch_unwind)]
-    pub fn expect(&self, ticket: String, upgrade: String) -> Result<u32> {
+    pub fn expect(&self, ticket: String, upgrade: String) -> Result<Vec<f64>> {
         let hub = self.hub()?;
         let ticket: [u8; TICKET_BYTES] =
             ticket.into_bytes().try_into().map_err(|_| invalid("a ticket has 32 characters"))?;
@@ -147,7 +168,8 @@ impl NativeHub {
             let _ = self.loopback.set(Loopback::start(&hub)?);
         }
         let loopback = self.loopback.get().ok_or(Error::Closed)?;
-        Ok(loopback.expect(ticket, Upgrade::from_lines(&upgrade))?.into())
+        let (port, id) = loopback.expect(ticket, Upgrade::from_lines(&upgrade))?;
+        Ok(vec![port.into(), number(id)])
     }
 
     /// See [`Hub::publish`].

@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{Connection, Flushed};
 use crate::{
     batch::Keep,
-    close::Close,
+    close::{self, Close},
     decoder::Decoder,
-    endpoint::Session,
+    endpoint::{Farewell, Session},
     hub::Permit,
     shard::{Scratch, Shard},
     sync::lock,
@@ -29,10 +29,19 @@ pub(crate) struct Driver {
     connection: Arc<Connection>,
     shard: Arc<Shard>,
     decoder: Decoder,
-    /// `None` once the connection is closing.
-    session: Option<Box<dyn Session>>,
+    stage: Stage,
     /// Counted by the endpoint for as long as this is here.
     permit: Option<Permit>,
+}
+
+/// What is left of the endpoint's part.
+enum Stage {
+    /// Messages are handed on.
+    Serving(Box<dyn Session>),
+    /// The connection is closing, and the endpoint wants to know how it ends.
+    Leaving(Box<dyn Farewell>),
+    /// The endpoint has no part in it any more.
+    Left,
 }
 
 impl Driver {
@@ -43,7 +52,8 @@ impl Driver {
         permit: Option<Permit>,
     ) -> Self {
         shard.add(Arc::clone(&connection));
-        Self { connection, shard, decoder: Decoder::default(), session, permit }
+        let stage = session.map_or(Stage::Left, Stage::Serving);
+        Self { connection, shard, decoder: Decoder::default(), stage, permit }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -64,6 +74,9 @@ impl Driver {
                 Flushed::Open => {}
                 Flushed::Closing => self.leave(),
                 Flushed::Finished => return Poll::Ready(()),
+            }
+            if !self.may_read(cx) {
+                return Poll::Pending;
             }
             let shard = Arc::clone(&self.shard);
             let mut scratch = lock(shard.scratch());
@@ -86,33 +99,52 @@ impl Driver {
         Poll::Pending
     }
 
+    /// Whether the endpoint takes more. If not, its peer cannot be heard either, and is not to blame for its silence.
+    fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Stage::Serving(session) = &mut self.stage else { return true };
+        let ready = session.poll_ready(cx).is_ready();
+        self.connection.set_unread(!ready);
+        ready
+    }
+
     /// Decodes what came and hands it on.
     fn take(&mut self, input: &[u8], scratch: &mut Scratch) {
         let Scratch { codec, replies, .. } = scratch;
-        let Self { connection, decoder, session, .. } = self;
+        let Self { connection, decoder, stage, .. } = self;
         connection.heard(self.shard.now());
         if connection.is_ending() {
             return;
         }
         replies.clear();
-        let mut closed = false;
+        let mut closed = None;
         let outcome = decoder.decode(codec, input, replies, |message, replies| match message {
             Message::Text(text) => {
                 send_replies(connection, replies);
-                deliver(session, connection, text.as_bytes(), true);
+                deliver(stage, connection, text.as_bytes(), true);
             }
             Message::Binary(bytes) => {
                 send_replies(connection, replies);
-                deliver(session, connection, &bytes, false);
+                deliver(stage, connection, &bytes, false);
             }
-            Message::Close(_) => closed = true,
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Close(frame) => closed = Some(frame),
+            Message::Pong(payload) => {
+                if let Stage::Serving(session) = stage {
+                    session.pong(&payload);
+                }
+            }
+            Message::Ping(_) | Message::Frame(_) => {}
         });
-        if let Some(session) = session {
+        if let Stage::Serving(session) = stage {
             session.read_end(connection);
         }
-        if closed {
+        if let Some(frame) = closed {
             self.leave();
+            if let Stage::Leaving(farewell) = &mut self.stage {
+                match frame {
+                    Some(frame) => farewell.peer_closed(frame.code.into(), &frame.reason),
+                    None => farewell.peer_closed(close::NO_STATUS, ""),
+                }
+            }
             self.connection.peer_closed(Bytes::copy_from_slice(replies));
             return;
         }
@@ -126,7 +158,11 @@ impl Driver {
 
     /// Leaves the room and the counts.
     fn leave(&mut self) {
-        self.session = None;
+        if matches!(self.stage, Stage::Serving(_))
+            && let Stage::Serving(session) = std::mem::replace(&mut self.stage, Stage::Left)
+        {
+            self.stage = session.leave().map_or(Stage::Left, Stage::Leaving);
+        }
         self.permit = None;
     }
 }
@@ -139,8 +175,8 @@ fn send_replies(connection: &Connection, replies: &mut Vec<u8>) {
     }
 }
 
-fn deliver(session: &mut Option<Box<dyn Session>>, connection: &Arc<Connection>, payload: &[u8], text: bool) {
-    if let Some(session) = session
+fn deliver(stage: &mut Stage, connection: &Arc<Connection>, payload: &[u8], text: bool) {
+    if let Stage::Serving(session) = stage
         && connection.is_open()
     {
         session.message(connection, payload, text);
@@ -172,6 +208,8 @@ impl Drop for Driver {
         // Out of every count before the peer can see that it is closed.
         self.leave();
         self.connection.release();
+        // The endpoint is told now that the socket is closed.
+        self.stage = Stage::Left;
         self.shard.remove(self.connection.id());
     }
 }

@@ -12,6 +12,8 @@ pub enum Dialect {
     /// The fabric protocol: a JSON object a frame.
     #[default]
     Fabric,
+    /// The fabric's messages to a handler that sends them back.
+    Echo,
     /// Socket.IO 4 over Engine.IO 4, websocket transport only: a packet a frame.
     SocketIo,
 }
@@ -32,6 +34,7 @@ impl Dialect {
     pub fn target(self, document: &str, client: &str) -> String {
         match self {
             Self::Fabric => format!("/ws/fabric?documentId={document}&clientID={client}"),
+            Self::Echo => "/ws/echo".to_owned(),
             Self::SocketIo => {
                 format!("/socket.io/?EIO=4&transport=websocket&documentId={document}&clientID={client}")
             }
@@ -45,7 +48,7 @@ impl Dialect {
         let filling = MESSAGE_BYTES.saturating_sub(fabric("@00000000").len());
         let update = format!("@00000000{}", "u".repeat(filling));
         match self {
-            Self::Fabric => fabric(&update),
+            Self::Fabric | Self::Echo => fabric(&update),
             Self::SocketIo => format!(r#"42["update",{{"documentId":"{document}","update":"{update}"}}]"#),
         }
     }

@@ -30,6 +30,11 @@ impl Histogram {
         self.0.saturating_record(latency.as_nanos().try_into().unwrap_or(u64::MAX));
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// What the report says.
     pub fn summary(&self) -> Summary {
         let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1_000.0;

@@ -37,6 +37,8 @@ pub struct Server {
 pub enum Run {
     /// One document, a fixed number of messages under way.
     Fanout(modes::fanout::Fanout),
+    /// Every connection gets its own messages back.
+    Echo(modes::echo::Echo),
     /// Many documents at a fixed rate.
     Steady(modes::steady::Steady),
     /// Connections that do nothing.

@@ -29,6 +29,7 @@ fn run() -> Outcome<String> {
     }
     match run {
         Run::Fanout(mode) => line(mode.run(server)),
+        Run::Echo(mode) => line(mode.run(server)),
         Run::Steady(mode) => line(mode.run(server)),
         Run::Idle(mode) => line(mode.run(server)),
         Run::Storm(mode) => line(mode.run(server)),

@@ -1,0 +1,118 @@
+// How startServer knows that the app has registered its handlers, and how edited ones get there in development.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { until } from '../support/processes.mjs';
+
+const require = createRequire(import.meta.url);
+const { registration } = require('../../js/registration.js');
+const { EditedHandlers } = require('../../js/development.js');
+
+/** A server that notes its requests and answers them when told to. */
+async function answering(t, status = 204) {
+  const seen = [];
+  const held = [];
+  const server = http.createServer((request, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    held.push(() => response.writeHead(status).end());
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const answer = () => held.splice(0).forEach((respond) => respond());
+  return { url: `http://127.0.0.1:${server.address().port}`, seen, answer };
+}
+
+/** An app's directory, with the route that registers its handlers unless told otherwise. */
+async function appDirectory(t, file = path.join('src', 'app', 'api', 'ws-handlers', 'route.ts')) {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-app-'));
+  t.after(() => fs.rm(directory, { recursive: true, force: true }));
+  if (file) {
+    await fs.mkdir(path.join(directory, path.dirname(file)), { recursive: true });
+    await fs.writeFile(path.join(directory, file), '');
+  }
+  return directory;
+}
+
+const agent = { url: '/ws/agent?threadId=1' };
+
+test("in production it waits for what Next's first request would wait for", async () => {
+  let register;
+  const prepared = new Promise((resolve) => (register = resolve));
+  const app = { server: { getServer: async () => ({ prepare: () => prepared }) } };
+  let done = false;
+  const waiting = registration(app, false, 'http://127.0.0.1:1').then(() => (done = true));
+  await new Promise(setImmediate);
+  assert.equal(done, false);
+  register();
+  await waiting;
+});
+
+test('a register() that fails fails the start', async () => {
+  const failing = async () => Promise.reject(new Error('on purpose'));
+  const app = { server: { getServer: async () => ({ prepare: failing }) } };
+  await assert.rejects(registration(app, false, 'http://127.0.0.1:1'), /on purpose/);
+});
+
+test('in development Next has waited already', async () => {
+  await registration({}, true, 'http://127.0.0.1:1');
+});
+
+test('a Next without that promise is asked for a file that is not there', async (t) => {
+  const { url, seen, answer } = await answering(t, 404);
+  const waiting = registration({ server: {} }, false, url);
+  await until('the request', () => seen.length === 1);
+  answer();
+  await waiting;
+  assert.deepEqual(seen, ['HEAD /_next/static/none']);
+});
+
+for (const file of ['src/app/api/ws-handlers/route.ts', 'app/api/ws-handlers/route.js']) {
+  test(`an upgrade waits for ${file}, one request for all that wait`, async (t) => {
+    const { url, seen, answer } = await answering(t);
+    const edited = new EditedHandlers(await appDirectory(t, file), url);
+    let done = 0;
+    const waiting = [agent, agent, { url: '/ws/other' }].map((request) =>
+      edited.refresh(request).then(() => (done += 1)),
+    );
+    await until('the request', () => seen.length > 0);
+    assert.equal(done, 0);
+    answer();
+    await Promise.all(waiting);
+    assert.deepEqual(seen, ['GET /api/ws-handlers']);
+    const again = edited.refresh(agent);
+    await until('the next request', () => seen.length === 2);
+    answer();
+    await again;
+  });
+}
+
+test('an app without the route, and the endpoint in Rust, wait for nothing', async (t) => {
+  assert.equal(new EditedHandlers(await appDirectory(t, null), 'http://127.0.0.1:1').refresh(agent), undefined);
+  const edited = new EditedHandlers(await appDirectory(t), 'http://127.0.0.1:1');
+  assert.equal(edited.refresh({ url: '/ws/fabric?documentId=d&clientID=c' }), undefined);
+});
+
+test('a route that fails or is redirected is logged, and the upgrade goes on', async (t) => {
+  const written = [];
+  const write = t.mock.method(process.stderr, 'write', (text) => written.push(text));
+  const { url, seen, answer } = await answering(t, 307);
+  const directory = await appDirectory(t);
+  const redirected = new EditedHandlers(directory, url).refresh(agent);
+  await until('the request', () => seen.length === 1);
+  answer();
+  await redirected;
+  await new EditedHandlers(directory, 'http://127.0.0.1:1').refresh(agent);
+  write.mock.restore();
+  const ours = written.filter((text) => text.includes('ws-handlers'));
+  assert.equal(ours.length, 2);
+  assert.match(ours[0], /^\[hub\] warn: .*was answered with 307\n$/);
+  assert.match(ours[1], /failed: /);
+});

@@ -1,0 +1,296 @@
+'use strict';
+
+// Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
+
+const { ScriptSocket } = require('./script-socket.js');
+
+/** Kinds of events, in the order of src/binding/script.rs. */
+const OPEN = 0;
+const REFUSED = 1;
+const TEXT = 2;
+const BINARY = 3;
+const PONG = 4;
+const FLUSHED = 5;
+const CLOSING = 6;
+const CLOSED = 7;
+const FIELDS = 3;
+
+const INTERNAL_ERROR = 1011;
+const SERVICE_RESTART = 1012;
+const ABNORMAL = 1006;
+
+/** How long `onClose` waits for an `onConnect` that has not settled. */
+const CONNECT_GRACE_MS = 10_000;
+
+function isPromise(value) {
+  return typeof value?.then === 'function';
+}
+
+function asError(thrown) {
+  return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`, { cause: thrown });
+}
+
+/** What sockets need of the native side; one for all of them. */
+class Wire {
+  #number = 0;
+  #scheduled = false;
+  /** Whether a batch is being handled, whose end flushes. */
+  inBatch = false;
+
+  constructor(native) {
+    this.native = native;
+  }
+
+  nextNumber() {
+    this.#number = (this.#number + 1) >>> 0;
+    return this.#number;
+  }
+
+  /** Has what was sent written at the end of this turn: of the batch, or once no promise is left to go on. */
+  flushSoon() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    if (!this.inBatch) process.nextTick(this.flush);
+  }
+
+  flush = () => {
+    if (!this.#scheduled) return;
+    this.#scheduled = false;
+    this.native.flush();
+  };
+}
+
+/** A connection: its socket, the endpoint whose handler serves it, and what waits for `onConnect`. */
+class Served {
+  /** Events that came before `onConnect` had settled; none after. */
+  early = [];
+  /** Whether `onConnect` has failed: nothing more is handed on but the close. */
+  failed = false;
+  /** `{ code, reason }`, once the connection is closed. */
+  ending;
+  /** Ends the wait of `onClose` for `onConnect`. */
+  giveUp;
+  closeTimer;
+
+  constructor(id, endpoint, socket) {
+    this.id = id;
+    this.endpoint = endpoint;
+    this.socket = socket;
+  }
+}
+
+class Handlers {
+  #native;
+  #wire;
+  #logs;
+  /** By path: `{ path, handler }`, the handler replaced when another is registered. */
+  #endpoints = new Map();
+  /** By connection: requests whose connections have not opened. */
+  #requests = new Map();
+  /** By connection. */
+  #served = new Map();
+  /** Closed connections whose `onConnect` has not settled. */
+  #unsettled = new Set();
+  /** `onClose` calls that have not settled. */
+  #closing = new Set();
+
+  constructor(native, logs) {
+    this.#native = native;
+    this.#wire = new Wire(native);
+    this.#logs = logs;
+  }
+
+  /** Serves a handler's path by it from now on, also the connections that are open. */
+  serve(handler) {
+    const { path } = handler;
+    const endpoint = this.#endpoints.get(path);
+    if (endpoint) {
+      endpoint.handler = handler;
+    } else {
+      this.#native.serve(path);
+      this.#endpoints.set(path, { path, handler });
+    }
+  }
+
+  /** Keeps the request of a connection for its `onConnect`. */
+  announce(id, request) {
+    const path = request.url.split(/[?#]/, 1)[0];
+    const endpoint = this.#endpoints.get(path);
+    if (!endpoint) return;
+    // Node forgets the peer's address with the socket's handle, unless somebody has asked for it.
+    void request.socket.remoteAddress;
+    this.#requests.set(id, { request, endpoint });
+  }
+
+  /** Handles what has happened. Called by the native side, when there is something. */
+  dispatch = () => {
+    const events = this.#native.take();
+    this.#wire.inBatch = true;
+    for (let at = 1; at < events.length; at += FIELDS) {
+      try {
+        this.#handle(events[at], events[at + 1], events[at + 2]);
+      } catch (error) {
+        this.#log(`an event was not handled: ${error?.stack ?? error}`);
+      }
+    }
+    this.#wire.inBatch = false;
+    this.#wire.flush();
+    if (events[0]) setImmediate(this.dispatch);
+    return events[0];
+  };
+
+  #handle(kind, id, value) {
+    if (kind === OPEN) return this.#open(id);
+    if (kind === REFUSED) return this.#requests.delete(id);
+    const served = this.#served.get(id);
+    if (!served) return undefined;
+    const { socket } = served;
+    switch (kind) {
+      case TEXT:
+      case BINARY:
+        if (served.early) return served.early.push(value);
+        return this.#message(served, value);
+      case PONG:
+        return this.#emit(served, 'pong', value);
+      case FLUSHED:
+        return ScriptSocket.flushed(socket, value);
+      case CLOSING:
+        return ScriptSocket.closing(socket);
+      case CLOSED:
+        return this.#closed(served, value.readUInt16BE(0), value.subarray(2));
+    }
+  }
+
+  #open(id) {
+    const announced = this.#requests.get(id);
+    if (!announced) {
+      // Its path got its handler while it was on its way, so nobody has kept its request. It may come again.
+      return this.#native.closeConnection(id, SERVICE_RESTART, 'Service restart');
+    }
+    this.#requests.delete(id);
+    const { request, endpoint } = announced;
+    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire));
+    this.#served.set(id, served);
+    this.#call(
+      served,
+      () => endpoint.handler.onConnect(served.socket, request),
+      () => this.#connected(served),
+      () => {
+        served.failed = true;
+        served.socket.close(INTERNAL_ERROR, 'Internal error');
+        this.#connected(served);
+      },
+    );
+  }
+
+  /** `onConnect` has settled: hands on what came meanwhile. */
+  #connected(served) {
+    const { early } = served;
+    // Closed, and not waited for any longer.
+    if (!early) return;
+    served.early = undefined;
+    this.#native.ready(served.id);
+    for (const message of early) this.#message(served, message);
+    if (served.ending) this.#ended(served);
+  }
+
+  #message(served, message) {
+    if (served.failed) return;
+    const { socket } = served;
+    this.#call(served, () => served.endpoint.handler.onMessage(socket, message));
+    if (socket.listenerCount('message') > 0) {
+      const binary = typeof message !== 'string';
+      this.#emit(served, 'message', binary ? message : Buffer.from(message), binary);
+    }
+  }
+
+  #closed(served, code, reason) {
+    this.#served.delete(served.id);
+    ScriptSocket.closed(served.socket);
+    served.ending = { code, reason };
+    this.#emit(served, 'close', code, reason);
+    if (!served.early) return this.#ended(served);
+    served.giveUp = () => {
+      served.early = undefined;
+      this.#ended(served);
+    };
+    this.#unsettled.add(served);
+    served.closeTimer = setTimeout(served.giveUp, CONNECT_GRACE_MS).unref();
+  }
+
+  #ended(served) {
+    const { code, reason } = served.ending;
+    clearTimeout(served.closeTimer);
+    this.#unsettled.delete(served);
+    let settled;
+    const settles = new Promise((resolve) => (settled = resolve));
+    this.#closing.add(settles);
+    const done = () => {
+      this.#closing.delete(settles);
+      settled();
+    };
+    this.#call(served, () => served.endpoint.handler.onClose(served.socket, code, reason), done, done);
+  }
+
+  #emit(served, event, ...args) {
+    try {
+      served.socket.emit(event, ...args);
+    } catch (error) {
+      this.#failed(served, error);
+    }
+  }
+
+  /** Calls a handler; a throw or a rejection is its own affair and nobody else's. */
+  #call(served, callback, succeeded, failed) {
+    let result;
+    try {
+      result = callback();
+    } catch (error) {
+      this.#failed(served, error);
+      failed?.();
+      return;
+    }
+    if (isPromise(result)) {
+      result.then(succeeded, (error) => {
+        this.#failed(served, error);
+        failed?.();
+      });
+    } else {
+      succeeded?.();
+    }
+  }
+
+  #failed(served, thrown) {
+    const error = asError(thrown);
+    const { endpoint, socket, id } = served;
+    const where = `the handler of ${endpoint.path}, connection #${id}`;
+    this.#log(`${where}: ${error.stack ?? error}`);
+    const again = (second) => this.#log(`${where}, in onError: ${second?.stack ?? second}`);
+    try {
+      const result = endpoint.handler.onError(socket, error);
+      if (isPromise(result)) result.then(undefined, again);
+      // Without a listener it would be thrown here.
+      if (socket.listenerCount('error') > 0) socket.emit('error', error);
+    } catch (second) {
+      again(second);
+    }
+  }
+
+  /** Sees to the end of every connection once the native side has closed them, and waits for `onClose` that long. */
+  async finish(timeoutMs) {
+    while (this.dispatch());
+    for (const served of [...this.#served.values()]) this.#closed(served, ABNORMAL, Buffer.alloc(0));
+    for (const served of [...this.#unsettled]) served.giveUp();
+    this.#requests.clear();
+    let timer;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.max(0, timeoutMs))));
+    await Promise.race([Promise.all(this.#closing), late]);
+    clearTimeout(timer);
+  }
+
+  #log(text) {
+    if (this.#logs) process.stderr.write(`[hub] error: ${text}\n`);
+  }
+}
+
+module.exports = { Handlers };

@@ -1,0 +1,185 @@
+//! Connections that JavaScript serves: batches out, calls in. `js/handlers.js` is the other side.
+
+use std::sync::Arc;
+
+use napi::{
+    Env,
+    bindgen_prelude::{Array, BufferSlice},
+};
+use napi_derive::napi;
+
+use super::hub::{NativeHub, Result};
+use crate::{
+    close::Close,
+    connection::ConnectionId,
+    scripted::{Event, Letters, Line, Scripted},
+    sync::lock,
+};
+
+/// Events given to JavaScript at once; then its other work gets a turn.
+const EVENTS: usize = 256;
+
+/// Bytes of payload after which no further event is given at once.
+const EVENT_BYTES: usize = 1 << 20;
+
+/// Fields of an event in the array of [`NativeHub::take`].
+const FIELDS: usize = 3;
+
+/// Letters on their way to JavaScript.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    letters: Letters,
+    /// The first that was not given out.
+    next: usize,
+}
+
+/// A connection's number as JavaScript has it: exact up to 2^53, which no process reaches.
+#[expect(clippy::cast_precision_loss, reason = "there are never 2^53 connections")]
+pub(super) fn number(id: ConnectionId) -> f64 {
+    id.number() as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it came from `number`")]
+fn id(number: f64) -> ConnectionId {
+    ConnectionId::new(number as u64)
+}
+
+#[napi]
+impl NativeHub {
+    /// Serves a path by JavaScript. Nothing happens where it is served already.
+    #[napi(catch_unwind)]
+    pub fn serve(&self, path: String) -> Result<()> {
+        let hub = self.hub()?;
+        if !hub.paths().contains(&path) {
+            hub.serve(Arc::new(Scripted::new(path, Arc::clone(&self.mailbox))));
+        }
+        Ok(())
+    }
+
+    /// What has happened: whether there is more, then for each event its kind, the connection's number and a value.
+    #[napi(catch_unwind)]
+    pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Array<'env>> {
+        let mut taken = lock(&self.taken);
+        let Taken { letters, next } = &mut *taken;
+        if letters.is_empty() {
+            self.mailbox.take(letters);
+        }
+        let begin = *next;
+        let mut bytes = 0;
+        while *next < letters.len() && *next - begin < EVENTS && bytes < EVENT_BYTES {
+            let (id, event) = &letters[*next];
+            bytes += self.mailbox.seen(*id, event);
+            *next += 1;
+        }
+        let given = &letters[begin..*next];
+        // At most `EVENTS` of them, so every index fits.
+        let more = *next < letters.len();
+        let mut array = env.create_array(u32::try_from(1 + FIELDS * given.len()).unwrap_or(0))?;
+        array.set(0, more)?;
+        for ((id, event), at) in given.iter().zip((1..).step_by(FIELDS)) {
+            array.set(at + 1, number(*id))?;
+            match event {
+                Event::Open => array.set(at, 0)?,
+                Event::Refused => array.set(at, 1)?,
+                Event::Text(text) => {
+                    array.set(at, 2)?;
+                    array.set(at + 2, std::str::from_utf8(text).unwrap_or_default())?;
+                }
+                Event::Binary(bytes) => {
+                    array.set(at, 3)?;
+                    array.set(at + 2, BufferSlice::copy_from(env, bytes)?)?;
+                }
+                Event::Pong(bytes) => {
+                    array.set(at, 4)?;
+                    array.set(at + 2, BufferSlice::copy_from(env, bytes)?)?;
+                }
+                Event::Flushed(number) => {
+                    array.set(at, 5)?;
+                    array.set(at + 2, *number)?;
+                }
+                Event::Closing => array.set(at, 6)?,
+                Event::Closed { code, reason } => {
+                    array.set(at, 7)?;
+                    let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
+                    array.set(at + 2, BufferSlice::copy_from(env, payload)?)?;
+                }
+            }
+        }
+        if *next == letters.len() {
+            // Not kept until there is something new: a message may be large.
+            letters.clear();
+            *next = 0;
+        }
+        Ok(array)
+    }
+
+    /// Messages of this connection may come: what was taken for it so far has been seen.
+    #[napi(catch_unwind)]
+    pub fn ready(&self, connection: f64) {
+        if let Some(line) = self.line(connection) {
+            line.ready();
+        }
+    }
+
+    /// Sends a text message at the end of this turn, which [`NativeHub::flush`] is. Answers whether it can be sent.
+    #[napi(catch_unwind)]
+    pub fn send_text(&self, connection: f64, message: String) -> bool {
+        self.mailbox.send_text(id(connection), &message)
+    }
+
+    /// Sends a binary message; otherwise as [`NativeHub::send_text`].
+    #[napi(catch_unwind)]
+    pub fn send_binary(&self, connection: f64, message: &[u8]) -> bool {
+        self.mailbox.send_binary(id(connection), message)
+    }
+
+    /// Writes what was sent in this turn.
+    #[napi(catch_unwind)]
+    pub fn flush(&self) {
+        self.mailbox.flush();
+    }
+
+    /// Bytes that were sent to this connection and wait for its socket.
+    #[napi(catch_unwind)]
+    pub fn buffered_bytes(&self, connection: f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "memory has fewer than 2^53 bytes")]
+        self.line(connection).map_or(0.0, |line| line.buffered_bytes() as f64)
+    }
+
+    /// Asks for an event with `number` once at most `below_bytes` wait.
+    #[napi(catch_unwind)]
+    pub fn when_flushed(&self, connection: f64, below_bytes: f64, number: u32) {
+        if let Some(line) = self.line(connection) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+            self.mailbox.when_flushed(&line, below_bytes as usize, number);
+        }
+    }
+
+    /// Sends a ping, with at most 125 bytes.
+    #[napi(catch_unwind)]
+    pub fn ping(&self, connection: f64, payload: &[u8]) {
+        if let Some(line) = self.line(connection) {
+            line.ping(payload);
+        }
+    }
+
+    /// Begins the closing handshake; 1005 sends no code.
+    #[napi(catch_unwind)]
+    pub fn close_connection(&self, connection: f64, code: u16, reason: String) {
+        if let Some(line) = self.line(connection) {
+            line.close(&Close::new(code, reason));
+        }
+    }
+
+    /// Drops the connection's socket.
+    #[napi(catch_unwind)]
+    pub fn terminate(&self, connection: f64) {
+        if let Some(line) = self.line(connection) {
+            line.terminate();
+        }
+    }
+
+    fn line(&self, connection: f64) -> Option<Arc<Line>> {
+        self.mailbox.line(id(connection))
+    }
+}

@@ -200,3 +200,14 @@ export interface WebSocketManager {
 
 /** A stateless view of the one hub; make as many as you like. */
 export function createWebSocketManager(): WebSocketManager;
+
+export {
+  createAgentHandler,
+  type AgentAnswer,
+  type AgentClientMessage,
+  type AgentErrorCode,
+  type AgentErrorContext,
+  type AgentOptions,
+  type AgentRequest,
+  type AgentServerMessage,
+} from './agent.js';

@@ -4,6 +4,7 @@
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
 const { define, fabricHandler } = require('./definitions.js');
+const { createAgentHandler } = require('./agent/handler.js');
 const { invalid } = require('./errors.js');
 const { runningHub, requireHub } = require('./registry.js');
 
@@ -103,4 +104,5 @@ module.exports = {
   registerHandler,
   registerHandlers,
   fabricHandler,
+  createAgentHandler,
 };

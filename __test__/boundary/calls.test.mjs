@@ -80,6 +80,7 @@ test('ES modules and CommonJS get the same functions', () => {
     'broadcastRejectedChange',
     'broadcastSteps',
     'broadcastStepsToClient',
+    'createAgentHandler',
     'createWebSocketManager',
     'fabricHandler',
     'getConnectedDocuments',

@@ -47,8 +47,11 @@ test('the package has what it promises', async () => {
     promised.filter((file) => !files.includes(file)),
     [],
   );
-  const scripts = await fs.readdir(path.join(ROOT, 'js'));
-  assert.deepEqual(files.filter((file) => file.startsWith('js/')).sort(), scripts.map((name) => `js/${name}`).sort());
+  const entries = await fs.readdir(path.join(ROOT, 'js'), { recursive: true, withFileTypes: true });
+  const scripts = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath ?? entry.path, entry.name)).replaceAll('\\', '/'));
+  assert.deepEqual(files.filter((file) => file.startsWith('js/')).sort(), scripts.sort());
   assert.ok(
     files.some((file) => /^prebuilds\/[\w-]+\/hub\.node$/.test(file)),
     'there is no binary',
@@ -57,7 +60,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|index\.d\.ts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent)\.d\.ts|agent-client\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
@@ -83,10 +86,16 @@ test('publint finds nothing to say', async () => {
   await run('publint', process.execPath, [program, 'run', tarball, '--strict'], { cwd: ROOT, env: childEnvironment() });
 });
 
-test('are-the-types-wrong finds nothing wrong, for every kind of importer', async () => {
-  const program = path.join(ROOT, 'node_modules', '@arethetypeswrong', 'cli', 'dist', 'index.js');
-  await run('attw', process.execPath, [program, tarball, '--profile', 'node16', '--no-emoji', '--no-color'], {
-    cwd: ROOT,
-    env: childEnvironment(),
+// agent-client is for browsers and their bundlers, so it is an ES module only.
+for (const [what, args] of [
+  ['for every kind of importer', ['--profile', 'node16', '--exclude-entrypoints', './agent-client']],
+  ['for importers of ES modules in agent-client', ['--profile', 'esm-only', '--entrypoints', './agent-client']],
+]) {
+  test(`are-the-types-wrong finds nothing wrong, ${what}`, async () => {
+    const program = path.join(ROOT, 'node_modules', '@arethetypeswrong', 'cli', 'dist', 'index.js');
+    await run('attw', process.execPath, [program, tarball, '--no-emoji', '--no-color', ...args], {
+      cwd: ROOT,
+      env: childEnvironment(),
+    });
   });
-});
+}

@@ -1,0 +1,97 @@
+'use strict';
+
+const { isId, parse, refusal } = require('./messages.js');
+const { agentOptions } = require('./options.js');
+const { stateOf } = require('./threads.js');
+
+const OPEN = 1;
+
+/** The WebSocketHandler that streams agents' answers; see agent.d.ts. */
+function createAgentHandler(options) {
+  const checked = agentOptions(options);
+  const { path, authorize, graceMs } = checked;
+  const { threads, threadOf } = stateOf(path);
+
+  async function onConnect(ws, request) {
+    const threadId = new URL(request.url, 'http://localhost').searchParams.get('threadId');
+    if (!isId(threadId)) {
+      ws.close(1003, threadId ? 'Invalid threadId' : 'Missing threadId');
+      return;
+    }
+    ws.threadId = threadId;
+    if (authorize) {
+      const isAllowed = await authorize({ threadId, userId: ws.userId, request });
+      if (isAllowed !== true) {
+        ws.close(4403, 'Forbidden');
+        return;
+      }
+    }
+    // It may have gone while authorize was asked; then onClose has been, or never finds a thread.
+    if (ws.readyState !== OPEN) return;
+    const thread = threads.open(threadId);
+    threadOf.set(ws, thread);
+    thread.join(ws);
+    ws.send(thread.connected);
+  }
+
+  function onMessage(ws, payload) {
+    const thread = threadOf.get(ws);
+    if (!thread) return;
+    const { threadId } = thread;
+    const message = parse(payload, threadId);
+    const { streamId } = message;
+    const code = message.code ?? ACTIONS[message.type](ws, thread, message, checked, threads);
+    if (code) ws.send(refusal(code, { threadId, streamId, seq: message.seq }));
+  }
+
+  function onClose(ws) {
+    const thread = threadOf.get(ws);
+    threadOf.delete(ws);
+    thread?.leave(ws, graceMs);
+  }
+
+  function onError(ws, error) {
+    checked.onError(error, { threadId: ws.threadId, streamId: undefined, userId: ws.userId });
+  }
+
+  return { path, onConnect, onMessage, onClose, onError };
+}
+
+/** What each type of message does; they answer the code to refuse it with. */
+const ACTIONS = {
+  stream(ws, thread, { streamId, data }, options, threads) {
+    const known = streamId === undefined ? undefined : thread.streams.get(streamId);
+    if (known) return again(ws, known);
+    if (!threads.hasRoom(thread, options)) return 'TOO_MANY_STREAMS';
+    thread.start({ streamId: streamId ?? crypto.randomUUID(), userId: ws.userId, data }, options);
+    return undefined;
+  },
+
+  abort(ws, thread, { streamId }) {
+    const stream = thread.streams.get(streamId);
+    if (!stream) return 'UNKNOWN_STREAM';
+    const follows = stream.isFollowedBy(ws);
+    stream.abort();
+    // Whoever asks learns that it is over, also one who did not read it, or asks a second time.
+    if (!follows) ws.send(stream.end);
+    return undefined;
+  },
+
+  recover(ws, thread, { streamId, seq }) {
+    const stream = thread.streams.get(streamId);
+    if (!stream) return 'UNKNOWN_STREAM';
+    if (!stream.isRecoverable(seq)) return 'UNRECOVERABLE';
+    stream.follow(ws, seq);
+    return undefined;
+  },
+};
+
+/** A client that was cut off right after it asked asks once more: it must not get a second answer. */
+function again(ws, stream) {
+  if (stream.isFollowedBy(ws)) return undefined;
+  if (!stream.isRecoverable(0)) return 'UNRECOVERABLE';
+  stream.follow(ws, 0);
+  return undefined;
+}
+
+module.exports = { createAgentHandler };

@@ -1,0 +1,153 @@
+'use strict';
+
+const { AgentStream } = require('./stream.js');
+
+/**
+ * The connections of one thread and its streams: those that run, and those that ended lately and may be asked for by
+ * somebody who was away.
+ */
+class Thread {
+  #threads;
+  #grace;
+
+  connections = new Set();
+  /** Stream id to stream, the oldest first. */
+  streams = new Map();
+
+  constructor(threads, threadId) {
+    this.#threads = threads;
+    this.threadId = threadId;
+  }
+
+  /** What a client that connects is told. */
+  get connected() {
+    const streams = [];
+    for (const { streamId, state, history } of this.streams.values()) {
+      streams.push({ streamId, state, seq: history.seq });
+    }
+    return JSON.stringify({ type: 'connected', threadId: this.threadId, streams });
+  }
+
+  join(socket) {
+    clearTimeout(this.#grace);
+    this.connections.add(socket);
+  }
+
+  /** @param {number | false} graceMs how long the streams go on when this was the last connection */
+  leave(socket, graceMs) {
+    this.connections.delete(socket);
+    for (const stream of this.streams.values()) stream.unfollow(socket);
+    if (this.connections.size === 0 && graceMs !== false && this.#running().length > 0) {
+      this.#grace = setTimeout(() => {
+        for (const stream of this.#running()) stream.abort();
+      }, graceMs);
+      this.#grace.unref?.();
+    }
+    this.#threads.forgetIfIdle(this);
+  }
+
+  /** Runs a new stream, which everybody connected follows from its first chunk. */
+  start({ streamId, userId, data }, options) {
+    const { threadId } = this;
+    const threads = this.#threads;
+    const stream = new AgentStream({ threadId, streamId, userId }, options, {
+      onEnd: () => threads.keep(this, stream, options),
+      onRelease: () => threads.release(this),
+    });
+    this.streams.set(streamId, stream);
+    threads.count(this);
+    for (const socket of this.connections) {
+      socket.send(stream.started);
+      stream.follow(socket, 0);
+    }
+    stream.run(data);
+  }
+
+  #running() {
+    return [...this.streams.values()].filter((stream) => stream.end === undefined);
+  }
+}
+
+/** All threads of one handler. Holds nothing of a thread nobody can come back to. */
+class Threads {
+  #threads = new Map();
+  #producers = new Map();
+  /** Ended streams that can still be asked for, the oldest first, each with its thread and its timer. */
+  #kept = new Map();
+  #keptBytes = 0;
+  #running = 0;
+
+  /** Threads that are remembered, for tests and logs. */
+  get size() {
+    return this.#threads.size;
+  }
+
+  open(threadId) {
+    const thread = this.#threads.get(threadId) ?? new Thread(this, threadId);
+    this.#threads.set(threadId, thread);
+    return thread;
+  }
+
+  /** Whether one more stream may run; a producer counts until it has stopped or was given up. */
+  hasRoom(thread, { maxStreams, maxStreamsPerThread }) {
+    return this.#running < maxStreams && (this.#producers.get(thread) ?? 0) < maxStreamsPerThread;
+  }
+
+  count(thread) {
+    this.#running += 1;
+    this.#producers.set(thread, (this.#producers.get(thread) ?? 0) + 1);
+  }
+
+  release(thread) {
+    this.#running -= 1;
+    const left = this.#producers.get(thread) - 1;
+    if (left > 0) this.#producers.set(thread, left);
+    else this.#producers.delete(thread);
+  }
+
+  /** Keeps an ended stream for a while, and drops older ones where there are too many. */
+  keep(thread, stream, { keepMs, maxKeptBytes, maxKeptStreamsPerThread }) {
+    const timer = setTimeout(() => this.#forget(stream), keepMs);
+    timer.unref?.();
+    this.#kept.set(stream, { thread, timer });
+    this.#keptBytes += stream.history.bytes;
+    let ended = [...thread.streams.values()].filter((each) => this.#kept.has(each));
+    while (ended.length > maxKeptStreamsPerThread) this.#forget(ended.shift());
+    for (const oldest of this.#kept.keys()) {
+      if (this.#keptBytes <= maxKeptBytes) break;
+      this.#forget(oldest);
+    }
+  }
+
+  forgetIfIdle(thread) {
+    if (thread.connections.size === 0 && thread.streams.size === 0) this.#threads.delete(thread.threadId);
+  }
+
+  #forget(stream) {
+    const { thread, timer } = this.#kept.get(stream);
+    clearTimeout(timer);
+    this.#kept.delete(stream);
+    this.#keptBytes -= stream.history.bytes;
+    thread.streams.delete(stream.streamId);
+    this.forgetIfIdle(thread);
+  }
+}
+
+/** Version of what is kept here. */
+const KEY = Symbol.for('@captify-io/hub/agent@1');
+
+/**
+ * What the handler at `path` knows of its threads. It is kept in globalThis, not in the handler: in development an
+ * edited module makes a new handler and has no moment in which to hand anything over, while clients stay connected and
+ * streams run on. Those streams keep the options and the code they were started with.
+ *
+ * @returns {{ threads: Threads, threadOf: WeakMap<object, Thread> }}
+ */
+function stateOf(path) {
+  if (!globalThis[KEY]) Object.defineProperty(globalThis, KEY, { value: new Map() });
+  const states = globalThis[KEY];
+  if (!states.has(path)) states.set(path, { threads: new Threads(), threadOf: new WeakMap() });
+  return states.get(path);
+}
+
+module.exports = { stateOf };

@@ -1,10 +1,12 @@
 'use client';
 
+import Link from 'next/link';
 import { AgentPanel } from './agent-panel';
 import { Avatars } from './avatars';
 import { BlockPanel } from './block-panel';
 import { ConnectionsPanel } from './connections-panel';
 import { Editor } from './editor';
+import { Mark } from './mark';
 import { PeoplePanel } from './people-panel';
 import { OfflineNotice, StatusPill } from './status';
 import { useSession } from './use-session';
@@ -31,6 +33,9 @@ export function Workspace({ documentId, canBlock }: Props) {
         <div className={styles.state}>
           <div className={styles.avatars}>{session && <Avatars session={session} />}</div>
           {session ? <StatusPill session={session} /> : null}
+          <Link className={styles.elsewhere} href="/agent">
+            Agent
+          </Link>
           <a
             className={styles.open}
             href={`/?document=${encodeURIComponent(documentId)}`}
@@ -56,20 +61,5 @@ export function Workspace({ documentId, canBlock }: Props) {
         )}
       </div>
     </div>
-  );
-}
-
-function Mark() {
-  return (
-    <svg className={styles.mark} viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="9" fill="currentColor" />
-      <g fill="var(--on-accent)" stroke="var(--on-accent)" strokeWidth="2" strokeLinecap="round">
-        <path d="M16 16V7M16 16l7.8 4.5M16 16l-7.8 4.5" />
-        <circle cx="16" cy="16" r="2.8" />
-        <circle cx="16" cy="7" r="1.6" />
-        <circle cx="23.8" cy="20.5" r="1.6" />
-        <circle cx="8.2" cy="20.5" r="1.6" />
-      </g>
-    </svg>
   );
 }

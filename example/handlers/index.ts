@@ -1,0 +1,4 @@
+import { fabricHandler, type WebSocketHandler } from '@captify-io/hub';
+import { agentHandler } from './agent';
+
+export const handlers: WebSocketHandler[] = [fabricHandler, agentHandler];

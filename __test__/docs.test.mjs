@@ -46,6 +46,30 @@ test('every option is declared, checked and documented', () => {
   assert.deepEqual(documented, declared);
 });
 
+test('every option of createAgentHandler is declared, checked and documented', () => {
+  const declared = all(read('agent.d.ts').split('interface AgentOptions')[1].split('\n}')[0], /^ {2}(\w+)[?(]/gm);
+  const source = read('js', 'agent', 'options.js');
+  const checked = ['const NUMBERS', 'const CHECKS'].flatMap((table) =>
+    all(source.split(table)[1].split('\n};')[0], /^ {2}(\w+):/gm),
+  );
+  const table = read('README.md').split('### What can be set')[1].split('## ')[0];
+  const rows = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  assert.deepEqual(checked.sort(), declared);
+  assert.deepEqual(all(rows.join(), /`(\w+)`/g), declared);
+});
+
+test('every code and message of the agent wire is declared and documented', () => {
+  const wire = read('README.md').split('### The agent wire')[1].split('### ')[0];
+  const messages = read('js', 'agent', 'messages.js');
+  const codes = all(messages.split('const MESSAGES')[1].split('};')[0], /^ {2}(\w+):/gm);
+  assert.deepEqual(all(read('agent.d.ts'), /\| '([A-Z_]+)'/g), codes);
+  assert.deepEqual(all(wire, /`([A-Z_]+)`/g), codes);
+  const types = all(sources(path.join('js', 'agent'), '.js'), /type":"(\w+)"/g);
+  const declared = all(read('agent.d.ts').split('type AgentClientMessage')[1], /type: '(\w+)'/g);
+  assert.deepEqual(all(wire, /"type":"(\w+)"/g), declared);
+  for (const type of types) assert.ok(declared.includes(type), type);
+});
+
 test('every message type of the source is in the README', () => {
   const used = all(read('src', 'protocol.rs'), /"type":"(\w+)"/g);
   const wire = read('README.md').split('## The wire')[1];

@@ -11,14 +11,13 @@ import { AgentServer, piecesOf, randomOf, Wire } from '../support/agent-server.m
 import { freshThread, Script, settle } from '../support/fake-socket.mjs';
 import { until } from '../support/processes.mjs';
 
-let handler;
 let server;
 let wire;
 let onRequest;
 let transports = [];
 
-before(async () => {
-  handler = createAgentHandler({
+function handlerOf() {
+  return createAgentHandler({
     path: '/ws/transport',
     onRequest: (request) => onRequest(request),
     authorize: ({ threadId }) => !threadId.startsWith('forbidden'),
@@ -26,7 +25,10 @@ before(async () => {
     graceMs: 60_000,
     rollUpMs: 2,
   });
-  server = await AgentServer.start(handler);
+}
+
+before(async () => {
+  server = await AgentServer.start(handlerOf());
   wire = await Wire.lay(server.port);
 });
 after(async () => {
@@ -170,10 +172,10 @@ describe('sending', () => {
 
   test('a socket nobody reads from is closed after a while, and opened again', async () => {
     onRequest = () => answer(['x']);
-    const before = server.sockets.clients.size;
+    await until('earlier sockets to close', () => server.count === 0);
     const [transport, chatId] = [transportOf({ idleMs: 5 }), freshThread()];
     await all(await send(transport, chatId));
-    await until('the socket to close', () => server.sockets.clients.size === before);
+    await until('the socket to close', () => server.count === 0);
     assert.equal(textOf(await all(await send(transport, chatId))), 'x');
   });
 
@@ -443,18 +445,15 @@ describe('a reload', () => {
 
   test('a server that restarted in the middle of a stream fails it with UNKNOWN_STREAM', async () => {
     const script = new Script();
-    const restarting = createAgentHandler({ path: '/ws/restarting', onRequest: script.onRequest });
-    const first = await AgentServer.start(restarting);
-    const stream = await send(transportOf({ url: first.url }), freshThread());
-    const reader = stream.getReader();
+    onRequest = script.onRequest;
+    const reader = (await send(transportOf(), freshThread())).getReader();
     script.write({ type: 'start' });
     await reader.read();
-    globalThis[Symbol.for('@captify-io/hub/agent@1')].delete('/ws/restarting');
-    await first.close();
-    const next = createAgentHandler({ path: '/ws/restarting', onRequest: script.onRequest });
-    const second = await AgentServer.start(next, { port: first.port });
+    // What a process has of its streams goes with it.
+    globalThis[Symbol.for('@captify-io/hub/agent@1')].delete('/ws/transport');
+    await server.close();
+    server = await AgentServer.start(handlerOf(), { port: server.port });
     await assert.rejects(reader.read(), { code: 'UNKNOWN_STREAM' });
-    await second.close();
   });
 });
 

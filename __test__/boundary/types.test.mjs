@@ -1,4 +1,4 @@
-// index.d.ts and server.d.ts hold for real usage, compiled in the ways apps are compiled.
+// The declarations hold for real usage, compiled in the ways apps are compiled.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
@@ -18,7 +18,7 @@ const KINDS = {
 };
 
 /** Compiles a file of types/ in a directory inside the package, where the package is found by its name. */
-async function compile(t, name, { extension, module, moduleResolution }) {
+async function compile(t, name, { extension, module, moduleResolution }, more = {}) {
   const directory = await fs.mkdtemp(path.join(sources, 'compiled-'));
   t.after(() => fs.rm(directory, { recursive: true, force: true }));
   await fs.copyFile(path.join(sources, `${name}.ts`), path.join(directory, `${name}.${extension}`));
@@ -34,6 +34,7 @@ async function compile(t, name, { extension, module, moduleResolution }) {
     noUncheckedIndexedAccess: true,
     skipLibCheck: false,
     noEmit: true,
+    ...more,
   };
   const config = { compilerOptions, files: [`${name}.${extension}`] };
   await fs.writeFile(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
@@ -62,5 +63,15 @@ for (const [kind, options] of Object.entries(KINDS)) {
       marked,
       output,
     );
+  });
+}
+
+/** The declarations of `ai` are not this package's to check. */
+const BROWSER = { lib: ['es2022', 'dom', 'dom.iterable'], skipLibCheck: true };
+
+for (const [kind, options] of Object.entries(KINDS).filter(([, { extension }]) => extension !== 'cts')) {
+  test(`the chat transport is one of the AI SDK with module resolution ${kind}`, async (t) => {
+    const { code, output } = await compile(t, 'client', options, BROWSER);
+    assert.deepEqual([code, output], [0, '']);
   });
 }

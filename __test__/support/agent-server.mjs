@@ -2,41 +2,35 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { WebSocketServer } from 'ws';
+import { createWebSocketManager, registerHandler } from '../../js/index.js';
+import { createHub } from '../../js/server.js';
 
-/** Serves one handler over real sockets. */
+/** A hub that serves one agent handler. */
 export class AgentServer {
   static async start(handler, { port = 0 } = {}) {
+    registerHandler(handler);
+    const hub = createHub({ logLevel: 'off' });
     const server = http.createServer();
-    const sockets = new WebSocketServer({ server });
-    sockets.on('connection', (ws, request) => {
-      ws.flushed = async (below = 0) => {
-        while (ws.bufferedAmount > below && ws.readyState === 1) await new Promise((resolve) => setTimeout(resolve, 2));
-      };
-      const connected = Promise.resolve(handler.onConnect(ws, request));
-      ws.on('message', async (message) => {
-        await connected;
-        handler.onMessage(ws, message);
-      });
-      ws.on('close', async (code, reason) => {
-        await connected;
-        handler.onClose(ws, code, reason);
-      });
-      ws.on('error', (error) => handler.onError(ws, error));
-    });
+    hub.attach(server);
     await once(server.listen(port, '127.0.0.1'), 'listening');
-    return Object.assign(new AgentServer(), { server, sockets, port: server.address().port, path: handler.path });
+    return Object.assign(new AgentServer(), { hub, server, handler, port: server.address().port });
   }
 
   get url() {
-    return `ws://127.0.0.1:${this.port}${this.path}`;
+    return `ws://127.0.0.1:${this.port}${this.handler.path}`;
   }
 
-  async close(code = 1012) {
-    for (const ws of this.sockets.clients) ws.close(code);
-    this.sockets.close();
+  /** Open connections. */
+  get count() {
+    return createWebSocketManager().getConnectionCount(this.handler.path);
+  }
+
+  async close() {
+    await this.hub.close({ timeoutMs: 2000 });
+    const closed = once(this.server, 'close');
+    this.server.close();
     this.server.closeAllConnections();
-    await once(this.server.close(), 'close').catch(() => {});
+    await closed;
   }
 }
 

@@ -7,6 +7,7 @@ import {
   broadcastRejectedChange,
   broadcastSteps,
   broadcastStepsToClient,
+  createAgentHandler,
   createWebSocketManager,
   fabricHandler,
   getConnectedDocuments,
@@ -14,6 +15,9 @@ import {
   registerHandler,
   registerHandlers,
   type ExtendedWebSocket,
+  type AgentClientMessage,
+  type AgentErrorCode,
+  type AgentServerMessage,
   type HubError,
   type HubErrorCode,
   type WebSocketHandler,
@@ -160,4 +164,40 @@ export async function start(): Promise<void> {
   console.log(running.url, running.port, running.hub.paths, running.server.listening);
   await running.close();
   await startServer();
+}
+
+interface Prompt {
+  prompt: string;
+}
+
+export const agents = [
+  createAgentHandler<Prompt>({
+    async *onRequest({ data, signal, streamId, userId }) {
+      const prompt: string = data.prompt;
+      if (!signal.aborted) yield `${prompt} ${streamId} ${userId ?? ''}`;
+    },
+  }),
+  createAgentHandler({
+    path: '/ws/other-agent',
+    onRequest: async ({ data }) =>
+      new ReadableStream({ start: (controller) => controller.enqueue({ type: data.type }) }),
+    authorize: async ({ threadId, userId, request }) => request.url !== threadId && userId !== undefined,
+    onError: (error, { streamId }) => console.error(streamId, error),
+    graceMs: false,
+    rollUpMs: 0,
+    maxStreamsPerThread: 1,
+  }),
+];
+
+export function answer(message: AgentServerMessage): AgentClientMessage | AgentErrorCode | undefined {
+  switch (message.type) {
+    case 'connected':
+      return message.streams.map(({ streamId }) => ({ type: 'recover' as const, streamId, seq: 0 }))[0];
+    case 'chunk':
+      return message.seq > 100 ? { type: 'abort', streamId: message.streamId } : undefined;
+    case 'error':
+      return message.code;
+    default:
+      return undefined;
+  }
 }

@@ -1,6 +1,7 @@
 // Every line that is marked must be an error, and no other.
 import {
   broadcastSteps,
+  createAgentHandler,
   getConnectedDocuments,
   getConnectionCount,
   registerHandler,
@@ -29,6 +30,11 @@ export const wrong = [
   hub.close(1000), // wrong
   hub.upgrade(), // wrong
   error.code === 'HUB_ELSE', // wrong
+  createAgentHandler(), // wrong
+  createAgentHandler({}), // wrong
+  createAgentHandler({ onRequest: () => 7 }), // wrong
+  createAgentHandler({ onRequest: () => new ReadableStream(), graceMs: true }), // wrong
+  createAgentHandler({ onRequest: () => new ReadableStream(), rollup: 25 }), // wrong
 ];
 
 hub.paths.push('/ws/other'); // wrong

@@ -10,6 +10,7 @@ const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 
 const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
+  'hub-agents': { command: node('servers/hub-agents.mjs') },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
   'hub-echo': { command: node('servers/hub-echo.mjs') },
   ws: { command: node('control/ws.mjs') },

@@ -1,5 +1,6 @@
 // All scenarios, in the order of the target table.
 import addon from './addon.mjs';
+import agents from './agents.mjs';
 import blocked from './blocked.mjs';
 import broadcast from './broadcast.mjs';
 import documents from './documents.mjs';
@@ -10,4 +11,4 @@ import pages from './pages.mjs';
 import storm from './storm.mjs';
 import writers from './writers.mjs';
 
-export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, echo, addon];
+export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, echo, agents, addon];

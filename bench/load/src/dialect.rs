@@ -14,6 +14,8 @@ pub enum Dialect {
     Fabric,
     /// The fabric's messages to a handler that sends them back.
     Echo,
+    /// An agent endpoint: the document is a thread.
+    Agent,
     /// Socket.IO 4 over Engine.IO 4, websocket transport only: a packet a frame.
     SocketIo,
 }
@@ -35,6 +37,7 @@ impl Dialect {
         match self {
             Self::Fabric => format!("/ws/fabric?documentId={document}&clientID={client}"),
             Self::Echo => "/ws/echo".to_owned(),
+            Self::Agent => format!("/ws/agent?threadId={document}"),
             Self::SocketIo => {
                 format!("/socket.io/?EIO=4&transport=websocket&documentId={document}&clientID={client}")
             }
@@ -48,7 +51,7 @@ impl Dialect {
         let filling = MESSAGE_BYTES.saturating_sub(fabric("@00000000").len());
         let update = format!("@00000000{}", "u".repeat(filling));
         match self {
-            Self::Fabric | Self::Echo => fabric(&update),
+            Self::Fabric | Self::Echo | Self::Agent => fabric(&update),
             Self::SocketIo => format!(r#"42["update",{{"documentId":"{document}","update":"{update}"}}]"#),
         }
     }

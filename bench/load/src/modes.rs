@@ -8,3 +8,4 @@ pub mod meter;
 pub mod pages;
 pub mod steady;
 pub mod storm;
+pub mod streams;

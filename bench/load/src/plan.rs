@@ -47,6 +47,8 @@ pub enum Run {
     Storm(modes::storm::Storm),
     /// A route handler sends steps to a whole document.
     Broadcast(modes::broadcast::Broadcast),
+    /// Agents' answers without end.
+    Streams(modes::streams::Streams),
     /// Pages asked for one after the other.
     Pages(modes::pages::Pages),
 }

@@ -34,6 +34,7 @@ fn run() -> Outcome<String> {
         Run::Idle(mode) => line(mode.run(server)),
         Run::Storm(mode) => line(mode.run(server)),
         Run::Broadcast(mode) => line(mode.run(server)),
+        Run::Streams(mode) => line(mode.run(server)),
         Run::Pages(mode) => line(mode.run(server)),
     }
 }

@@ -1,5 +1,5 @@
-// Programs of the operating system that the checks start: nginx, Chromium, openssl, valgrind. Brings what is missing by apt-get
-// where this process may (root on Debian or Ubuntu), else says in one line what to install.
+// Programs of the operating system that the checks start: nginx, Chromium, openssl, valgrind, perf. Brings what is missing
+// by apt-get where this process may (root on Debian or Ubuntu), else says in one line what to install.
 //
 //   node scripts/system.mjs nginx chromium
 import { spawn } from 'node:child_process';
@@ -12,6 +12,7 @@ const programs = {
   nginx: { commands: ['nginx'], package: 'nginx' },
   chromium: { commands: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   openssl: { commands: ['openssl'], package: 'openssl' },
+  perf: { commands: ['perf'], package: 'linux-perf' },
   valgrind: { commands: ['valgrind'], package: 'valgrind' },
 };
 
@@ -97,7 +98,7 @@ function instruction(names) {
 /**
  * Makes sure that the programs `names` are installed.
  *
- * @param {string[]} names of `nginx`, `chromium`, `openssl`, `valgrind`
+ * @param {string[]} names of those above, `valgrind`
  * @param {{ log?: (line: string) => void }} [options] where progress goes; nothing is written when nothing is missing
  * @returns {Promise<Record<string, string>>} the path of each
  * @throws an error whose message is one line that says what to install, where it cannot be brought from here

@@ -1,10 +1,15 @@
-// Brings what a run needs: the load generator, the control servers' packages, a look for the addon and the example.
+// Brings what a run needs: the addon, the example, the load generator, the control servers' packages.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { addon, bench, example, loadTarget, root } from './paths.mjs';
+import { ensureExampleBuilt } from '../../__test__/support/example.mjs';
+import { ensureAddonBuilt } from '../../scripts/addon.mjs';
+import { ensureSystemPackages } from '../../scripts/system.mjs';
+import { bench, loadTarget, root } from './paths.mjs';
 
-export function prepare({ next }) {
+const log = (line) => console.log(`bench: ${line}`);
+
+export async function prepare({ next }) {
   run('cargo', [
     'build',
     '--release',
@@ -17,10 +22,13 @@ export function prepare({ next }) {
   if (isOlder(join(bench, 'node_modules/.package-lock.json'), join(bench, 'package-lock.json'))) {
     run('npm', ['ci', '--prefix', bench, '--no-audit', '--no-fund']);
   }
-  if (!process.env.BENCH_HUB && !existsSync(addon))
-    throw new Error('the addon is not built: run `npm run build` first');
-  if (next && !existsSync(join(example, '.next/BUILD_ID'))) {
-    throw new Error('the example is not built: run `npm start` once, or `npm run bench -- --only …` without pages');
+  // Another hub may be given to compare with.
+  if (!process.env.BENCH_HUB) ensureAddonBuilt({ log });
+  if (next) await ensureExampleBuilt({ log });
+  try {
+    await ensureSystemPackages(['perf'], { log });
+  } catch (error) {
+    log(`${error.message}; time in user space is told by the kernel's clock ticks, and is a guess`);
   }
 }
 

@@ -33,7 +33,10 @@ export interface HubOptions {
    * starts; then it gets 503. Only with {@link startServer}. Default 10 000.
    */
   registrationTimeoutMs?: number;
-  /** Interval between pings, in milliseconds; a client that let a whole one pass unanswered is cut off. Default 30 000, 0 is off. */
+  /**
+   * Silence of a client after which it is pinged, and after the ping the silence after which it is cut off, in
+   * milliseconds. A client that still takes what waits for it is not silent. Default 30 000, at least 10; 0 is off.
+   */
   heartbeatIntervalMs?: number;
   /** Deepest nesting of a client's message; more is answered with `TOO_DEEP`. Default 20 000, at least 8. */
   maxDepth?: number;
@@ -45,7 +48,10 @@ export interface HubOptions {
   recoveryWindowMs?: number;
   /** Messages of one document that are remembered. Default 10 000. */
   historyMaxMessages?: number;
-  /** Bytes of one document's messages that are remembered. At most half of `maxOutboxBytes` is replayed. Default 2 MiB. */
+  /**
+   * Bytes of one document's messages that are remembered. Default 8 MiB. A client that is closed as slow has missed
+   * `maxOutboxBytes` of them at least: with less than that it always has to reload.
+   */
   historyMaxBytes?: number;
   /** Bytes that all documents together may take to be remembered. Default 64 MiB. */
   historyTotalBytes?: number;

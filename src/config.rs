@@ -28,7 +28,8 @@ pub struct Config {
     /// connection is not read until some were taken, so that its client waits. A single message may be larger.
     /// Default 1 MiB, at least 4 KiB.
     pub max_inbox_bytes: usize,
-    /// Silence after which a client is pinged, and silence after the ping after which it is cut off.
+    /// Silence after which a client is pinged, and silence after the ping after which it is cut off. A client that still
+    /// takes what waits for it is not silent, and is not pinged on top.
     /// `None` never pings: dead peers then count until the kernel gives up on them. Default 30 s.
     pub heartbeat: Option<Duration>,
     /// Longest time the closing handshake of one connection may take. Default 10 s.
@@ -49,8 +50,8 @@ pub struct Config {
 pub struct HistoryLimits {
     /// Publications of one document. Default 10,000.
     pub messages: usize,
-    /// Bytes of one document's publications. More than half of what may wait for one connection is never replayed.
-    /// Default 2 MiB.
+    /// Bytes of one document's publications. Default 8 MiB: a client that is closed as slow has missed as much as may wait
+    /// for one connection, and that must be there when it comes back.
     pub bytes: usize,
     /// Bytes of all documents together, with what it takes to remember them. Default 64 MiB.
     pub total_bytes: usize,
@@ -58,7 +59,7 @@ pub struct HistoryLimits {
 
 impl Default for HistoryLimits {
     fn default() -> Self {
-        Self { messages: 10_000, bytes: 2 << 20, total_bytes: 64 << 20 }
+        Self { messages: 10_000, bytes: 8 << 20, total_bytes: 64 << 20 }
     }
 }
 

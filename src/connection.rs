@@ -185,6 +185,18 @@ impl Connection {
         lock(&self.writer).outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }
 
+    /// Sends what the connection begins with. It does not count against what may wait, however much it is.
+    pub(crate) fn begin(&self, frames: impl IntoIterator<Item = Bytes>) {
+        let mut writer = lock(&self.writer);
+        if writer.phase == Phase::Open {
+            frames
+                .into_iter()
+                .filter(|frame| !frame.is_empty())
+                .for_each(|frame| writer.outbox_mut().push_granted(frame));
+            writer.wake();
+        }
+    }
+
     /// Sends one frame, or several that are never dropped. A connection that is closing gets nothing more.
     pub fn send(&self, frame: Bytes, from: Option<ConnectionId>, keep: Keep) {
         let mut writer = lock(&self.writer);
@@ -244,7 +256,7 @@ impl Connection {
     fn waits(&self, writer: &mut Writer) {
         let outbox = writer.outbox_mut();
         // A single message may be larger: a document's first one must get through.
-        if outbox.bytes() > self.max_outbox_bytes && outbox.has_several() {
+        if outbox.counted_bytes() > self.max_outbox_bytes && outbox.has_several() {
             outbox.keep_begun();
             outbox.push(frame::close(&Close::slow()), None, Keep::Every);
             writer.phase = Phase::Ending { linger: true };
@@ -300,7 +312,7 @@ impl Connection {
     }
 
     /// Writes what waits as far as the socket takes it.
-    fn flush(&self, cx: &mut Context<'_>) -> Flushed {
+    fn flush(&self, cx: &mut Context<'_>, now: u32) -> Flushed {
         let mut writer = lock(&self.writer);
         if !writer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             writer.waker = Some(cx.waker().clone());
@@ -308,8 +320,11 @@ impl Connection {
         if writer.phase == Phase::Dead {
             return Flushed::Finished;
         }
-        if writer.poll_flush(cx).is_err() {
-            return Flushed::Finished;
+        match writer.poll_flush(cx) {
+            Err(_) => return Flushed::Finished,
+            // The socket has room again, so the peer has taken something: it is slow, and not gone.
+            Ok(true) => self.heard(now),
+            Ok(false) => {}
         }
         match writer.phase {
             Phase::Open => Flushed::Open,
@@ -353,7 +368,10 @@ impl Connection {
                 self.terminate();
             } else {
                 self.heard.store(now, Ordering::Relaxed);
-                self.send(frame::PING, None, Keep::Every);
+                // What waits for the peer asks as well as a ping behind it would, and a ping would be counted with it.
+                if self.buffered_bytes() == 0 {
+                    self.send(frame::PING, None, Keep::Every);
+                }
             }
         } else {
             // The first tick that sees it closing starts its time: nothing that closes has to know the clock.
@@ -405,19 +423,24 @@ impl Writer {
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Writes what waits as far as the socket takes it; answers whether it took something.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut progress = false;
         let Some(stream) = &self.stream else {
             self.outbox = None;
-            return Ok(());
+            return Ok(progress);
         };
         while let Some(outbox) = &mut self.outbox {
             if stream.poll_write_ready(cx)?.is_pending() {
-                return Ok(());
+                return Ok(progress);
             }
             let mut slices = [io::IoSlice::new(&[]); SLICES];
             let filled = outbox.slices(&mut slices);
             match stream.try_write_vectored(&slices[..filled]) {
-                Ok(written) => outbox.advance(written),
+                Ok(written) => {
+                    outbox.advance(written);
+                    progress = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -425,7 +448,7 @@ impl Writer {
                 self.outbox = None;
             }
         }
-        Ok(())
+        Ok(progress)
     }
 
     /// Sends FIN.

@@ -13,7 +13,7 @@ use crate::{
     hub::Rooms,
     offences::Offences,
     protocol::{self, ClientMessage, Fault, Id},
-    recovery::Ask,
+    recovery::{Ask, Outcome},
     room::{Membership, Welcome},
 };
 
@@ -60,9 +60,11 @@ impl Endpoint for Fabric {
         if let Some(outcome) = &outcome {
             protocol::put_outcome(&mut first, outcome);
         }
-        first.extend_from_slice(&shown);
-        // In one, behind which nothing can be too much yet.
-        connection.send(first.freeze(), None, Keep::Every);
+        let missed = match outcome {
+            Some(Outcome::Recovered { missed, .. }) => missed,
+            Some(Outcome::Reload { .. }) | None => Vec::new(),
+        };
+        connection.begin(std::iter::once(first.freeze()).chain(missed).chain([shown]));
         Ok(Box::new(FabricSession {
             membership,
             client,

@@ -28,6 +28,8 @@ pub struct Outbox {
     /// Entries that were replaced and hold no bytes any more.
     replaced: usize,
     bytes: usize,
+    /// Of these, what a connection began with and is still to be written.
+    granted: usize,
     /// Whether the beginning of the first entry was written.
     begun: bool,
     watches: Vec<Watch>,
@@ -70,6 +72,18 @@ impl Outbox {
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that came since the connection began with what it was granted.
+    pub fn counted_bytes(&self) -> usize {
+        self.bytes - self.granted
+    }
+
+    /// Appends what a connection begins with: what it missed is no sign of being slow.
+    pub fn push_granted(&mut self, bytes: Bytes) {
+        self.push(bytes, None, Keep::Every);
+        // All that is in front of it leaves before it.
+        self.granted = self.bytes;
     }
 
     /// Whether nothing waits.
@@ -152,6 +166,7 @@ impl Outbox {
         if !self.watches.is_empty() {
             self.watches.retain(|watch| watch.below_bytes < self.bytes);
         }
+        self.granted = self.granted.saturating_sub(count);
         while let Some(entry) = self.entries.front_mut() {
             if entry.bytes.len() > count {
                 entry.bytes.advance(count);
@@ -266,6 +281,23 @@ mod tests {
         assert!(content(&outbox).ends_with("cu"));
         assert_eq!(content(&outbox).matches("cu").count(), 1);
         assert_eq!(outbox.bytes(), content(&outbox).len());
+    }
+
+    #[test]
+    fn what_a_connection_begins_with_does_not_count_until_it_is_written() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "101", A, Keep::Every);
+        outbox.push_granted(Bytes::from_static(b"missed"));
+        outbox.push_granted(Bytes::from_static(b"shown"));
+        assert_eq!((outbox.bytes(), outbox.counted_bytes()), (14, 0));
+        push(&mut outbox, "live", A, Keep::Every);
+        assert_eq!(outbox.counted_bytes(), 4);
+        outbox.advance(10);
+        assert_eq!((outbox.bytes(), outbox.counted_bytes()), (8, 4));
+        outbox.advance(6);
+        assert_eq!((outbox.bytes(), outbox.counted_bytes()), (2, 2));
+        push(&mut outbox, "more", A, Keep::Every);
+        assert_eq!(outbox.counted_bytes(), 6);
     }
 
     #[test]

@@ -323,17 +323,14 @@ pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id, position: O
     frame::put_text(out, &[head[0], head[1], head[2], head[3], more.as_deref().unwrap_or_default(), "}"]);
 }
 
-/// Appends the frames that answer a client which has asked for what it missed.
+/// Appends the frame that answers a client which has asked for what it missed; that follows behind it.
 pub fn put_outcome(out: &mut BytesMut, outcome: &Outcome) {
     match outcome {
-        Outcome::Recovered { from, to, up_to, missed } => {
+        Outcome::Recovered { from, to, up_to, missed: _ } => {
             frame::put_text(
                 out,
                 &[&format!(r#"{{"type":"recovered","from":{from},"to":{to},"upTo":{up_to}}}"#)],
             );
-            for frame in missed {
-                out.extend_from_slice(frame);
-            }
         }
         Outcome::Reload { reason, up_to } => {
             let up_to = up_to.map(|up_to| format!(r#","upTo":{up_to}"#)).unwrap_or_default();

@@ -28,9 +28,8 @@ pub(crate) struct Settings {
     limits: HistoryLimits,
     /// In milliseconds.
     window: u32,
-    /// Bytes of one replay. What a connection may have waiting is twice as much, so that a replay alone never makes a
-    /// client slow.
-    max_replay_bytes: usize,
+    /// Bytes of what others show that a client is given at once.
+    max_shown_bytes: usize,
 }
 
 impl Settings {
@@ -46,7 +45,7 @@ impl Settings {
             budget: Arc::new(Budget::new(config.history.total_bytes)),
             limits: config.history,
             window: milliseconds(window),
-            max_replay_bytes: config.max_outbox_bytes / 2,
+            max_shown_bytes: config.max_outbox_bytes / 4,
         })))
     }
 }
@@ -95,7 +94,7 @@ pub enum Reload {
     TokenExpired,
     /// The offset is none, or one that has not been.
     BadOffset,
-    /// More was missed than is remembered, or than may be replayed.
+    /// More was missed than is remembered.
     HistoryGone,
 }
 
@@ -180,7 +179,7 @@ impl Memory {
 
     /// Bytes of what other members show that a connection may be given at once.
     pub(crate) fn max_shown_bytes(&self) -> usize {
-        self.settings.max_replay_bytes / 2
+        self.settings.max_shown_bytes
     }
 
     /// Somebody joins.
@@ -249,10 +248,6 @@ impl Memory {
     ) -> Result<(u64, Vec<Bytes>), Reload> {
         let from = offset.filter(|offset| *offset <= self.history.last()).ok_or(Reload::BadOffset)?;
         let missed = self.history.since(from, lineage, client).ok_or(Reload::HistoryGone)?;
-        let bytes: usize = missed.iter().map(Bytes::len).sum();
-        if bytes > self.settings.max_replay_bytes {
-            return Err(Reload::HistoryGone);
-        }
         Ok((from, missed))
     }
 

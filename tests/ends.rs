@@ -75,6 +75,50 @@ fn a_silent_peer_is_pinged_and_then_dropped() {
 }
 
 #[test]
+fn a_peer_that_reads_slowly_is_not_taken_for_one_that_is_gone() {
+    let server = Server::start(|config| config.heartbeat = Some(Duration::from_millis(300)));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut slow = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    // So that little is under way, and nearly all waits in the hub.
+    socket2::SockRef::from(&stream).set_send_buffer_size(16 << 10).unwrap();
+    socket2::SockRef::from(&slow).set_recv_buffer_size(16 << 10).unwrap();
+    let upgrade = support::upgrade("/ws/fabric?documentId=doc&clientID=slow");
+    server.hub.accept(Incoming { stream, upgrade, early: Vec::new() }).unwrap();
+    support::read_head(&mut slow);
+
+    // Many times as long as it may be silent, and no ping can come through meanwhile.
+    let large = "x".repeat(8 << 20);
+    server.hub.publish("doc", None, &large).unwrap();
+    let (mut read, mut buffer) = (0, vec![0; 32 << 10]);
+    while read < large.len() {
+        let count = slow.read(&mut buffer).unwrap();
+        assert!(count > 0, "it was dropped after {read} bytes");
+        read += count;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_peer_that_vanished_with_messages_waiting_for_it_is_dropped_too() {
+    let server = Server::start(|config| config.heartbeat = Some(Duration::from_millis(100)));
+    let _gone = server.join("doc", "gone");
+    server.hub.publish("doc", None, &"x".repeat(32 << 20)).unwrap();
+    eventually("it leaves the counts", || server.hub.connection_count("doc") == 0);
+}
+
+#[test]
+fn a_peer_that_sends_is_not_pinged() {
+    let server = Server::start(|config| config.heartbeat = Some(Duration::from_millis(400)));
+    let mut busy = server.join("doc", "busy");
+    for _ in 0..100 {
+        busy.send(r#"{"type":"sync","documentId":"doc"}"#);
+        assert!(busy.0.read().unwrap().is_text(), "no ping came between");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_finish_its_close_is_dropped() {
     let server = Server::start(|config| config.close_timeout = Duration::from_millis(100));
     let mut peer = server.connect("/ws/nothing");

@@ -70,7 +70,7 @@ impl Driver {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
-            match self.connection.flush(cx) {
+            match self.connection.flush(cx, self.shard.now()) {
                 Flushed::Open => {}
                 Flushed::Closing => self.leave(),
                 Flushed::Finished => return Poll::Ready(()),

@@ -186,7 +186,7 @@ fn a_client_that_comes_back_is_told_what_it_gets() {
     let mut out = BytesMut::new();
     let missed = vec!["one".into(), "two".into()];
     put_outcome(&mut out, &Outcome::Recovered { from: 1, to: 4, up_to: 2, missed });
-    assert_eq!(&out[2..], br#"{"type":"recovered","from":1,"to":4,"upTo":2}onetwo"#);
+    assert_eq!(&out[2..], br#"{"type":"recovered","from":1,"to":4,"upTo":2}"#);
     out.clear();
     put_outcome(&mut out, &Outcome::Reload { reason: Reload::HistoryGone, up_to: Some(3) });
     assert_eq!(&out[2..], br#"{"type":"reload","reason":"HISTORY_GONE","upTo":3}"#);

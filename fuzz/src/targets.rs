@@ -1,0 +1,136 @@
+//! What is fuzzed: what a stranger may send, and what must hold whatever it is.
+//!
+//! Each target is a plain function, so that `tests/fuzz_seeds.rs` can run it over the seeds without cargo-fuzz, which
+//! needs a nightly compiler.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each fuzz target uses one of them")]
+#![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
+
+use captify_hub::{
+    config::Secret,
+    decoder::{Codec, Decoder, Fault},
+    handshake::Upgrade,
+    history::Epoch,
+    lineage::LineageId,
+    protocol::{self, ClientMessage, Id},
+    recovery::Ask,
+    token::{Claims, Signer},
+};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
+
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
+const MAX_DEPTH: usize = 32;
+
+/// Bytes of a peer after its handshake: cut into reads wherever, they are the same messages and the same fault.
+pub(crate) fn frames(data: &[u8]) {
+    let Some((&size, data)) = data.split_first() else { return };
+    let whole = decode(data, data.len().max(1));
+    let cut = decode(data, usize::from(size).max(1));
+    assert_eq!(whole, cut);
+}
+
+fn decode(data: &[u8], read_bytes: usize) -> (Vec<Message>, Vec<u8>, Option<Fault>) {
+    let (mut codec, mut decoder) = (Codec::new(MAX_MESSAGE_BYTES), Decoder::default());
+    let (mut messages, mut replies) = (Vec::new(), Vec::new());
+    for input in data.chunks(read_bytes) {
+        let outcome = decoder.decode(&mut codec, input, &mut replies, |message, _| messages.push(message));
+        if messages.last().is_some_and(Message::is_close) {
+            // Whatever follows is of no interest.
+            break;
+        }
+        if let Err(fault) = outcome {
+            return (messages, replies, Some(fault));
+        }
+    }
+    for message in &messages {
+        assert!(message.len() <= MAX_MESSAGE_BYTES);
+    }
+    (messages, replies, None)
+}
+
+/// A text message: what is obeyed is JSON, and what the others get is JSON with the same payload.
+pub(crate) fn messages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (document, client) = (Id::new("doc \"1\"").unwrap(), Id::new("client").unwrap());
+    let parsed = protocol::parse(text, &document, MAX_DEPTH);
+    // The other reader knows less: it refuses numbers that are too large for it.
+    let value = serde_json::from_str::<Value>(text);
+    match parsed {
+        Ok(ClientMessage::Publish { topic, payload, version, id, .. }) => {
+            let mut out = bytes();
+            protocol::put_publication(&mut out, &document, &client, topic, payload, version, id);
+            let sent = text_of(&out);
+            assert!(sent.contains(payload) && sent.contains(version));
+            if let Ok(value) = value {
+                let sent: Value = serde_json::from_str(sent).unwrap();
+                let kind = sent["type"].as_str().unwrap();
+                assert_eq!(sent[kind], value[kind]);
+                assert_eq!(sent["documentId"], document.text());
+                assert_eq!(sent["clientID"], "client");
+                assert_eq!(sent.get("offset").and_then(Value::as_u64), id);
+            }
+        }
+        Ok(ClientMessage::Sync) => assert!(value.is_err() || value.unwrap()["type"] == "sync"),
+        Ok(ClientMessage::Ack) => assert!(value.is_err() || value.unwrap()["type"] == "ack"),
+        Err(protocol::Fault::BadJson) => assert!(value.is_err(), "JSON was called none: {text}"),
+        Err(_) => {}
+    }
+}
+
+fn bytes() -> ::bytes::BytesMut {
+    ::bytes::BytesMut::new()
+}
+
+/// The payload of an unmasked frame.
+fn text_of(frame: &[u8]) -> &str {
+    let header = match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    std::str::from_utf8(&frame[header..]).unwrap()
+}
+
+/// A token: only the very one that was signed is good, and only for what it was signed for.
+pub(crate) fn token(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let signer = Signer::new(&Secret::new([7; 32]));
+    let (document, rest) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let epoch = Epoch::new(data.len() as u64);
+    let claims = Claims { epoch, document, client: rest, user: None };
+    let lineage = LineageId::new(u64::from(data.first().copied().unwrap_or_default()));
+    let good = signer.sign(lineage, claims);
+    assert_eq!(signer.verify(&good, claims), Some(lineage));
+    assert_eq!(
+        signer.verify(&good, Claims { document: rest, client: document, ..claims }).is_some(),
+        document == rest
+    );
+    assert_eq!(signer.verify(&good, Claims { user: Some(""), ..claims }), None);
+    let fixed = Claims { epoch: Epoch::new(1), document: "doc", client: "client", user: Some("user") };
+    if let Some(lineage) = signer.verify(&text, fixed) {
+        assert_eq!(text, signer.sign(lineage, fixed), "a token that was not signed is good");
+    }
+}
+
+/// The query of an upgrade: a client that asks for what it missed gets an answer, whatever it shows.
+pub(crate) fn recovery(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let upgrade = Upgrade::from_lines(&format!("GET\n/ws/fabric?{text}\n1.1"));
+    let Some(ask) = Ask::of(&upgrade) else { return };
+    if let Some(epoch) = ask.epoch {
+        assert_eq!(epoch.to_string().parse(), Ok(epoch));
+    }
+    if let Some(offset) = ask.offset {
+        let shown = upgrade.parameter("offset").unwrap();
+        assert_eq!(
+            shown.trim_start_matches('0'),
+            if offset == 0 { String::new() } else { offset.to_string() }
+        );
+    }
+    let fixed = Claims { epoch: Epoch::new(1), document: "doc", client: "client", user: None };
+    let signer = Signer::new(&Secret::new([7; 32]));
+    if let Some(lineage) = signer.verify(&ask.token, fixed) {
+        assert_eq!(ask.token, signer.sign(lineage, fixed));
+    }
+}

@@ -182,6 +182,55 @@ export function registerHandlers(handlers: readonly WebSocketHandler[]): void;
 /** Stands in a list of handlers for `/ws/fabric`, which the hub serves by itself. Its callbacks are never called. */
 export const fabricHandler: Readonly<WebSocketHandler>;
 
+/**
+ * Changes what a user may do with a document, on the connections there are; those to come ask the hub's `access` again.
+ * The client is told `{"type":"access","access"}`; `false` closes with 4403.
+ *
+ * @returns the number of connections it was about.
+ * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED` (as a rejection; also those below)
+ */
+export function setAccess(
+  about: { userId: string; documentId: string },
+  access: 'read' | 'write' | false,
+): Promise<number>;
+
+/**
+ * Closes every connection of a user. It does not keep the user out: that is what `session` and `access` are for.
+ *
+ * @param code 1000, 1001, 1008, 1012, 1013, or 3000 to 4999. Default 4401, after which a client does not come back.
+ * @param reason at most 123 bytes; more is cut. Default `'Unauthorized'`.
+ * @returns the number of connections.
+ */
+export function disconnectUser(userId: string, code?: number, reason?: string): Promise<number>;
+
+/**
+ * Asks the hub's `access` again about every connection of a document, once a user, without a request. Where it fails
+ * the connection is closed with 1013, to come back and be decided about.
+ *
+ * @returns the number of connections, once all is decided.
+ */
+export function recheckAccess(documentId: string): Promise<number>;
+
+/** What {@link renewSession} reads a session from: a `Request`, or Node's `IncomingMessage`. */
+export type RequestWithHeaders = {
+  readonly headers: { get(name: string): string | null } | Readonly<Record<string, string | string[] | undefined>>;
+};
+
+/** A session by name, and its new end: a `Date`, or milliseconds since 1970. */
+export type SessionRenewal = { readonly expiresAt: Date | number } & (
+  { readonly userId: string; readonly sessionId?: string } | { readonly sessionId: string }
+);
+
+/**
+ * Lets connections go on when their session was renewed, without a reconnect. From a request the hub's `session` reads
+ * who it is and until when, so the new cookie must be on it: renew the cookie first, then ask the route that calls this.
+ * Only connections of the same session (of the user, where sessions have no `sessionId`) are renewed, and never to an
+ * earlier end.
+ *
+ * @returns the number of connections whose session lasts longer now; 0 where the request has no session.
+ */
+export function renewSession(session: RequestWithHeaders | SessionRenewal): Promise<number>;
+
 /** The interface captify's own code calls the WebSocket side by. */
 export interface WebSocketManager {
   /** See {@link registerHandler}. */

@@ -8,6 +8,123 @@ import type { Duplex } from 'node:stream';
 
 export type { HubError, HubErrorCode } from './index.js';
 
+/** Who is connected. Whatever else it holds is given to {@link HubOptions.access}, so it must have JSON, at most 64 KiB. */
+export interface HubUser {
+  /** Names the user, in limits and in the calls for route handlers. 1 to 512 bytes. */
+  id: string;
+  /** Names the session among those of the user, so that it can be renewed without the others. */
+  sessionId?: string | null;
+  /** When the session ends, as a `Date` or in milliseconds since 1970; the connection is closed with 4401 then. Default: never. */
+  expiresAt?: Date | number | null;
+  [claim: string]: unknown;
+}
+
+/** What a session function sees of a request: Node's own at an upgrade, the headers alone in `renewSession(request)`. */
+export type SessionRequest = Pick<IncomingMessage, 'headers' | 'url' | 'method'>;
+
+/** Says who sent a request; `null` for nobody. What it throws lets nobody in: the connection is closed with 1011. */
+export type SessionFunction = (request: SessionRequest) => HubUser | null | Promise<HubUser | null>;
+
+export interface AuthJsOptions {
+  /**
+   * The app's secret, or several while it is being changed: each opens tokens. Default: `AUTH_SECRET`, else
+   * `NEXTAUTH_SECRET`, read when it is first needed, after Next has loaded `.env`.
+   */
+  secret?: string | readonly string[];
+  /**
+   * Names of the session cookie, tried in turn; a cookie's name is part of its key. Default: Auth.js's own
+   * `authjs.session-token` and its predecessor's `next-auth.session-token`, each also with `__Secure-`.
+   */
+  cookieNames?: string | readonly string[];
+  /** Makes the user of a token's claims. Default: the claims, with `sub` as `id` and `sessionId` where it is there. */
+  user?: (claims: Record<string, unknown>) => HubUser | null;
+}
+
+/**
+ * Verifies the session cookie of Auth.js v5 (next-auth 5) with the JWT strategy: chunked cookies, `A256CBC-HS512` and
+ * `A256GCM`, several secrets, `exp` and `nbf` with 15 s of tolerance. A token is opened here and not by the library,
+ * which an app may keep anywhere; the tests hold it against `@auth/core`.
+ *
+ * @throws `HUB_INVALID_ARGUMENT`; also at start, by `startServer`, where there is no secret
+ */
+export function authJs(options?: AuthJsOptions): SessionFunction;
+
+/** What is asked about a document. */
+export interface AccessRequest {
+  /** What the session function answered; `null` where sessions are not used. After `recheckAccess` a copy from JSON. */
+  user: HubUser | null;
+  documentId: string;
+  /** The id that the client gave itself; it proves nothing. */
+  clientID: string | undefined;
+  /** The path of the endpoint; `undefined` in `recheckAccess`. */
+  path: string | undefined;
+  /** The upgrade's request; `undefined` in `recheckAccess`. */
+  req: IncomingMessage | undefined;
+}
+
+/** Each is a whole number from 1, or `false` for none. */
+export interface LimitOptions {
+  /** Messages of one connection a second, pings included. Default 200. */
+  messagesPerSecond?: number | false;
+  /** Messages of one connection at once, after a rest. Default 2000. */
+  messageBurst?: number;
+  /** Bytes of one connection a second. Default 4 MiB. */
+  bytesPerSecond?: number | false;
+  /** Bytes of one connection at once. Default 64 MiB. */
+  byteBurst?: number;
+  /** Messages of all connections of one user a second. Default 800. */
+  userMessagesPerSecond?: number | false;
+  /** Messages of all connections of one user at once. Default 8000. */
+  userMessageBurst?: number;
+  /** Bytes of all connections of one user a second. Default 16 MiB. */
+  userBytesPerSecond?: number | false;
+  /** Bytes of all connections of one user at once. Default 256 MiB. */
+  userByteBurst?: number;
+  /** How long a client may go on over its rate, held back meanwhile, before it is closed with 1013. Default 10 000. */
+  patienceMs?: number;
+  /** Connections in all. Default 50 000. */
+  connections?: number | false;
+  /** Connections of one user. Default 100. */
+  connectionsPerUser?: number | false;
+  /** Connections of one document. Default 1000. */
+  connectionsPerDocument?: number | false;
+  /**
+   * Connections of one address, or of one /64 where it is IPv6. Default 500. A private or loopback address counts only
+   * where a proxy in `trustProxy` named it: otherwise it is most likely a proxy's own, which everybody shares.
+   */
+  connectionsPerAddress?: number | false;
+  /** Documents that one user has open. Default 100. */
+  documentsPerUser?: number | false;
+  /** Upgrades whose session or access is being decided; more are refused with 503. Default 1000. */
+  waiting?: number | false;
+}
+
+/** Something that looks like an attack. It holds no payload and no secret; ids are cut at 128 characters. */
+export interface SecurityEvent {
+  /** ISO 8601, when it was handed on: at most a second after it happened. */
+  time: string;
+  /** `SESSION_FORGED`, `RATE_LIMITED`, …; the README lists them. `SUPPRESSED` counts what found no place. */
+  code: string;
+  /** How often it happened since the last event like it. */
+  count: number;
+  user?: string;
+  address?: string;
+  document?: string;
+  origin?: string;
+}
+
+/** Numbers of the moment, and counts since the process began. */
+export interface HubStats {
+  /** Open connections of all endpoints. */
+  connections: number;
+  /** Documents with an open connection. */
+  documents: number;
+  /** Users with an open connection. */
+  users: number;
+  /** How often each security event happened, by its code. */
+  events: Record<string, number>;
+}
+
 /** Bad values are refused by {@link createHub} with `HUB_INVALID_ARGUMENT`, whose message names the option. */
 export interface HubOptions {
   /**
@@ -68,6 +185,35 @@ export interface HubOptions {
   handOver?: boolean;
   /** Least severe message the hub writes to stderr. Default `'warn'`. */
   logLevel?: 'off' | 'error' | 'warn' | 'info' | 'debug';
+  /**
+   * Says whose an upgrade is: {@link authJs}, or a function of your own. Nobody: the handshake completes and the hub
+   * closes with 4401. Default: everybody is let in, which is said at start.
+   */
+  session?: SessionFunction;
+  /** How long before the end of its session a client is sent `session-expiring`, in milliseconds. Default 60 000. */
+  sessionWarningMs?: number;
+  /**
+   * Says what a user may do with a document. `'read'` receives, syncs and shows awareness; its updates and steps are
+   * answered with `READ_ONLY`. `false` is closed with 4403, what it throws with 1011. Asked once for connections of one
+   * user to one document that arrive together, so its answer must not rest on `clientID` or `req` alone. Default: everything.
+   */
+  access?: (request: AccessRequest) => 'write' | 'read' | false | Promise<'write' | 'read' | false>;
+  /** Longest time `session` and `access` together may take, in milliseconds; then the connection is closed with 1013. Default 10 000. */
+  admissionTimeoutMs?: number;
+  /**
+   * Whose pages may connect: `'same'` origin, `'any'`, or origins beside the same one, such as `https://app.example` and
+   * `https://*.example`. Others get 403. A request without `Origin` comes from no browser and passes. Default `'same'`.
+   */
+  allowedOrigins?: 'same' | 'any' | readonly string[];
+  /**
+   * Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, CIDR ranges, `'loopback'`, `'private'`. They
+   * must overwrite or append these headers. Default `false`: nobody's.
+   */
+  trustProxy?: false | string | readonly string[];
+  /** How much clients may do; `false`, or `HUB_LIMITS=off` in the environment, turns all of it off, which is said at start. */
+  limits?: false | LimitOptions;
+  /** Gets the security events, at most 258 a second. Default: lines of JSON on stderr, unless `logLevel` is `'off'`. */
+  onSecurityEvent?: (event: SecurityEvent) => void;
 }
 
 export interface CloseReport {
@@ -91,6 +237,8 @@ export interface Hub {
    * Never throws: every fault of the request, and a hub that was closed (503), is answered on the wire.
    */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Connections, users, and counts of what was refused. */
+  stats(): HubStats;
   /** Paths with an endpoint, in the order they were registered; `['/ws/fabric']` at least. */
   readonly paths: readonly string[];
   /**

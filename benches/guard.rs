@@ -65,7 +65,9 @@ fn decode(count: usize) {
                     let offset = Some(1000);
                     protocol::put_publication(&mut out, &document, &client, topic, payload, version, offset);
                 }
-                protocol::ClientMessage::Sync | protocol::ClientMessage::Ack => {
+                protocol::ClientMessage::Sync
+                | protocol::ClientMessage::Session
+                | protocol::ClientMessage::Ack => {
                     unreachable!("an update was sent")
                 }
             }

@@ -56,6 +56,6 @@ fn parse(head: &str) -> Upgrade {
         target: "/ws/echo".to_owned(),
         http_version: version.trim_start_matches("HTTP/").to_owned(),
         headers: headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect(),
-        user: None,
+        ..Upgrade::default()
     }
 }

@@ -1,6 +1,7 @@
 'use strict';
 
 const { fromNative, invalid } = require('./errors.js');
+const { Gate } = require('./gate.js');
 const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
 const { definitions } = require('./definitions.js');
@@ -8,6 +9,8 @@ const { hubOptions, whole } = require('./options.js');
 const { Readiness } = require('./readiness.js');
 const { refuse } = require('./refuse.js');
 const { register, runningHub, unregister } = require('./registry.js');
+const { SecurityEvents, toStderr } = require('./security.js');
+const { warnings } = require('./warnings.js');
 const { takeOver } = require('./upgrade.js');
 
 const PREFIX = '/ws';
@@ -40,9 +43,14 @@ function createHub(options, whenRegistered = () => undefined) {
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
   let handlers;
-  const native = guarded(() => new NativeHub(checked, () => handlers.dispatch()))();
+  // Functions and what JavaScript keeps to are none of the native side's.
+  const { session, access, onSecurityEvent, allowedOrigins, trustProxy, limits, ...nativeOptions } = checked;
+  const native = guarded(() => new NativeHub({ ...nativeOptions, limits: limits.native }, () => handlers.dispatch()))();
   handlers = new Handlers(native, checked.logLevel !== 'off');
-  return new Hub(native, checked, handlers, whenRegistered);
+  const quiet = checked.logLevel === 'off' ? () => {} : toStderr;
+  const security = new SecurityEvents(onSecurityEvent ?? quiet, () => NativeHub.securityEvents());
+  for (const line of warnings(checked)) process.stderr.write(`[hub] ${line}\n`);
+  return new Hub(native, checked, { handlers, security, whenRegistered });
 }
 
 class Hub {
@@ -51,11 +59,13 @@ class Hub {
   #handlers;
   #readiness;
   #whenRegistered;
+  #security;
+  #gate;
   #closing;
   #registered;
   #detachers = new Set();
 
-  constructor(native, options, handlers, whenRegistered) {
+  constructor(native, options, { handlers, security, whenRegistered }) {
     this.#native = native;
     this.#options = options;
     this.#handlers = handlers;
@@ -63,6 +73,8 @@ class Hub {
     this.#readiness = new Readiness(options.registrationTimeoutMs);
     const serve = guarded((handler) => handlers.serve(handler));
     for (const handler of definitions()) serve(handler);
+    this.#security = security;
+    this.#gate = new Gate(options, security);
     this.#registered = {
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
@@ -70,6 +82,10 @@ class Hub {
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),
       serve,
+      setAccess: guarded((userId, documentId, access) => this.#setAccess(userId, documentId, access)),
+      disconnectUser: guarded((userId, code, reason) => native.disconnectUser(userId, code, reason)),
+      recheckAccess: (documentId) => this.#recheckAccess(documentId),
+      renewSession: (about) => this.#renewSession(about),
     };
     register(this.#registered);
   }
@@ -117,11 +133,50 @@ class Hub {
       refuse(socket, 503, code === 'HUB_CLOSED' ? RESTARTING : 'The server cannot take another connection.');
     };
     try {
-      const id = takeOver(this.#native, this.#options, request, socket, head, fail);
-      if (id !== undefined) this.#handlers.announce(id, request);
+      this.#gate.admit(request, socket, (admission) => {
+        try {
+          const id = takeOver(this.#native, this.#options, request, socket, head, admission, fail);
+          if (id !== undefined) this.#handlers.announce(id, request);
+        } catch (error) {
+          fail(error);
+        }
+      });
     } catch (error) {
       fail(error);
     }
+  }
+
+  stats() {
+    const { events, ...counts } = this.#native.stats();
+    return { ...counts, events: { ...events, ...this.#security.totals } };
+  }
+
+  /** For startServer, once .env was read: throws where a session could never be verified. */
+  prepare() {
+    this.#options.session?.prepare?.();
+  }
+
+  #setAccess(userId, documentId, access) {
+    this.#gate.invalidate(userId, documentId);
+    return this.#native.setAccess(userId, documentId, access === false ? 'none' : access);
+  }
+
+  async #recheckAccess(documentId) {
+    const native = this.#native;
+    const visitors = guarded(() => native.visitors(documentId))();
+    this.#gate.invalidate(undefined, documentId);
+    await this.#gate.recheck(documentId, visitors, ({ user, serial }, access) => {
+      // Who may stay is not known: coming back is decided about anew.
+      if (access === null) native.disconnectVisitor(user, serial, 1013, 'Access could not be decided');
+      else native.setVisitorAccess(user, serial, access);
+    });
+    return visitors.length;
+  }
+
+  async #renewSession(about) {
+    const renewal = await this.#gate.renewal(about);
+    if (!renewal) return 0;
+    return guarded(() => this.#native.renewSession(renewal.user, renewal.session, renewal.leftMs))();
   }
 
   close({ timeoutMs = DEFAULT_CLOSE_MS } = {}) {
@@ -137,9 +192,11 @@ class Hub {
   async #close(timeoutMs) {
     const deadline = performance.now() + timeoutMs;
     this.#readiness.close(RESTARTING);
+    this.#gate.close();
     const terminated = await this.#native.close(timeoutMs);
     await this.#handlers.finish(deadline - performance.now());
     this.#native.discard();
+    this.#security.close();
     for (const detach of this.#detachers) detach();
     unregister(this.#registered);
     return { terminated };

@@ -63,6 +63,28 @@ async function broadcastRejectedChange(documentId, changeId) {
   return publish(documentId, json({ type: 'agent-change-rejected', changeId: text(changeId, 'changeId') }, 'changeId'));
 }
 
+async function setAccess({ userId, documentId } = {}, access) {
+  if (!['read', 'write', false].includes(access)) invalid("access must be 'read', 'write' or false");
+  return requireHub().setAccess(text(userId, 'userId'), text(documentId, 'documentId'), access);
+}
+
+async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
+  // What a server may send (RFC 6455, section 7.4).
+  const isCode =
+    Number.isInteger(code) && ((code >= 3000 && code <= 4999) || [1000, 1001, 1008, 1012, 1013].includes(code));
+  if (!isCode) invalid('code must be 1000, 1001, 1008, 1012, 1013, or from 3000 to 4999');
+  if (typeof reason !== 'string') invalid('reason must be a string');
+  return requireHub().disconnectUser(text(userId, 'userId'), code, reason);
+}
+
+async function recheckAccess(documentId) {
+  return requireHub().recheckAccess(text(documentId, 'documentId'));
+}
+
+async function renewSession(requestOrSession) {
+  return requireHub().renewSession(requestOrSession);
+}
+
 function getConnectionCount(documentIdOrEndpoint) {
   return runningHub()?.connectionCount(String(documentIdOrEndpoint)) ?? 0;
 }
@@ -105,4 +127,8 @@ module.exports = {
   registerHandlers,
   fabricHandler,
   createAgentHandler,
+  setAccess,
+  disconnectUser,
+  recheckAccess,
+  renewSession,
 };

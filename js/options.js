@@ -1,6 +1,9 @@
 'use strict';
 
 const { invalid } = require('./errors.js');
+const { trustedProxies } = require('./forwarded.js');
+const { limitOptions } = require('./limits.js');
+const { originRule } = require('./origin.js');
 
 /** Longest time a timer of Node takes. */
 const MAX_TIMER_MS = 0x7fff_ffff;
@@ -34,7 +37,22 @@ function flag(value, name) {
   return value;
 }
 
-const DEFAULTS = { handOver: true, heartbeatIntervalMs: 30_000, logLevel: 'warn', registrationTimeoutMs: 10_000 };
+function hook(value, name) {
+  if (typeof value !== 'function') invalid(`option ${name} must be a function, not ${String(value)}`);
+  return value;
+}
+
+const DEFAULTS = {
+  handOver: true,
+  heartbeatIntervalMs: 30_000,
+  logLevel: 'warn',
+  registrationTimeoutMs: 10_000,
+  allowedOrigins: 'same',
+  trustProxy: false,
+  limits: {},
+  admissionTimeoutMs: 10_000,
+  sessionWarningMs: 60_000,
+};
 
 const CHECKS = {
   threads: (value) => whole(value, 'threads', { min: 1, max: 64 }),
@@ -51,14 +69,22 @@ const CHECKS = {
   registrationTimeoutMs: (value) => whole(value, 'registrationTimeoutMs', { max: MAX_TIMER_MS }),
   handOver: (value) => flag(value, 'handOver'),
   logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
+  session: (value) => hook(value, 'session'),
+  sessionWarningMs: (value) => whole(value, 'sessionWarningMs'),
+  access: (value) => hook(value, 'access'),
+  admissionTimeoutMs: (value) => whole(value, 'admissionTimeoutMs', { min: 1, max: 600_000 }),
+  allowedOrigins: originRule,
+  trustProxy: trustedProxies,
+  limits: (value) => limitOptions(value),
+  onSecurityEvent: (value) => hook(value, 'onSecurityEvent'),
 };
 
 /** Checks the options of createHub; what is neither given nor in DEFAULTS is left to the native side's. */
 function hubOptions(options = {}) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
-  const checked = { ...DEFAULTS };
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue;
+  const checked = {};
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of Object.entries({ ...DEFAULTS, ...Object.fromEntries(given) })) {
     if (!Object.hasOwn(CHECKS, name)) {
       invalid(`option ${name} is not known; there are ${Object.keys(CHECKS).join(', ')}`);
     }

@@ -18,6 +18,10 @@ const KEY = Symbol.for(`${PREFIX}@${VERSION}`);
  * @property {(path: string) => number} endpointCount
  * @property {() => string[]} documents
  * @property {(handler: import('../index.js').WebSocketHandler) => void} serve
+ * @property {(userId: string, documentId: string, access: 'read' | 'write' | false) => number} setAccess
+ * @property {(userId: string, code: number, reason: string) => number} disconnectUser
+ * @property {(documentId: string) => Promise<number>} recheckAccess
+ * @property {(about: object) => Promise<number>} renewSession
  */
 
 /** @returns {RunningHub | undefined} */

@@ -104,6 +104,7 @@ async function startServer(options = {}) {
   try {
     app = next({ ...checked.next, dir, dev, hostname, port: checked.port, httpServer: decoy });
     await app.prepare();
+    hub.prepare();
     const serve = app.getRequestHandler();
     server.on('request', (request, response) => serve(request, response));
     const upgrades = new NextUpgrades(app, decoy);

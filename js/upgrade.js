@@ -63,11 +63,12 @@ function earlyBytes(socket, head) {
  *
  * @param native the native hub
  * @param {{ handOver: boolean, heartbeatIntervalMs: number }} options
+ * @param admission what the gate decided about it
  * @param {(error: Error) => void} fail refuses the upgrade, where that nothing takes the socket turns out only later
  * @returns {number | undefined} the number of the connection, where there will be one
  * @throws what the native side throws where it takes nothing; then the socket can still be answered
  */
-function takeOver(native, options, request, socket, head, fail) {
+function takeOver(native, options, request, socket, head, admission, fail) {
   // http has removed its own listener; without one ECONNRESET would be an uncaught exception.
   socket.on('error', () => socket.destroy());
   if (hasBody(request)) {
@@ -77,9 +78,9 @@ function takeOver(native, options, request, socket, head, fail) {
     // A response to an earlier, pipelined request is still being written.
     refuseLater(socket);
   } else if (options.handOver && hasPlainDescriptor(socket) && !hasUnsentBytes(socket)) {
-    return handOver(native, request, socket, head);
+    return handOver(native, request, socket, head, admission);
   } else {
-    return pipe(native, options, request, socket, head, fail);
+    return pipe(native, options, request, socket, head, admission, fail);
   }
   return undefined;
 }
@@ -89,7 +90,7 @@ function refuseLater(socket) {
   socket._httpMessage.once('close', () => refuse(socket, 400, text));
 }
 
-function handOver(native, request, socket, head) {
+function handOver(native, request, socket, head, admission) {
   const handle = socket._handle;
   // A peer that has reset the connection meanwhile has no name any more, and there is nobody to refuse anything to.
   if (handle.getpeername({}) !== 0) {
@@ -102,7 +103,7 @@ function handOver(native, request, socket, head) {
   handle.reading = true;
   let id;
   try {
-    id = native.accept(handle.fd, requestLines(request), earlyBytes(socket, head));
+    id = native.accept(handle.fd, requestLines(request), earlyBytes(socket, head), admission);
   } catch (error) {
     handle.readStart();
     throw error;
@@ -123,9 +124,9 @@ function endSoon(socket) {
   socket.once('close', () => clearTimeout(timer));
 }
 
-function pipe(native, options, request, socket, head, fail) {
+function pipe(native, options, request, socket, head, admission, fail) {
   const ticket = randomBytes(16).toString('hex');
-  const [port, id] = native.expect(ticket, requestLines(request));
+  const [port, id] = native.expect(ticket, requestLines(request), admission);
   const tunnel = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
   if (head.length > 0) socket.unshift(head);
   tunnel.write(ticket);

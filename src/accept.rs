@@ -1,7 +1,7 @@
 //! A socket comes in: handshake, endpoint, connection.
 
 use std::{
-    net::TcpStream,
+    net::{IpAddr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -17,7 +17,10 @@ use crate::{
     connection::{Connection, ConnectionId, Driver},
     handshake::{self, Refusal, Upgrade},
     hub::{Alive, Permit, Shared, Slot},
+    limits::is_reached,
+    security::{self, Kind},
     shard::{Shard, panic_text},
+    visitors::Entry,
 };
 
 /// How long a refused peer may take to read its refusal.
@@ -41,23 +44,53 @@ impl Hub {
     ///
     /// [`Error::Closed`] where the hub has ended: then nothing was written.
     pub fn accept(&self, incoming: Incoming) -> Result<ConnectionId, Error> {
+        let Incoming { stream, mut upgrade, early } = incoming;
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+        let arrived = arrive(&self.shared, &mut upgrade, peer);
         let id = self.shared.next_id();
-        accept(&self.shared, id, incoming)?;
+        accept(&self.shared, id, Incoming { stream, upgrade, early }, arrived)?;
         Ok(id)
     }
 }
 
-pub(crate) fn accept(shared: &Arc<Shared>, id: ConnectionId, incoming: Incoming) -> Result<(), Error> {
+/// What is known about a socket before its handshake.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    slot: Option<Arc<Slot>>,
+    /// What its endpoint says it belongs to.
+    document: Option<String>,
+    /// For whom it counts.
+    entry: Option<Box<Entry>>,
+    /// Why it is turned away all the same.
+    refusal: Option<Close>,
+}
+
+/// Counts a socket that wants in: a change of access from here on reaches it, whatever its handshake waits for.
+pub(crate) fn arrive(shared: &Shared, upgrade: &mut Upgrade, peer: Option<IpAddr>) -> Arrived {
+    let slot = shared.slot(upgrade.path());
+    let document = slot.as_ref().and_then(|slot| slot.endpoint.affinity(upgrade));
+    let (entry, refusal) = shared.visitors.enter(upgrade, document.as_deref(), peer);
+    Arrived { slot, document, entry, refusal }
+}
+
+pub(crate) fn accept(
+    shared: &Arc<Shared>,
+    id: ConnectionId,
+    incoming: Incoming,
+    arrived: Arrived,
+) -> Result<(), Error> {
     if shared.is_draining() {
         return Err(Error::Closed);
     }
     incoming.stream.set_nonblocking(true).map_err(Error::Socket)?;
-    let slot = shared.slot(incoming.upgrade.path());
-    let home = Arc::clone(shared.shard_for(slot.as_deref(), &incoming.upgrade, id));
+    let home = Arc::clone(shared.shard_for(arrived.document.as_deref(), id));
     let alive = shared.enter();
     // Boxed, because the task keeps this much memory for as long as the connection lives.
     let arrival =
-        Box::new(Arrival { id, slot, incoming, shared: Arc::clone(shared), shard: Arc::clone(&home) });
+        Box::new(Arrival { id, incoming, arrived, shared: Arc::clone(shared), shard: Arc::clone(&home) });
     home.handle().spawn(serve(arrival, alive));
     Ok(())
 }
@@ -91,15 +124,16 @@ impl Future for Fate {
 
 struct Arrival {
     id: ConnectionId,
-    slot: Option<Arc<Slot>>,
     incoming: Incoming,
+    arrived: Arrived,
     shared: Arc<Shared>,
     shard: Arc<Shard>,
 }
 
 /// Answers the handshake.
 fn begin(arrival: Arrival) -> Fate {
-    let Arrival { id, slot, incoming: Incoming { stream, upgrade, early }, shared, shard } = arrival;
+    let Arrival { id, incoming: Incoming { stream, upgrade, early }, arrived, shared, shard } = arrival;
+    let Arrived { slot, document, entry, refusal } = arrived;
     let response = match handshake::respond(&upgrade) {
         Ok(response) => response,
         Err(refusal) => {
@@ -111,9 +145,16 @@ fn begin(arrival: Arrival) -> Fate {
         }
     };
     let number = slot.as_ref().map(|slot| slot.number);
+    let takes_notices = slot.as_ref().is_some_and(|slot| slot.endpoint.takes_notices());
+    let connection = Connection::new(id, number, response, shared.config.max_outbox_bytes, shard.now());
     let connection =
-        Arc::new(Connection::new(id, number, response, shared.config.max_outbox_bytes, shard.now()));
+        Arc::new(connection.admitted(entry.as_ref().and_then(|entry| entry.pass.clone()), takes_notices));
+    let refusal = refusal.or_else(|| full(&shared, &upgrade, document.as_deref()));
     let opened = match &slot {
+        Some(slot) if refusal.is_some() => {
+            slot.endpoint.refused(id);
+            Err(refusal.unwrap_or_else(Close::internal))
+        }
         None => Err(Close::new(close::UNSUPPORTED, format!("No handler for {}", upgrade.path()))),
         Some(slot) => {
             let permit = Permit::of(slot);
@@ -125,23 +166,37 @@ fn begin(arrival: Arrival) -> Fate {
                 .map(|session| (session, permit))
         }
     };
-    let (session, permit) = match opened {
-        Ok((session, permit)) => (Some(session), Some(permit)),
+    let (session, permit, entry) = match opened {
+        Ok((session, permit)) => {
+            if let Some(entry) = &entry {
+                entry.attach(&connection);
+            }
+            (Some(session), Some(permit), entry)
+        }
         Err(close) => {
             log::info!("closed connection {id} with {}: {}", close.code, close.reason.escape_debug());
             connection.close(&close);
-            (None, None)
+            (None, None, None)
         }
     };
     if connection.attach(stream).is_err() {
         return Fate::Gone;
     }
-    let mut driver = Driver::new(connection, shard, session, permit);
+    let mut driver = Driver::new(connection, shard, session, permit, entry);
     if shared.is_draining() {
         driver.connection().close(&Close::restart());
     }
     driver.begin(&early);
     Fate::Served(driver)
+}
+
+/// Whether there are as many connections as there may be.
+fn full(shared: &Shared, upgrade: &Upgrade, document: Option<&str>) -> Option<Close> {
+    if !is_reached(shared.connection_count(), shared.config.limits.connections) {
+        return None;
+    }
+    security::report(Kind::Connections, upgrade.user.as_deref(), upgrade.admission.address, document, 1);
+    Some(Close::limit("Too many connections"))
 }
 
 /// Sends a refusal and waits for the peer to have read it: closing with unread bytes would reset the connection, and

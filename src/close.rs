@@ -33,10 +33,15 @@ pub const TOO_BIG: u16 = 1009;
 pub const INTERNAL_ERROR: u16 = 1011;
 /// The process is about to restart. Come back.
 pub const SERVICE_RESTART: u16 = 1012;
-/// The peer reads too slowly for what it is sent. Come back.
+/// The peer reads too slowly for what it is sent, sends too much, or a limit is reached. Come back.
 pub const TRY_AGAIN_LATER: u16 = 1013;
 /// Another connection has shown this one's token and goes on in its place.
 pub const REPLACED: u16 = 4409;
+
+/// No session where one is required, or it has ended. Log in, then come back.
+pub const UNAUTHORIZED: u16 = 4401;
+/// No access to the document, or not any more.
+pub const FORBIDDEN: u16 = 4403;
 
 /// Longest reason: 125 bytes of a control frame's payload less the code.
 const MAX_REASON_BYTES: usize = 123;
@@ -70,6 +75,21 @@ impl Close {
     /// Another connection goes on in this one's place.
     pub fn replaced() -> Self {
         Self::new(REPLACED, "Replaced by a newer connection")
+    }
+
+    /// A limit is reached.
+    pub fn limit(reason: &'static str) -> Self {
+        Self::new(TRY_AGAIN_LATER, reason)
+    }
+
+    /// There is no session, or not any more.
+    pub fn unauthorized() -> Self {
+        Self::new(UNAUTHORIZED, "Unauthorized")
+    }
+
+    /// The user may not see the document, or not any more.
+    pub fn forbidden() -> Self {
+        Self::new(FORBIDDEN, "Forbidden")
     }
 
     /// The hub panicked while it served this connection.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::error::Error;
+use crate::{error::Error, limits::Limits};
 
 /// Largest value of [`Config::max_message_bytes`]: a message is held whole before it is handed on.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -43,6 +43,10 @@ pub struct Config {
     pub history: HistoryLimits,
     /// What tokens are signed with, at least 32 bytes. `None` makes a key for this process. Default `None`.
     pub token_secret: Option<Secret>,
+    /// How much clients may do.
+    pub limits: Limits,
+    /// How long before its end a session's client is told so. Default 60 s.
+    pub session_warning: Duration,
 }
 
 /// Bounds of what is remembered for clients that come back.
@@ -100,6 +104,8 @@ impl Default for Config {
             recovery_window: Some(Duration::from_mins(2)),
             history: HistoryLimits::default(),
             token_secret: None,
+            limits: Limits::default(),
+            session_warning: Duration::from_mins(1),
         }
     }
 }

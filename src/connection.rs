@@ -5,14 +5,15 @@
 //! task, `driver`, is woken to write it when it can. All of it happens on the connection's thread.
 
 mod driver;
+mod throttle;
 
 use std::{
     fmt,
     io::{self, Write},
-    net::Shutdown,
+    net::{IpAddr, Shutdown},
     pin::Pin,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -31,6 +32,8 @@ use crate::{
     close::Close,
     frame,
     outbox::{Outbox, Watch},
+    pass::Pass,
+    security::{self, Kind},
     sync::lock,
 };
 
@@ -91,6 +94,9 @@ pub struct Connection {
     pinged: AtomicBool,
     /// Whether its endpoint takes nothing more for now, so that nothing is read.
     unread: AtomicBool,
+    /// Whether its client knows the hub's own messages.
+    takes_notices: bool,
+    pass: Option<Arc<Pass>>,
 }
 
 #[derive(Debug)]
@@ -128,7 +134,39 @@ impl Connection {
             closing_since: AtomicU32::new(0),
             pinged: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            takes_notices: false,
+            pass: None,
         }
+    }
+
+    /// The connection with what it was let in with.
+    pub(crate) fn admitted(self, pass: Option<Arc<Pass>>, takes_notices: bool) -> Self {
+        Self { takes_notices, pass, ..self }
+    }
+
+    /// What it was let in with; `None` where nobody asked.
+    pub(crate) fn pass(&self) -> Option<&Pass> {
+        self.pass.as_deref()
+    }
+
+    /// Sends one of the hub's own messages, where the client knows them.
+    pub(crate) fn notify(&self, frame: Bytes) {
+        if self.takes_notices {
+            self.send(frame, None, Keep::Every);
+        }
+    }
+
+    /// The socket's other end; `None` where it is gone.
+    fn peer(&self) -> Option<IpAddr> {
+        lock(&self.writer).stream.as_ref()?.peer_addr().ok().map(|peer| peer.ip())
+    }
+
+    /// Reports what its client did.
+    pub(crate) fn report(&self, kind: Kind) {
+        let pass = self.pass();
+        let (user, document) =
+            (pass.and_then(|pass| pass.user.id()), pass.and_then(|pass| pass.document.as_deref()));
+        security::report(kind, user, pass.and_then(|pass| pass.address), document, 1);
     }
 
     /// Gives the connection its socket, and writes what waits: the whole handshake leaves at once, and before the
@@ -261,6 +299,7 @@ impl Connection {
             outbox.push(frame::close(&Close::slow()), None, Keep::Every);
             writer.phase = Phase::Ending { linger: true };
             log::warn!("connection {} reads too slowly: closed with 1013", self.id);
+            self.report(Kind::TooSlow);
         }
         writer.wake();
     }

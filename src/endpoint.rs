@@ -23,6 +23,12 @@ pub trait Endpoint: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether its clients know the hub's own messages (`session-expiring`, `access`, `RATE_LIMITED`). Where they do
+    /// not, they are only held back and closed.
+    fn takes_notices(&self) -> bool {
+        false
+    }
+
     /// Begins a connection, on its thread, before any byte is answered; what it sends follows the 101 response.
     ///
     /// # Errors

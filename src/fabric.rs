@@ -11,10 +11,13 @@ use crate::{
     endpoint::{Endpoint, Session},
     handshake::Upgrade,
     hub::Rooms,
+    notice,
     offences::Offences,
+    pass::Pass,
     protocol::{self, ClientMessage, Fault, Id},
-    recovery::{Ask, Outcome},
+    recovery::{Ask, Outcome, Reload},
     room::{Membership, Welcome},
+    security::{self, Kind},
 };
 
 /// The fabric endpoint's path.
@@ -38,6 +41,10 @@ impl Endpoint for Fabric {
         PATH
     }
 
+    fn takes_notices(&self) -> bool {
+        true
+    }
+
     fn affinity(&self, upgrade: &Upgrade) -> Option<String> {
         upgrade.parameter("documentId").map(Cow::into_owned)
     }
@@ -51,12 +58,21 @@ impl Endpoint for Fabric {
             Id::new(&document).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid documentId"))?;
         let client = Id::new(&client).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid clientID"))?;
 
+        if self.rooms.is_full(&document) {
+            let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
+            security::report(Kind::ConnectionsPerDocument, user, address, Some(document.text()), 1);
+            return Err(Close::limit("Too many connections of this document"));
+        }
         let (ask, user) = (Ask::of(upgrade), upgrade.user.as_deref());
         let (membership, welcome) =
             self.rooms.join(Arc::clone(connection), document, client.clone(), user, ask.as_ref());
         let Welcome { position, outcome, shown } = welcome;
         let mut first = BytesMut::new();
         protocol::put_connected(&mut first, &client, membership.room().document(), position.as_ref());
+        if let Some(Outcome::Reload { reason: Reload::BadToken, .. }) = &outcome {
+            let document = membership.room().document().text();
+            security::report(Kind::TokenRefused, user, upgrade.admission.address, Some(document), 1);
+        }
         if let Some(outcome) = &outcome {
             protocol::put_outcome(&mut first, outcome);
         }
@@ -98,6 +114,16 @@ impl Session for FabricSession {
         match parsed {
             Ok(ClientMessage::Sync) => protocol::put_synced(&mut self.replies, document),
             Ok(ClientMessage::Ack) => self.owes_ack = true,
+            Ok(ClientMessage::Session) => {
+                let left = connection.pass().and_then(Pass::session_left);
+                self.replies.extend_from_slice(&notice::session(left));
+            }
+            Ok(ClientMessage::Publish { topic, .. })
+                if topic.keep() == Keep::Every && connection.pass().is_some_and(Pass::is_read_only) =>
+            {
+                self.replies.extend_from_slice(&notice::read_only());
+                connection.report(Kind::ReadOnly);
+            }
             Ok(ClientMessage::Publish { topic, payload, version, id, ack }) => {
                 self.owes_ack |= ack;
                 self.membership.publish(topic, id, |out, offset| {
@@ -105,6 +131,7 @@ impl Session for FabricSession {
                 });
             }
             Err(fault) => {
+                connection.report(Kind::BadMessage);
                 protocol::put_error(&mut self.replies, fault.code());
                 log::info!(
                     "connection {} of client {:?}, document {document:?}: {}",

@@ -7,6 +7,8 @@ use std::{borrow::Cow, sync::Arc};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::admission::Admission;
+
 /// The request that asked for the upgrade, as Node parsed it.
 #[derive(Debug, Clone, Default)]
 pub struct Upgrade {
@@ -18,8 +20,10 @@ pub struct Upgrade {
     pub http_version: String,
     /// Names and values in the order they came, names as they were written.
     pub headers: Vec<(String, String)>,
-    /// Who a session says is asking; `None` where nobody was asked.
+    /// The user's id, where sessions are used. Never empty.
     pub user: Option<Arc<str>>,
+    /// What was decided about the request.
+    pub admission: Admission,
 }
 
 impl Upgrade {
@@ -28,13 +32,8 @@ impl Upgrade {
     pub fn from_lines(lines: &str) -> Self {
         let mut lines = lines.split('\n').map(str::to_owned);
         let mut next = || lines.next().unwrap_or_default();
-        let mut upgrade = Self {
-            method: next(),
-            target: next(),
-            http_version: next(),
-            headers: Vec::with_capacity(16),
-            user: None,
-        };
+        let mut upgrade = Self { method: next(), target: next(), http_version: next(), ..Self::default() };
+        upgrade.headers.reserve(16);
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
             upgrade.headers.push((name, value));
         }

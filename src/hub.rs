@@ -18,14 +18,15 @@ use crate::{
     close::Close,
     connection::{Connection, ConnectionId},
     endpoint::Endpoint,
+    expiry,
     fabric::Fabric,
     frame,
-    handshake::Upgrade,
     protocol::Id,
     recovery::{Ask, Settings},
     room::{Membership, Room, Welcome},
     shard::{Shard, Work},
     sync::lock,
+    visitors::Visitors,
 };
 
 /// Every document that somebody has open.
@@ -37,6 +38,8 @@ pub struct Rooms {
     hasher: RandomState,
     max_pending_bytes: usize,
     settings: Option<Arc<Settings>>,
+    /// 0 is no limit.
+    max_members: usize,
 }
 
 impl Rooms {
@@ -45,6 +48,11 @@ impl Rooms {
         let hash = self.hasher.hash_one(document);
         // The remainder is below the number of shards, so it fits.
         &self.shards[usize::try_from(hash % self.shards.len() as u64).unwrap_or(0)]
+    }
+
+    /// Whether a document has as many members as it may; on its shard, so that nobody can be joining it.
+    pub(crate) fn is_full(&self, document: &Id) -> bool {
+        self.max_members > 0 && self.by_id.get(document).is_some_and(|room| room.count() >= self.max_members)
     }
 
     /// Makes a connection a member of a document's room. On the document's shard.
@@ -105,6 +113,7 @@ impl Drop for Permit {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) shards: Arc<[Arc<Shard>]>,
+    pub(crate) visitors: Arc<Visitors>,
     rooms: Arc<Rooms>,
     slots: Mutex<Vec<Arc<Slot>>>,
     next_id: AtomicU64,
@@ -152,10 +161,15 @@ impl Shared {
         }
     }
 
+    /// Open connections of all endpoints.
+    pub(crate) fn connection_count(&self) -> usize {
+        lock(&self.slots).iter().map(|slot| slot.open.load(Ordering::Acquire)).sum()
+    }
+
     /// The shard for a new connection.
-    pub(crate) fn shard_for(&self, slot: Option<&Slot>, upgrade: &Upgrade, id: ConnectionId) -> &Arc<Shard> {
-        match slot.and_then(|slot| slot.endpoint.affinity(upgrade)) {
-            Some(key) => self.rooms.shard(&key),
+    pub(crate) fn shard_for(&self, document: Option<&str>, id: ConnectionId) -> &Arc<Shard> {
+        match document {
+            Some(key) => self.rooms.shard(key),
             None => self.rooms.shard(&id.to_string()),
         }
     }
@@ -192,20 +206,25 @@ impl Hub {
     /// [`Error::InvalidOption`], [`Error::Start`].
     pub fn start(config: Config) -> Result<Self, Error> {
         config.check()?;
-        let shards: Arc<[_]> =
-            (0..config.threads).map(|index| Shard::start(index, &config)).collect::<Result<_, _>>()?;
+        let visitors = Visitors::new(config.limits.clone(), config.session_warning);
+        let shards: Arc<[_]> = (0..config.threads)
+            .map(|index| Shard::start(index, &config, Arc::clone(&visitors)))
+            .collect::<Result<_, _>>()?;
         let rooms = Arc::new(Rooms {
             by_id: DashMap::new(),
             shards: Arc::clone(&shards),
             hasher: RandomState::new(),
             max_pending_bytes: config.max_pending_bytes,
             settings: Settings::of(&config)?,
+            max_members: config.limits.connections_per_document,
         });
         for shard in &*shards {
             shard.remember(Arc::downgrade(&rooms));
         }
+        shards[0].handle().spawn(expiry::watch(Arc::clone(&visitors)));
         let shared = Arc::new(Shared {
             config,
+            visitors,
             shards,
             rooms: Arc::clone(&rooms),
             slots: Mutex::default(),

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     Error,
-    accept::{self, Incoming},
+    accept::{self, Arrived, Incoming},
     connection::ConnectionId,
     handshake::Upgrade,
     hub::Shared,
@@ -30,7 +30,15 @@ const TICKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that may be showing their tickets at once; more wait in the kernel's queue.
 const SHOWING: usize = 256;
 
-type Tickets = Arc<DashMap<[u8; TICKET_BYTES], (ConnectionId, Upgrade)>>;
+type Tickets = Arc<DashMap<[u8; TICKET_BYTES], Expected>>;
+
+/// An upgrade whose socket is to come.
+#[derive(Debug)]
+struct Expected {
+    id: ConnectionId,
+    upgrade: Upgrade,
+    arrived: Arrived,
+}
 
 /// The private listener.
 #[derive(Debug)]
@@ -66,18 +74,24 @@ impl Loopback {
     /// # Errors
     ///
     /// [`Error::Closed`]
-    pub fn expect(&self, ticket: [u8; TICKET_BYTES], upgrade: Upgrade) -> Result<(u16, ConnectionId), Error> {
+    pub fn expect(
+        &self,
+        ticket: [u8; TICKET_BYTES],
+        mut upgrade: Upgrade,
+    ) -> Result<(u16, ConnectionId), Error> {
         if self.shared.is_draining() {
             return Err(Error::Closed);
         }
+        // The tunnel's own address says nothing.
+        let arrived = accept::arrive(&self.shared, &mut upgrade, None);
         let id = self.shared.next_id();
-        self.tickets.insert(ticket, (id, upgrade));
+        self.tickets.insert(ticket, Expected { id, upgrade, arrived });
         let tickets = Arc::downgrade(&self.tickets);
         let shared = Arc::downgrade(&self.shared);
         self.shared.shards[0].handle().spawn(async move {
             tokio::time::sleep(TICKET_TIMEOUT).await;
             let late = tickets.upgrade().and_then(|tickets| tickets.remove(&ticket));
-            if let (Some((_, (id, upgrade))), Some(shared)) = (late, shared.upgrade()) {
+            if let (Some((_, Expected { id, upgrade, .. })), Some(shared)) = (late, shared.upgrade()) {
                 shared.refused(id, upgrade.path());
             }
         });
@@ -111,16 +125,15 @@ async fn admit(mut stream: TcpStream, tickets: &Tickets, shared: &Arc<Shared>) {
     if !matches!(timeout(TICKET_TIMEOUT, stream.read_exact(&mut ticket)).await, Ok(Ok(_))) {
         return;
     }
-    let Some((_, (id, upgrade))) = tickets.remove(&ticket) else {
+    let Some((_, Expected { id, upgrade, arrived })) = tickets.remove(&ticket) else {
         log::warn!("the loopback listener was shown a ticket it does not know");
         return;
     };
     let _ = stream.set_nodelay(true);
     let path = upgrade.path().to_owned();
-    let accepted = stream
-        .into_std()
-        .map_err(Error::Socket)
-        .and_then(|stream| accept::accept(shared, id, Incoming { stream, upgrade, early: Vec::new() }));
+    let accepted = stream.into_std().map_err(Error::Socket).and_then(|stream| {
+        accept::accept(shared, id, Incoming { stream, upgrade, early: Vec::new() }, arrived)
+    });
     if let Err(error) = accepted {
         log::info!("an upgrade came too late: {error}");
         shared.refused(id, &path);

@@ -45,6 +45,8 @@ pub enum ClientMessage<'a> {
     Sync,
     /// Asks for [`put_ack`].
     Ack,
+    /// Asks what is left of the session. The only one without a `documentId`.
+    Session,
     /// For the other members of the document.
     Publish {
         /// What kind of message.
@@ -100,6 +102,9 @@ pub fn parse<'a>(text: &'a str, document: &Id, max_depth: usize) -> Result<Clien
             _ => Fault::BadJson,
         })?;
     let kind = string(kind)?;
+    if kind == "session" {
+        return Ok(ClientMessage::Session);
+    }
     let document_id = document_id.ok_or(Fault::BadShape)?;
     if document_id.get() != document.json() {
         let named = string(Some(document_id))?;

@@ -27,6 +27,7 @@ use crate::{
     hub::Rooms,
     room::Room,
     sync::lock,
+    visitors::Visitors,
 };
 
 /// Bytes read at once; shared by all connections of the thread.
@@ -35,6 +36,7 @@ const INPUT_BYTES: usize = 64 << 10;
 /// What a shard runs once for all its connections.
 pub(crate) struct Shard {
     handle: runtime::Handle,
+    visitors: Arc<Visitors>,
     work: Mutex<Vec<Work>>,
     /// Something is in `work`.
     wake: Notify,
@@ -91,11 +93,12 @@ impl fmt::Debug for Shard {
 
 impl Shard {
     /// Starts the thread. It ends at [`Shard::stop`].
-    pub(crate) fn start(index: usize, config: &Config) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(index: usize, config: &Config, visitors: Arc<Visitors>) -> Result<Arc<Self>, Error> {
         let runtime =
             runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(Error::Start)?;
         let shard = Arc::new(Self {
             handle: runtime.handle().clone(),
+            visitors,
             work: Mutex::default(),
             wake: Notify::new(),
             stop: Notify::new(),
@@ -130,6 +133,11 @@ impl Shard {
     /// The runtime, to spawn on from any thread.
     pub(crate) fn handle(&self) -> &runtime::Handle {
         &self.handle
+    }
+
+    /// Who is there, and how much they may do; the same for all shards.
+    pub(crate) fn visitors(&self) -> &Visitors {
+        &self.visitors
     }
 
     pub(crate) fn scratch(&self) -> &Mutex<Scratch> {

@@ -82,13 +82,17 @@ test('ES modules and CommonJS get the same functions', () => {
     'broadcastStepsToClient',
     'createAgentHandler',
     'createWebSocketManager',
+    'disconnectUser',
     'fabricHandler',
     'getConnectedDocuments',
     'getConnectionCount',
+    'recheckAccess',
     'registerHandler',
     'registerHandlers',
+    'renewSession',
+    'setAccess',
   ]);
-  assert.deepEqual(Object.keys(require('@captify-io/hub/server')).sort(), ['createHub', 'startServer']);
+  assert.deepEqual(Object.keys(require('@captify-io/hub/server')).sort(), ['authJs', 'createHub', 'startServer']);
 });
 
 describe('without a hub', () => {

@@ -216,7 +216,7 @@ describe('closing', () => {
       const [response] = await once(http.get({ port, path: '/ws/fabric?documentId=a&clientID=b', headers }), 'response');
       console.log(response.statusCode);
       response.resume();
-      const next = createHub();
+      const next = createHub({ logLevel: 'off' });
       await hub.close();
       console.log(next.paths.join());
       await next.close();

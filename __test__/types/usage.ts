@@ -18,12 +18,17 @@ import {
   type AgentClientMessage,
   type AgentErrorCode,
   type AgentServerMessage,
+  disconnectUser,
+  recheckAccess,
+  renewSession,
+  setAccess,
   type HubError,
   type HubErrorCode,
   type WebSocketHandler,
   type WebSocketManager,
 } from '@captify-io/hub';
 import {
+  authJs,
   createHub,
   startServer,
   type CloseReport,
@@ -57,6 +62,15 @@ export async function route(): Promise<number> {
     const code: HubErrorCode = error.code;
     return code === 'HUB_NOT_RUNNING' || code === 'HUB_OVERLOADED' ? 0 : -1;
   }
+}
+
+export async function administer(request: Request): Promise<number> {
+  const changed: number = await setAccess({ userId: 'anna', documentId: 'document' }, false);
+  await disconnectUser('anna');
+  await disconnectUser('anna', 4001, 'Moved');
+  await renewSession(request);
+  await renewSession({ userId: 'anna', expiresAt: new Date() });
+  return changed + (await recheckAccess('document')) + (await renewSession({ sessionId: 's', expiresAt: Date.now() }));
 }
 
 export function monitor(): Record<string, number> {
@@ -134,7 +148,25 @@ export async function serve(): Promise<CloseReport> {
     tokenSecret: 'a secret of at least thirty-two bytes',
     handOver: true,
     logLevel: 'warn',
+    session: authJs({
+      secret: ['new', 'old'],
+      cookieNames: 'session',
+      user: (claims) => ({ id: String(claims.email) }),
+    }),
+    sessionWarningMs: 60_000,
+    access: async ({ user, documentId, clientID, req }) =>
+      user?.id === documentId ? 'write' : req?.headers.cookie && clientID ? 'read' : false,
+    admissionTimeoutMs: 5000,
+    allowedOrigins: ['https://*.example'],
+    trustProxy: ['loopback', '10.0.0.0/8'],
+    limits: { messagesPerSecond: 100, connections: false },
+    onSecurityEvent: ({ code, count, user }) => console.log(code, count, user),
   };
+  const own: HubOptions = {
+    session: async (request) => (request.headers.cookie ? { id: 'anna' } : null),
+    limits: false,
+  };
+  createHub(own);
   const hub: Hub = createHub(options);
   const [server, secure] = [createServer(), createSecureServer()];
   const detach: () => void = hub.attach(server);
@@ -145,6 +177,8 @@ export async function serve(): Promise<CloseReport> {
   const paths: readonly string[] = hub.paths;
   console.log(paths.join());
   detach();
+  const { connections, events } = hub.stats();
+  console.log(connections, events.RATE_LIMITED);
   const report = await hub.close({ timeoutMs: 1000 });
   return report.terminated === 0 ? report : hub.close();
 }

@@ -6,6 +6,8 @@ import {
   getConnectionCount,
   registerHandler,
   type ExtendedWebSocket,
+  renewSession,
+  setAccess,
   type HubError,
 } from '@captify-io/hub';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
@@ -26,6 +28,13 @@ export const wrong = [
   ws.send({ type: 'object' }), // wrong
   ws.close('1000'), // wrong
   createHub({ logLevel: 'verbose' }), // wrong
+  createHub({ session: 'cookie' }), // wrong
+  createHub({ access: async () => true }), // wrong
+  createHub({ trustProxy: true }), // wrong
+  createHub({ limits: { messages: 1 } }), // wrong
+  setAccess({ userId: 'anna' }, 'read'), // wrong
+  setAccess({ userId: 'anna', documentId: 'document' }, true), // wrong
+  renewSession({ userId: 'anna' }), // wrong
   startServer({ banner: true }), // wrong
   hub.close(1000), // wrong
   hub.upgrade(), // wrong

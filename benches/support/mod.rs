@@ -16,7 +16,9 @@ use captify_hub::{
     Config, Hub,
     accept::Incoming,
     handshake::Upgrade,
+    limits::Limits,
     protocol::{self, Id, Topic},
+    rate::Rate,
 };
 
 /// Bytes of the payload of an update.
@@ -39,7 +41,10 @@ pub struct Server {
 impl Server {
     pub fn start() -> Self {
         // No heartbeat, so that the clock has nothing to do, and the figures none of it.
-        let config = Config { threads: 1, heartbeat: None, ..Config::default() };
+        // Limits are looked at, and out of reach.
+        let most = Rate::new(1_000_000_000, 1_000_000_000);
+        let limits = Limits { messages: most, bytes: most, ..Limits::default() };
+        let config = Config { threads: 1, heartbeat: None, limits, ..Config::default() };
         let hub = Arc::new(Hub::start(config).unwrap());
         let (calls, asked) = mpsc::channel();
         let of_node = Arc::clone(&hub);

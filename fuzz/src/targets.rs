@@ -73,6 +73,7 @@ pub(crate) fn messages(data: &[u8]) {
         }
         Ok(ClientMessage::Sync) => assert!(value.is_err() || value.unwrap()["type"] == "sync"),
         Ok(ClientMessage::Ack) => assert!(value.is_err() || value.unwrap()["type"] == "ack"),
+        Ok(ClientMessage::Session) => assert!(value.is_err() || value.unwrap()["type"] == "session"),
         Err(protocol::Fault::BadJson) => assert!(value.is_err(), "JSON was called none: {text}"),
         Err(_) => {}
     }

@@ -1,6 +1,7 @@
 //! The hub as JavaScript sees it; `js/` checks arguments and gives errors their class.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::TcpStream,
     sync::{Arc, Mutex, OnceLock},
@@ -14,17 +15,21 @@ use napi::{
 use napi_derive::napi;
 
 use super::{
+    admission::{NativeAdmission, limits, milliseconds, upgrade},
     bell::Bell,
     script::{Taken, number},
 };
 use crate::{
     Config, Error, Hub,
     accept::Incoming,
+    admission::Access,
+    close::Close,
     config::{HistoryLimits, Secret},
-    handshake::Upgrade,
     loopback::{Loopback, TICKET_BYTES},
     scripted::Mailbox,
+    security,
     sync::lock,
+    visitors::{Sessions, Visitor},
 };
 
 pub(super) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
@@ -66,6 +71,10 @@ pub struct NativeOptions {
     pub token_secret: Option<String>,
     /// Least severe message written to stderr.
     pub log_level: String,
+    /// See [`Config::session_warning`].
+    pub session_warning_ms: Option<u32>,
+    /// In the order of [`limits`]; none where there are no limits.
+    pub limits: Option<Vec<u32>>,
 }
 
 impl fmt::Debug for NativeOptions {
@@ -99,9 +108,41 @@ impl From<&NativeOptions> for Config {
                 total_bytes: size(options.history_total_bytes, default.history.total_bytes),
             },
             token_secret: options.token_secret.as_deref().map(Secret::new),
+            limits: limits(options.limits.as_deref()),
+            session_warning: options
+                .session_warning_ms
+                .map_or(default.session_warning, |warning| Duration::from_millis(warning.into())),
             ..default
         }
     }
+}
+
+/// See [`Visitor`].
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeVisitor {
+    /// See [`Visitor::user`].
+    pub user: String,
+    /// See [`Visitor::serial`].
+    pub serial: i64,
+    /// See [`Visitor::profile`].
+    pub profile: Option<String>,
+    /// See [`Visitor::client`].
+    pub client: Option<String>,
+}
+
+/// See [`NativeHub::stats`].
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeStats {
+    /// Open connections of all endpoints.
+    pub connections: u32,
+    /// Documents that somebody has open.
+    pub documents: u32,
+    /// Users with an open connection.
+    pub users: u32,
+    /// Kinds of event with how often they happened.
+    pub events: HashMap<String, u32>,
 }
 
 /// A running hub.
@@ -150,17 +191,28 @@ impl NativeHub {
     /// Takes over the socket behind a descriptor of this process, which stays open and is the caller's to close.
     /// Answers the connection's number.
     #[napi(catch_unwind)]
-    pub fn accept(&self, descriptor: i32, upgrade: String, early: Option<Uint8Array>) -> Result<f64> {
+    pub fn accept(
+        &self,
+        descriptor: i32,
+        lines: String,
+        early: Option<Uint8Array>,
+        admission: Option<NativeAdmission>,
+    ) -> Result<f64> {
         let hub = self.hub()?;
         let stream = duplicate(descriptor)?;
         let early = early.map(|bytes| bytes.to_vec()).unwrap_or_default();
-        let id = hub.accept(Incoming { stream, upgrade: Upgrade::from_lines(&upgrade), early })?;
+        let id = hub.accept(Incoming { stream, upgrade: upgrade(&lines, admission), early })?;
         Ok(number(id))
     }
 
     /// Announces an upgrade that will come over the loopback listener; answers its port and the connection's number.
     #[napi(catch_unwind)]
-    pub fn expect(&self, ticket: String, upgrade: String) -> Result<Vec<f64>> {
+    pub fn expect(
+        &self,
+        ticket: String,
+        lines: String,
+        admission: Option<NativeAdmission>,
+    ) -> Result<Vec<f64>> {
         let hub = self.hub()?;
         let ticket: [u8; TICKET_BYTES] =
             ticket.into_bytes().try_into().map_err(|_| invalid("a ticket has 32 characters"))?;
@@ -168,7 +220,7 @@ impl NativeHub {
             let _ = self.loopback.set(Loopback::start(&hub)?);
         }
         let loopback = self.loopback.get().ok_or(Error::Closed)?;
-        let (port, id) = loopback.expect(ticket, Upgrade::from_lines(&upgrade))?;
+        let (port, id) = loopback.expect(ticket, upgrade(&lines, admission))?;
         Ok(vec![port.into(), number(id)])
     }
 
@@ -182,6 +234,77 @@ impl NativeHub {
     #[napi(catch_unwind)]
     pub fn broadcast(&self, path: String, message: String) -> Result<u32> {
         Ok(count(self.hub()?.broadcast(&path, &message)?))
+    }
+
+    /// See [`Hub::set_access`]; an access without that name is none.
+    #[napi(catch_unwind)]
+    pub fn set_access(&self, user: String, document: String, access: String) -> Result<u32> {
+        Ok(count(self.hub()?.set_access(&user, &document, Access::named(&access))))
+    }
+
+    /// See [`Hub::set_visitor_access`].
+    #[napi(catch_unwind)]
+    pub fn set_visitor_access(&self, user: String, serial: i64, access: String) -> Result<bool> {
+        Ok(self.hub()?.set_visitor_access(&user, serial.unsigned_abs(), Access::named(&access)))
+    }
+
+    /// Closes one connection, whose access could not be decided.
+    #[napi(catch_unwind)]
+    pub fn disconnect_visitor(&self, user: String, serial: i64, code: u16, reason: String) -> Result<bool> {
+        Ok(self.hub()?.disconnect_visitor(&user, serial.unsigned_abs(), &Close::new(code, reason)))
+    }
+
+    /// See [`Hub::disconnect_user`].
+    #[napi(catch_unwind)]
+    pub fn disconnect_user(&self, user: String, code: u16, reason: String) -> Result<u32> {
+        Ok(count(self.hub()?.disconnect_user(&user, &Close::new(code, reason))))
+    }
+
+    /// See [`Hub::renew_session`].
+    #[napi(catch_unwind)]
+    pub fn renew_session(&self, user: Option<String>, session: Option<String>, left_ms: f64) -> Result<u32> {
+        let sessions = match (user.as_deref(), session.as_deref()) {
+            (Some(user), Some(session)) => Sessions::Session(user, session),
+            (Some(user), None) => Sessions::User(user),
+            (None, Some(session)) => Sessions::Any(session),
+            (None, None) => return Ok(0),
+        };
+        Ok(count(self.hub()?.renew_session(sessions, milliseconds(left_ms))))
+    }
+
+    /// See [`Hub::visitors`].
+    #[napi(catch_unwind)]
+    pub fn visitors(&self, document: String) -> Result<Vec<NativeVisitor>> {
+        let visitors = self.hub()?.visitors(&document).into_iter();
+        Ok(visitors
+            .map(|Visitor { user, serial, profile, client }| NativeVisitor {
+                user,
+                serial: i64::try_from(serial).unwrap_or(i64::MAX),
+                profile,
+                client,
+            })
+            .collect())
+    }
+
+    /// What was noted since this was last called; see [`security::take`].
+    #[napi(catch_unwind)]
+    pub fn security_events() -> Option<String> {
+        security::take()
+    }
+
+    /// Connections, documents, users, and how often each kind of event happened since the process began.
+    #[napi(catch_unwind)]
+    pub fn stats(&self) -> NativeStats {
+        let hub = lock(&self.hub).clone();
+        let of_hub = |measure: fn(&Hub) -> usize| hub.as_deref().map_or(0, |hub| count(measure(hub)));
+        NativeStats {
+            connections: of_hub(Hub::total_count),
+            documents: of_hub(|hub| hub.documents().len()),
+            users: of_hub(Hub::user_count),
+            events: security::totals()
+                .map(|(code, total)| (code.to_owned(), u32::try_from(total).unwrap_or(u32::MAX)))
+                .collect(),
+        }
     }
 
     /// See [`Hub::connection_count`].

@@ -11,27 +11,35 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Connection, Flushed};
+use super::{Connection, Flushed, throttle::Throttle};
 use crate::{
     batch::Keep,
     close::{self, Close},
     decoder::Decoder,
     endpoint::{Farewell, Session},
     hub::Permit,
+    rate::Meter,
+    security::Kind,
     shard::{Scratch, Shard},
     sync::lock,
+    visitors::Entry,
 };
 
 /// Reads in one turn before the other connections of the thread get theirs.
 const READS_PER_TURN: usize = 4;
 
 pub(crate) struct Driver {
-    connection: Arc<Connection>,
-    shard: Arc<Shard>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) shard: Arc<Shard>,
     decoder: Decoder,
     stage: Stage,
     /// Counted by the endpoint for as long as this is here.
     permit: Option<Permit>,
+    /// Counted among the visitors for as long as this is here.
+    entry: Option<Box<Entry>>,
+    pub(super) meter: Meter,
+    /// There while it sends more than it may.
+    pub(super) throttle: Option<Box<Throttle>>,
 }
 
 /// What is left of the endpoint's part.
@@ -50,10 +58,12 @@ impl Driver {
         shard: Arc<Shard>,
         session: Option<Box<dyn Session>>,
         permit: Option<Permit>,
+        entry: Option<Box<Entry>>,
     ) -> Self {
         shard.add(Arc::clone(&connection));
         let stage = session.map_or(Stage::Left, Stage::Serving);
-        Self { connection, shard, decoder: Decoder::default(), stage, permit }
+        let (decoder, meter) = (Decoder::default(), Meter::default());
+        Self { connection, shard, decoder, stage, permit, entry, meter, throttle: None }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -71,6 +81,7 @@ impl Driver {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
             match self.connection.flush(cx, self.shard.now()) {
+                Flushed::Open if self.is_held(cx) => return Poll::Pending,
                 Flushed::Open => {}
                 Flushed::Closing => self.leave(),
                 Flushed::Finished => return Poll::Ready(()),
@@ -99,6 +110,11 @@ impl Driver {
         Poll::Pending
     }
 
+    /// Whether messages are handed on.
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self.stage, Stage::Serving(_))
+    }
+
     /// Whether the endpoint takes more. If not, its peer cannot be heard either, and is not to blame for its silence.
     fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
         let Stage::Serving(session) = &mut self.stage else { return true };
@@ -116,23 +132,26 @@ impl Driver {
             return;
         }
         replies.clear();
-        let mut closed = None;
-        let outcome = decoder.decode(codec, input, replies, |message, replies| match message {
-            Message::Text(text) => {
-                send_replies(connection, replies);
-                deliver(stage, connection, text.as_bytes(), true);
-            }
-            Message::Binary(bytes) => {
-                send_replies(connection, replies);
-                deliver(stage, connection, &bytes, false);
-            }
-            Message::Close(frame) => closed = Some(frame),
-            Message::Pong(payload) => {
-                if let Stage::Serving(session) = stage {
-                    session.pong(&payload);
+        let (mut closed, mut messages) = (None, 0);
+        let outcome = decoder.decode(codec, input, replies, |message, replies| {
+            messages += 1;
+            match message {
+                Message::Text(text) => {
+                    send_replies(connection, replies);
+                    deliver(stage, connection, text.as_bytes(), true);
                 }
+                Message::Binary(bytes) => {
+                    send_replies(connection, replies);
+                    deliver(stage, connection, &bytes, false);
+                }
+                Message::Close(frame) => closed = Some(frame),
+                Message::Pong(payload) => {
+                    if let Stage::Serving(session) = stage {
+                        session.pong(&payload);
+                    }
+                }
+                Message::Ping(_) | Message::Frame(_) => {}
             }
-            Message::Ping(_) | Message::Frame(_) => {}
         });
         if let Stage::Serving(session) = stage {
             session.read_end(connection);
@@ -151,19 +170,23 @@ impl Driver {
         send_replies(&self.connection, replies);
         if let Err(fault) = outcome {
             log::info!("connection {} broke the protocol: {fault:?}", self.connection.id());
+            self.report(Kind::BadFrame, 1);
             self.leave();
             self.connection.fail(&Close::from(fault));
+            return;
         }
+        self.charge(messages, input.len() as u64);
     }
 
     /// Leaves the room and the counts.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if matches!(self.stage, Stage::Serving(_))
             && let Stage::Serving(session) = std::mem::replace(&mut self.stage, Stage::Left)
         {
             self.stage = session.leave().map_or(Stage::Left, Stage::Leaving);
         }
         self.permit = None;
+        self.entry = None;
     }
 }
 

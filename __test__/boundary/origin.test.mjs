@@ -1,0 +1,122 @@
+// Whose pages may open a WebSocket: same origin by default, an allow-list, and what counts behind a proxy.
+import assert from 'node:assert/strict';
+import test, { describe } from 'node:test';
+import { createHub } from '../../js/server.js';
+import { HubServer, overEveryWay } from '../support/hub-server.mjs';
+import { outcome, statusOf } from '../support/admission.mjs';
+
+async function withHub(options, visit) {
+  const server = await HubServer.start(options);
+  try {
+    await visit(server);
+  } finally {
+    await server.close();
+  }
+}
+
+overEveryWay((at) => {
+  test('the page of the same origin, and a client that is no browser, come in', async () => {
+    const scheme = at.server.secure ? 'https' : 'http';
+    assert.equal(await statusOf(at.server, {}), 101);
+    assert.equal(await statusOf(at.server, { Host: 'app.example', Origin: `${scheme}://app.example` }), 101);
+    assert.equal(await statusOf(at.server, { Host: 'app.example:8080', Origin: `${scheme}://app.example:8080` }), 101);
+  });
+
+  test('a page of any other origin is refused before the handshake', async () => {
+    const origins = [
+      'https://evil.example',
+      'https://app.example.evil.example',
+      'https://evilapp.example',
+      'https://app.example:444',
+      'https://sub.app.example',
+      'null',
+      '',
+      'file://',
+      'javascript:alert(1)',
+      'https://app.example/path',
+      'https://user@app.example',
+      'chrome-extension://abcdef',
+    ];
+    for (const Origin of origins) {
+      const { status } = await outcome(at.server, { Host: 'app.example', Origin });
+      assert.equal(status, 403, Origin);
+    }
+    const client = await at.server.connect('beside');
+    await client.synced('beside');
+  });
+});
+
+test('the scheme counts where it is known: no http page opens a WebSocket over TLS', async () => {
+  await withHub({ way: 'TLS' }, async (server) => {
+    assert.equal(await statusOf(server, { Host: 'app.example', Origin: 'http://app.example' }), 403);
+  });
+});
+
+test('allowedOrigins adds origins, and every subdomain of one', async () => {
+  await withHub(
+    { allowedOrigins: ['https://one.example', 'https://*.two.example', 'http://three.example:81'] },
+    async (server) => {
+      const status = (Origin) => statusOf(server, { Host: 'app.example', Origin });
+      for (const origin of [
+        'https://one.example',
+        'https://a.two.example',
+        'https://a.b.two.example',
+        'http://three.example:81',
+        'http://app.example',
+      ]) {
+        assert.equal(await status(origin), 101, origin);
+      }
+      for (const origin of [
+        'http://one.example',
+        'https://two.example',
+        'https://eviltwo.example',
+        'https://a.two.example:1',
+        'http://three.example',
+      ]) {
+        assert.equal(await status(origin), 403, origin);
+      }
+    },
+  );
+});
+
+test("allowedOrigins 'any' lets every page in", async () => {
+  await withHub({ allowedOrigins: 'any' }, async (server) => {
+    assert.equal(await statusOf(server, { Origin: 'https://evil.example' }), 101);
+    assert.equal(await statusOf(server, { Origin: 'null' }), 101);
+  });
+});
+
+describe('what a proxy says', () => {
+  const said = { Host: '127.0.0.1:3000', 'X-Forwarded-Host': 'app.example', 'X-Forwarded-Proto': 'https' };
+
+  test('counts from a trusted proxy', async () => {
+    await withHub({ trustProxy: 'loopback' }, async (server) => {
+      assert.equal(await statusOf(server, { ...said, Origin: 'https://app.example' }), 101);
+      assert.equal(await statusOf(server, { ...said, Origin: 'http://app.example' }), 403);
+      assert.equal(await statusOf(server, { ...said, Origin: 'http://127.0.0.1:3000' }), 403);
+    });
+  });
+
+  test('does not count from anybody else', async () => {
+    await withHub({ trustProxy: '10.0.0.0/8' }, async (server) => {
+      assert.equal(await statusOf(server, { ...said, Origin: 'https://app.example' }), 403);
+      assert.equal(await statusOf(server, { ...said, Origin: 'http://127.0.0.1:3000' }), 101);
+    });
+  });
+});
+
+test('options of origin and proxies that make no sense are refused by name', () => {
+  const wrong = [
+    [{ allowedOrigins: 'https://a.example' }, /allowedOrigins/],
+    [{ allowedOrigins: ['a.example'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['https://*'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['https://a.example/path'] }, /allowedOrigins/],
+    [{ trustProxy: true }, /trustProxy/],
+    [{ trustProxy: ['nginx'] }, /trustProxy/],
+    [{ trustProxy: ['10.0.0.0/33'] }, /trustProxy/],
+    [{ trustProxy: ['10.0.0.0/'] }, /trustProxy/],
+  ];
+  for (const [options, message] of wrong) {
+    assert.throws(() => createHub({ logLevel: 'off', ...options }), { code: 'HUB_INVALID_ARGUMENT', message });
+  }
+});

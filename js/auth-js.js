@@ -1,0 +1,116 @@
+'use strict';
+
+// The session of Auth.js v5 (next-auth 5) with the JWT strategy, read from its cookie.
+
+const { HubError, invalid } = require('./errors.js');
+const { Keys, openToken } = require('./jwe.js');
+
+/** Those of Auth.js and of its predecessor; first the ones that only HTTPS can set. */
+const COOKIE_NAMES = [
+  '__Secure-authjs.session-token',
+  'authjs.session-token',
+  '__Secure-next-auth.session-token',
+  'next-auth.session-token',
+];
+
+/** What two machines' clocks may differ, in seconds; Auth.js allows as much. */
+const CLOCK_TOLERANCE = 15;
+
+/** More chunks than fit into a request's headers. */
+const MAX_CHUNKS = 32;
+
+function parseCookies(header = '') {
+  const cookies = new Map();
+  for (const pair of header.split(';')) {
+    const at = pair.indexOf('=');
+    const name = pair.slice(0, at).trim();
+    // The first one counts, as it does in Auth.js.
+    if (at > 0 && !cookies.has(name))
+      cookies.set(
+        name,
+        pair
+          .slice(at + 1)
+          .trim()
+          .replace(/^"(.*)"$/, '$1'),
+      );
+  }
+  return cookies;
+}
+
+/** The token under a name: in one cookie, or in chunks `name.0`, `name.1`, … where it is too long for one. */
+function* tokens(cookies, name) {
+  const whole = cookies.get(name);
+  if (whole) yield whole;
+  const chunks = [];
+  while (chunks.length < MAX_CHUNKS && cookies.has(`${name}.${chunks.length}`))
+    chunks.push(cookies.get(`${name}.${chunks.length}`));
+  if (chunks.length > 0) yield chunks.join('');
+}
+
+function secretList(secret) {
+  // Read when a token comes, not before: Next loads .env only while it prepares.
+  const given = secret ?? process.env.AUTH_SECRET ?? process.env.NEXTAUTH_SECRET;
+  const secrets = [given].flat();
+  if (!secrets.every((each) => typeof each === 'string' && each !== '')) {
+    throw new HubError(
+      'HUB_INVALID_ARGUMENT',
+      'authJs has no secret: set AUTH_SECRET or NEXTAUTH_SECRET, or pass the option secret',
+    );
+  }
+  return secrets;
+}
+
+function standardUser(token) {
+  return { ...token, id: token.sub ?? token.id };
+}
+
+/**
+ * Makes the `session` option for apps with Auth.js. See server.d.ts.
+ *
+ * The function it answers says for whom the gate asks, and `check` beside it also why there is nobody.
+ */
+function authJs({ secret, cookieNames = COOKIE_NAMES, user = standardUser, ...unknown } = {}) {
+  const [other] = Object.keys(unknown);
+  if (other) invalid(`option ${other} of authJs is not known; there are secret, cookieNames, user`);
+  if (secret !== undefined) secretList(secret);
+  const names = [cookieNames].flat();
+  if (names.length === 0 || !names.every((name) => typeof name === 'string' && name !== '')) {
+    invalid('option cookieNames of authJs must be a name or a list of names');
+  }
+  if (typeof user !== 'function') invalid('option user of authJs must be a function');
+  const keys = new Keys();
+
+  /** @returns {{ user: object } | { reason: 'missing' | 'expired' | 'forged' }} */
+  function check(request) {
+    const cookies = parseCookies(request.headers.cookie);
+    const secrets = secretList(secret);
+    const now = Date.now() / 1000;
+    let reason = 'missing';
+    for (const name of names) {
+      for (const token of tokens(cookies, name)) {
+        const claims = openToken(token, secrets, name, keys);
+        const { exp, nbf } = claims ?? {};
+        if (!claims) {
+          reason = 'forged';
+        } else if (
+          typeof exp !== 'number' ||
+          exp <= now - CLOCK_TOLERANCE ||
+          (typeof nbf === 'number' && nbf > now + CLOCK_TOLERANCE)
+        ) {
+          if (reason === 'missing') reason = 'expired';
+        } else {
+          const found = user(claims);
+          return { user: found && { expiresAt: exp * 1000, sessionId: claims.sessionId, ...found } };
+        }
+      }
+    }
+    return { reason };
+  }
+
+  const session = async (request) => check(request).user ?? null;
+  session.check = check;
+  session.prepare = () => void secretList(secret);
+  return session;
+}
+
+module.exports = { authJs };

@@ -1,0 +1,82 @@
+'use strict';
+
+// The stream of what looks like an attack: one event a kind, user, address and document in a while, with a count.
+
+/** How often events are handed on. */
+const EVERY_MS = 1000;
+
+/** Different events kept until they are handed on; more are only counted. */
+const MAX_EVENTS = 128;
+
+const MAX_ID_LENGTH = 128;
+
+const cut = (id) => (id === undefined ? undefined : String(id).slice(0, MAX_ID_LENGTH));
+
+/** Collects what JavaScript sees, fetches what Rust saw, and hands both on. */
+class SecurityEvents {
+  #onEvent;
+  #fetch;
+  #events = new Map();
+  #suppressed = 0;
+  #totals = {};
+  #timer;
+
+  /**
+   * @param {(event: object) => void} onEvent
+   * @param {() => string | null | undefined} fetch events of the native side as JSON
+   */
+  constructor(onEvent, fetch) {
+    this.#onEvent = onEvent;
+    this.#fetch = fetch;
+    this.#timer = setInterval(() => this.flush(), EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** How often each kind happened since the hub began, as far as JavaScript saw it. */
+  get totals() {
+    return this.#totals;
+  }
+
+  report(code, { user, address, document, origin } = {}) {
+    this.#totals[code] = (this.#totals[code] ?? 0) + 1;
+    const event = { code, count: 0, user: cut(user), address, document: cut(document), origin: cut(origin) };
+    const key = JSON.stringify(event);
+    const known = this.#events.get(key);
+    if (known) {
+      known.count += 1;
+    } else if (this.#events.size < MAX_EVENTS) {
+      this.#events.set(key, { ...event, count: 1 });
+    } else {
+      this.#suppressed += 1;
+    }
+  }
+
+  flush() {
+    const events = [...this.#events.values()];
+    this.#events.clear();
+    const seen = this.#fetch();
+    if (seen) events.push(...JSON.parse(seen));
+    if (this.#suppressed > 0) events.push({ code: 'SUPPRESSED', count: this.#suppressed });
+    this.#suppressed = 0;
+    const time = new Date().toISOString();
+    for (const event of events) {
+      try {
+        this.#onEvent({ time, ...event });
+      } catch (error) {
+        process.stderr.write(`[hub] error: onSecurityEvent threw: ${error?.stack ?? error}\n`);
+      }
+    }
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.flush();
+  }
+}
+
+/** One line of JSON, in which JSON.stringify has escaped everything that could begin another. */
+function toStderr(event) {
+  process.stderr.write(`${JSON.stringify({ hub: 'security', ...event })}\n`);
+}
+
+module.exports = { SecurityEvents, toStderr };

@@ -1,0 +1,182 @@
+//! What was decided about a socket before the hub got it, and how that changes.
+
+#![allow(clippy::allow_attributes, clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
+
+mod support;
+
+use std::{net::TcpStream, time::Duration};
+
+use captify_hub::{
+    accept::Incoming,
+    admission::{Access, Admission},
+    close::Close,
+    handshake::Upgrade,
+    limits::Limits,
+    rate::Rate,
+    visitors::Sessions,
+};
+use support::{Client, PATIENCE, Server, eventually, read_head, upgrade};
+use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A client that comes in with what `decide` says about it.
+fn come(server: &Server, target: &str, decide: impl FnOnce(&mut Upgrade)) -> Client {
+    let (mut stream, theirs) = pair();
+    let mut request = upgrade(target);
+    decide(&mut request);
+    server.hub.accept(Incoming { stream: theirs, upgrade: request, early: Vec::new() }).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    Client(WebSocket::from_raw_socket(stream, Role::Client, None))
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (stream, listener.accept().unwrap().0)
+}
+
+fn as_user(user: &str, admission: Admission) -> impl FnOnce(&mut Upgrade) {
+    let user = user.into();
+    move |upgrade| {
+        upgrade.user = Some(user);
+        upgrade.admission = admission;
+    }
+}
+
+fn session(name: &str, left: Duration) -> Admission {
+    Admission { session: Some(name.into()), expires_in: Some(left), ..Admission::default() }
+}
+
+fn join(server: &Server, document: &str, user: &str, admission: Admission) -> Client {
+    let target = format!("/ws/fabric?documentId={document}&clientID=c");
+    let mut client = come(server, &target, as_user(user, admission));
+    assert!(client.text().starts_with(r#"{"type":"connected""#));
+    client
+}
+
+#[test]
+fn a_refusal_completes_the_handshake_and_counts_nobody() {
+    let server = Server::start(|_| ());
+    let refusal = Some(Close::unauthorized());
+    let mut client =
+        come(&server, "/ws/fabric?documentId=d&clientID=c", |upgrade| upgrade.admission.refusal = refusal);
+    assert_eq!(client.closed(), (4401, "Unauthorized".to_owned(), 0));
+    assert_eq!((server.hub.connection_count("fabric"), server.hub.user_count()), (0, 0));
+}
+
+#[test]
+fn a_session_is_announced_once_and_ends_its_connection() {
+    let server = Server::start(|config| config.session_warning = Duration::from_millis(300));
+    let mut client = join(&server, "doc", "anna", session("s", Duration::from_millis(600)));
+    let mut beside = join(&server, "doc", "berta", session("t", HOUR));
+    let warning: serde_json::Value = serde_json::from_str(&client.text()).unwrap();
+    assert_eq!(warning["type"], "session-expiring");
+    assert!(warning["inMs"].as_u64().unwrap() <= 300);
+    assert_eq!(client.closed(), (4401, "Unauthorized".to_owned(), 0));
+    eventually("it is forgotten", || server.hub.user_count() == 1);
+    beside.hears_nothing("doc");
+}
+
+#[test]
+fn a_session_of_decades_needs_no_timer_of_its_own_and_overflows_nothing() {
+    let server = Server::start(|_| ());
+    let mut client = join(&server, "doc", "anna", session("s", Duration::MAX));
+    assert_eq!(server.hub.renew_session(Sessions::User("anna"), Duration::MAX), 1);
+    client.hears_nothing("doc");
+}
+
+#[test]
+fn only_the_sessions_that_are_meant_are_renewed_and_none_is_cut_short() {
+    let server = Server::start(|_| ());
+    let _all = [
+        join(&server, "doc", "anna", session("laptop", HOUR)),
+        join(&server, "doc", "anna", session("phone", HOUR)),
+        join(&server, "doc", "berta", session("phone", HOUR)),
+        join(&server, "doc", "carl", Admission::default()),
+    ];
+    let renew = |sessions, left| server.hub.renew_session(sessions, left);
+    assert_eq!(renew(Sessions::User("anna"), HOUR * 2), 2);
+    assert_eq!(renew(Sessions::Session("anna", "phone"), HOUR * 3), 1);
+    assert_eq!(renew(Sessions::Any("phone"), HOUR * 4), 2);
+    assert_eq!(renew(Sessions::User("anna"), HOUR), 0, "an old cookie ends nothing sooner");
+    assert_eq!(renew(Sessions::User("carl"), HOUR), 0, "a session without an end needs none");
+    assert_eq!(renew(Sessions::Session("mallory", "phone"), HOUR * 9), 0);
+}
+
+#[test]
+fn a_change_of_access_reaches_a_socket_whose_handshake_is_not_done() {
+    let server = Server::start(|config| config.threads = 1);
+    for _ in 0..50 {
+        let (mut stream, theirs) = pair();
+        let mut request = upgrade("/ws/fabric?documentId=doc&clientID=c");
+        as_user("anna", Admission { access: Some(Access::Write), ..Admission::default() })(&mut request);
+        server.hub.accept(Incoming { stream: theirs, upgrade: request, early: Vec::new() }).unwrap();
+        assert_eq!(server.hub.set_access("anna", "doc", None), 1);
+        assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+        let mut client = Client(WebSocket::from_raw_socket(stream, Role::Client, None));
+        assert_eq!(client.closed().0, 4403);
+        drop(client);
+        eventually("it is forgotten", || server.hub.user_count() == 0);
+    }
+}
+
+#[test]
+fn an_index_of_users_forgets_those_who_left_whatever_way_they_left() {
+    let server = Server::start(|_| ());
+    for round in 0..20 {
+        let user = format!("user{}", round % 3);
+        let client = join(&server, "doc", &user, session("s", HOUR));
+        match round % 4 {
+            0 => client.close(),
+            1 => drop(client),
+            2 => assert_eq!(server.hub.disconnect_user(&user, &Close::unauthorized()), 1),
+            _ => assert_eq!(server.hub.set_access(&user, "doc", None), 1),
+        }
+        eventually("it is forgotten", || server.hub.user_count() == 0);
+    }
+    assert!(server.hub.visitors("doc").is_empty());
+}
+
+#[test]
+fn the_connections_of_an_address_are_counted_and_given_back() {
+    let server = Server::start(|config| {
+        config.limits = Limits { connections_per_address: 2, ..Limits::default() };
+    });
+    let from = |address: &str| {
+        let admission = Admission { address: Some(address.parse().unwrap()), ..Admission::default() };
+        come(&server, "/ws/fabric?documentId=d&clientID=c", |upgrade| upgrade.admission = admission)
+    };
+    for _ in 0..3 {
+        let mut inside = [from("2001:db8::1"), from("2001:db8::2")];
+        for client in &mut inside {
+            client.text();
+        }
+        assert_eq!(from("2001:db8::3").closed().0, 1013, "one /64 is one address");
+        from("2001:db8:0:1::1").text();
+        from("10.0.0.1").text();
+        drop(inside);
+        eventually("they leave", || server.hub.connection_count("fabric") == 0);
+    }
+}
+
+#[test]
+fn a_flood_is_slowed_down_to_the_rate_and_nothing_of_it_is_lost() {
+    let server = Server::start(|config| {
+        config.limits = Limits { messages: Rate::new(1000, 50), ..Limits::default() };
+    });
+    let (mut writer, mut reader) = (server.join("doc", "writer"), server.join("doc", "reader"));
+    let begun = std::time::Instant::now();
+    for number in 0..550 {
+        writer.send(&format!(r#"{{"type":"update","documentId":"doc","update":{number}}}"#));
+    }
+    for number in 0..550 {
+        assert!(reader.text().contains(&format!(r#""update":{number},"#)));
+    }
+    writer.send(r#"{"type":"sync","documentId":"doc"}"#);
+    let answers: Vec<_> =
+        std::iter::from_fn(|| Some(writer.text())).take_while(|text| !text.contains("synced")).collect();
+    assert!(answers[0].contains("RATE_LIMITED"), "{answers:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(490), "{:?}", begun.elapsed());
+}

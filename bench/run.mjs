@@ -33,7 +33,7 @@ function chosen() {
 
 async function main() {
   const wanted = chosen();
-  await prepare({ next: wanted.some(({ id }) => id === 'pages') });
+  prepare({ next: wanted.some(({ id }) => id === 'pages') });
   const machine = describeMachine();
   console.log(`bench: on ${machineText(machine)}`);
   const rounds = values.quick ? 1 : Number(values.rounds ?? Infinity);

@@ -1,15 +1,10 @@
-// Brings what a run needs: the addon, the example, the load generator, the control servers' packages.
+// Brings what a run needs: the load generator, the control servers' packages, a look for the addon and the example.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureExampleBuilt } from '../../__test__/support/example.mjs';
-import { ensureAddonBuilt } from '../../scripts/addon.mjs';
-import { ensureSystemPackages } from '../../scripts/system.mjs';
-import { bench, loadTarget, root } from './paths.mjs';
+import { addon, bench, example, loadTarget, root } from './paths.mjs';
 
-const log = (line) => console.log(`bench: ${line}`);
-
-export async function prepare({ next }) {
+export function prepare({ next }) {
   run('cargo', [
     'build',
     '--release',
@@ -22,13 +17,10 @@ export async function prepare({ next }) {
   if (isOlder(join(bench, 'node_modules/.package-lock.json'), join(bench, 'package-lock.json'))) {
     run('npm', ['ci', '--prefix', bench, '--no-audit', '--no-fund']);
   }
-  // Another hub may be given to compare with.
-  if (!process.env.BENCH_HUB) ensureAddonBuilt({ log });
-  if (next) await ensureExampleBuilt({ log });
-  try {
-    await ensureSystemPackages(['perf'], { log });
-  } catch (error) {
-    log(`${error.message}; time in user space is told by the kernel's clock ticks, and is a guess`);
+  if (!process.env.BENCH_HUB && !existsSync(addon))
+    throw new Error('the addon is not built: run `npm run build` first');
+  if (next && !existsSync(join(example, '.next/BUILD_ID'))) {
+    throw new Error('the example is not built: run `npm start` once, or `npm run bench -- --only …` without pages');
   }
 }
 

@@ -11,6 +11,7 @@ const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
   'hub-agents': { command: node('servers/hub-agents.mjs') },
+  hubUnlimited: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs'), env: { HUB_LIMITS: 'off' } },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
   'hub-echo': { command: node('servers/hub-echo.mjs') },
   ws: { command: node('control/ws.mjs') },

@@ -60,6 +60,7 @@ export function figureTable(figures) {
 
 const NAMES = {
   hub: 'hub',
+  hubUnlimited: 'hub without limits',
   ws: 'ws',
   socketio: 'Socket.IO',
   bareEach: 'bare loop',

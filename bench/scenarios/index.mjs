@@ -6,9 +6,23 @@ import broadcast from './broadcast.mjs';
 import documents from './documents.mjs';
 import echo from './echo.mjs';
 import fanout from './fanout.mjs';
+import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
 import storm from './storm.mjs';
 import writers from './writers.mjs';
 
-export const scenarios = [fanout, writers, documents, blocked, pages, memory, storm, broadcast, echo, agents, addon];
+export const scenarios = [
+  fanout,
+  writers,
+  documents,
+  blocked,
+  pages,
+  memory,
+  storm,
+  broadcast,
+  echo,
+  agents,
+  limits,
+  addon,
+];

@@ -17,5 +17,5 @@ async function* onRequest({ signal }) {
 
 registerHandler(createAgentHandler({ onRequest, graceMs: 0 }));
 const server = http.createServer();
-createHub().attach(server);
+createHub({ limits: false }).attach(server);
 listen(server);

@@ -7,5 +7,5 @@ import { listen } from '../control/listen.mjs';
 
 registerHandler(echoHandler);
 const server = http.createServer();
-createHub().attach(server);
+createHub({ limits: false }).attach(server);
 listen(server);

@@ -6,5 +6,16 @@ import { listen } from '../control/listen.mjs';
 import { createRoutes } from '../control/routes.mjs';
 
 const server = http.createServer(createRoutes(broadcastSteps));
-createHub().attach(server);
+// Every limit is on, so that its price is in the figures, and out of reach, so that none of them acts.
+const all = 1_000_000_000;
+const limits = {
+  messagesPerSecond: all,
+  messageBurst: all,
+  bytesPerSecond: all,
+  byteBurst: all,
+  connections: all,
+  connectionsPerDocument: all,
+};
+// HUB_LIMITS=off turns them off.
+createHub({ limits }).attach(server);
 listen(server);

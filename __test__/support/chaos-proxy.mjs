@@ -1,0 +1,130 @@
+// A TCP proxy that does to connections what networks do: ends them by FIN or RST, lets them go silent, delays and slows.
+import { once } from 'node:events';
+import net from 'node:net';
+
+/** How a connection can be cut. After `silence` both ends are still connected, and nothing arrives any more. */
+export const CUTS = ['FIN', 'RST', 'silence'];
+
+/**
+ * What becomes of a connection.
+ *
+ * @typedef {object} Plan
+ * @property {string} [how] one of CUTS
+ * @property {number} [afterUp] bytes from the client after which it is cut, to the byte
+ * @property {number} [afterDown] bytes from the hub after which it is cut, to the byte
+ * @property {number} [delayMs] every byte comes so much later, in both directions
+ * @property {number} [bytesPerSecond] how fast the client reads
+ */
+
+export class ChaosProxy {
+  /** The connections there are. */
+  links = new Set();
+  /** How many were cut in each way, and how many connections there were. */
+  done = { connections: 0, FIN: 0, RST: 0, silence: 0 };
+
+  /**
+   * @param {number} port where the hub listens
+   * @param {(target: string) => Plan} [plan] asked once a connection, with its request target
+   */
+  static async start(port, plan = () => ({})) {
+    const proxy = new ChaosProxy();
+    Object.assign(proxy, { hubPort: port, plan });
+    proxy.server = net.createServer((near) => proxy.#accept(near));
+    await once(proxy.server.listen(0, '127.0.0.1'), 'listening');
+    proxy.port = proxy.server.address().port;
+    proxy.base = `ws://127.0.0.1:${proxy.port}`;
+    return proxy;
+  }
+
+  #accept(near) {
+    near.on('error', () => {});
+    near.once('data', (head) => {
+      const target = head.toString('latin1').split(' ', 2)[1];
+      const far = net.connect(this.hubPort, '127.0.0.1');
+      const link = new Link(near, far, target, this.plan(target), this.done);
+      this.done.connections += 1;
+      this.links.add(link);
+      link.over.then(() => this.links.delete(link));
+      near.unshift(head);
+    });
+  }
+
+  /** The newest connection that a client has through here. */
+  linkOf(clientID) {
+    return [...this.links].findLast(
+      (link) => new URLSearchParams(link.target.split('?')[1]).get('clientID') === clientID,
+    );
+  }
+
+  /** Cuts every connection there is. */
+  cutAll(how) {
+    for (const link of this.links) link.cut(how);
+  }
+
+  async close() {
+    const closed = once(this.server, 'close');
+    this.server.close();
+    for (const link of this.links) link.drop();
+    await closed;
+  }
+}
+
+class Link {
+  isCut = false;
+
+  constructor(near, far, target, plan, done) {
+    Object.assign(this, { near, far, target, plan, done });
+    for (const socket of [near, far]) {
+      socket.setNoDelay(true);
+      socket.on('error', () => {});
+    }
+    this.over = Promise.all([near, far].map((socket) => new Promise((closed) => socket.once('close', closed))));
+    this.#pump(near, far, plan.afterUp ?? Infinity);
+    this.#pump(far, near, plan.afterDown ?? Infinity, plan.bytesPerSecond);
+  }
+
+  #pump(source, sink, left, bytesPerSecond = Infinity) {
+    const { delayMs = 0, how } = this.plan;
+    const later = (ms, deed) => (ms > 0 ? setTimeout(deed, ms) : deed());
+    source.on('data', (data) => {
+      if (this.isCut) return;
+      const part = data.subarray(0, left);
+      left -= part.length;
+      const isLast = left === 0;
+      later(delayMs, () => {
+        if (this.isCut) return;
+        const isRoomy = sink.write(part, () => isLast && this.cut(how));
+        if (!isRoomy) {
+          source.pause();
+          sink.once('drain', () => source.resume());
+        }
+      });
+      if (bytesPerSecond !== Infinity) {
+        source.pause();
+        setTimeout(() => source.resume(), (1000 * part.length) / bytesPerSecond);
+      }
+    });
+    source.on('end', () => later(delayMs, () => this.isCut || sink.end()));
+    source.on('close', () => later(delayMs, () => this.isCut || sink.destroySoon()));
+  }
+
+  /** Cuts the connection now. */
+  cut(how) {
+    if (this.isCut) return;
+    this.isCut = true;
+    this.done[how] += 1;
+    for (const socket of [this.near, this.far]) {
+      if (how === 'RST') socket.resetAndDestroy();
+      if (how === 'FIN') socket.end();
+      // What comes is swallowed, and whoever ends its side in the end is not kept.
+      socket.resume();
+      socket.once('end', () => socket.destroy());
+    }
+  }
+
+  drop() {
+    this.isCut = true;
+    this.near.destroy();
+    this.far.destroy();
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * `@captify-io/hub/client`: a client of the fabric endpoint that comes back by itself and says what it missed.
+ *
+ * Plain JavaScript for browsers and Node, without a dependency. Everything happens on the thread that made it; nothing
+ * is kept alive after `close()`.
+ */
+
+/** What other clients and route handlers send. The payloads are theirs: check them before use. */
+export type FabricMessage =
+  | { type: 'synced'; documentId: string }
+  | { type: 'update'; documentId: string; update: unknown; clientID: string; offset?: number }
+  | { type: 'awareness'; documentId: string; awareness: unknown; clientID: string }
+  | { type: 'selection'; documentId: string; selection: unknown; clientID: string }
+  | { type: 'steps'; documentId: string; steps: unknown[]; version: unknown; clientID: string; offset?: number }
+  | { type: 'steps'; steps: unknown[]; clientIDs: string[]; changeId: string; offset?: number }
+  | { type: 'agent-change-pending'; change: unknown; offset?: number }
+  | { type: 'agent-change-accepted'; changeId: string; steps: unknown[]; offset?: number }
+  | { type: 'agent-change-rejected'; changeId: string; offset?: number }
+  | { type: 'session-expiring'; inMs: number }
+  | { type: 'access'; access: 'read' | 'write' }
+  | { type: 'error'; message?: string; code?: string; retryInMs?: number };
+
+/** A message of this client, as it was given to {@link FabricClient.send}. */
+export type FabricSent =
+  | { type: 'sync'; documentId: string; stateVector?: unknown }
+  | { type: 'update'; documentId: string; update: unknown }
+  | { type: 'steps'; documentId: string; steps: readonly unknown[]; version: unknown };
+
+/** The part of a WebSocket that the client uses; a browser's, Node's own and that of the package `ws` have it. */
+export interface WebSocketLike {
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+/** Bad values, and names that are none, are refused with an error whose `code` is `HUB_INVALID_ARGUMENT`. */
+export interface FabricClientOptions {
+  documentId: string;
+  /** Names this client to the others and to `broadcastStepsToClient`. */
+  clientID: string;
+  /** The endpoint; `http` is taken for `ws`. Default `'/ws/fabric'` of the page's own host; needed whole in Node. */
+  url?: string | URL;
+  /** What connections are made with. Default: the global one, which browsers and Node from 22 on have. */
+  WebSocket?: new (url: string) => WebSocketLike;
+  /** Longest wait before the first try to come back, in milliseconds; it doubles with each. Default 1000. */
+  firstWaitMs?: number;
+  /** Longest wait before any try, in milliseconds. Default 30 000. */
+  longestWaitMs?: number;
+  /** Longest time the hub may take to answer before the connection is given up, in milliseconds. Default 10 000. */
+  answerTimeoutMs?: number;
+  /** After so long without a message the hub is asked whether it is there, in milliseconds. Default 20 000. */
+  silenceMs?: number;
+  /** Longest message to send, in bytes; at most the hub's option of that name. Default 1 MiB. */
+  maxMessageBytes?: number;
+  /** Bytes of messages that may wait to be sent and acknowledged. Default 4 MiB. */
+  maxQueueBytes?: number;
+  /** Numbers from 0 to 1, for the waits. Default `Math.random`. */
+  random?: () => number;
+}
+
+/**
+ * - `idle`: `connect()` was not called yet.
+ * - `connecting`: a socket is on its way, or the hub has not said yet what was missed.
+ * - `open`: messages travel.
+ * - `waiting`: the connection is gone; the next try is at `retryAt`.
+ * - `closed`: by `close()`, or by the hub in a way that coming back does not change.
+ */
+export type FabricState = 'idle' | 'connecting' | 'open' | 'waiting' | 'closed';
+
+/** A new object with every change. */
+export interface FabricStatus {
+  readonly state: FabricState;
+  /** `Date.now()` of the next try while `waiting`, else null. */
+  readonly retryAt: number | null;
+  /** The code the last connection was closed with; 0 while all is well, and where this side gave it up. */
+  readonly code: number;
+  /** Why the last connection ended; empty while all is well. */
+  readonly reason: string;
+}
+
+/**
+ * What is listened to by `on`. Each connection that gets through begins with one of `connected`, `recovered`
+ * and `reload`.
+ */
+export interface FabricEvents {
+  /** A message for this client. */
+  message: FabricMessage;
+  /** The status is another. */
+  status: FabricStatus;
+  /** The first connection is open. */
+  connected: Record<string, never>;
+  /** The client is back; what it missed follows as `message` events, in order, before anything newer. */
+  recovered: { from: number; to: number };
+  /**
+   * The client is back, and what it missed is not to be had: bring the document up to date by other means. What was
+   * not acknowledged is not sent again by itself; where `certain`, the hub has published none of it, else it may have.
+   */
+  reload: { reason: string; certain: boolean; unacknowledged: FabricSent[] };
+  /** The hub has published more of what was sent; see `unacknowledged`. */
+  acknowledged: Record<string, never>;
+  /** The client has stopped, by `close()` (1000) or because the hub would not have it; `connect()` starts it again. */
+  closed: { code: number; reason: string };
+}
+
+export class FabricClient {
+  constructor(options: FabricClientOptions);
+  readonly status: FabricStatus;
+  /** How many updates and steps wait to be sent, or to be acknowledged. */
+  readonly unacknowledged: number;
+
+  /** Connects now, also out of a wait and after `closed`. Does nothing while connecting or open. */
+  connect(): void;
+  /**
+   * Ends the connection, and every timer. What waits to be acknowledged is kept for another `connect()`.
+   */
+  close(): void;
+  /**
+   * Sends now, or as soon as there is a connection. Updates and steps are kept until the hub has acknowledged them,
+   * and published once however often the connection breaks. Of `awareness`, `selection` and `sync` only the newest is kept
+   * while there is no connection.
+   *
+   * @returns false where the message is not taken: the client is closed, the message is too long, or too much waits.
+   */
+  send(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
+  send(type: 'steps', steps: readonly unknown[], version: unknown): boolean;
+  send(type: 'sync', stateVector?: unknown): boolean;
+
+  /** Calls `listener` with every event of a kind. What it throws is logged. Returns what ends it. */
+  on<Event extends keyof FabricEvents>(event: Event, listener: (detail: FabricEvents[Event]) => unknown): () => void;
+  off<Event extends keyof FabricEvents>(event: Event, listener: (detail: FabricEvents[Event]) => unknown): void;
+}

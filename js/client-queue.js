@@ -1,0 +1,93 @@
+'use strict';
+
+const encoder = new TextEncoder();
+
+/** What is true now, and no history: of these only the newest is worth sending. */
+const NEWEST_ONLY = ['awareness', 'selection', 'sync'];
+
+/**
+ * What the app has sent and the hub has not acknowledged, in the order it was sent.
+ *
+ * Every message of it has the next `id`, so that the hub can tell a message it has from one it lacks.
+ */
+class Queue {
+  #maxMessageBytes;
+  #maxQueueBytes;
+  /** `{ id, bytes, message, text }`, oldest first. */
+  #kept = [];
+  /** How many of `kept` were sent on this connection. */
+  #sent = 0;
+  #bytes = 0;
+  #lastId = 0;
+  #newest = new Map();
+
+  constructor({ maxMessageBytes, maxQueueBytes }) {
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#maxQueueBytes = maxQueueBytes;
+  }
+
+  get length() {
+    return this.#kept.length;
+  }
+
+  /** Takes a message, unless it is too long or the queue is full. */
+  add(message) {
+    const isNewestOnly = NEWEST_ONLY.includes(message.type);
+    const id = this.#lastId + 1;
+    const text = JSON.stringify(isNewestOnly ? message : { ...message, id });
+    const bytes = encoder.encode(text).length;
+    if (bytes > this.#maxMessageBytes) return false;
+    if (isNewestOnly) {
+      // Taken out first, so that it goes to the end.
+      this.#newest.delete(message.type);
+      this.#newest.set(message.type, text);
+      return true;
+    }
+    if (this.#bytes + bytes > this.#maxQueueBytes) return false;
+    this.#lastId = id;
+    this.#bytes += bytes;
+    this.#kept.push({ id, bytes, message, text });
+    return true;
+  }
+
+  /** The texts that have not been sent on this connection; each is taken for sent. */
+  *unsent() {
+    while (this.#sent < this.#kept.length) {
+      this.#sent += 1;
+      yield this.#kept[this.#sent - 1].text;
+    }
+    for (const [type, text] of this.#newest) {
+      this.#newest.delete(type);
+      yield text;
+    }
+  }
+
+  /** Forgets what the hub has. */
+  acknowledge(upTo) {
+    let count = 0;
+    while (count < this.#kept.length && this.#kept[count].id <= upTo) this.#bytes -= this.#kept[count++].bytes;
+    this.#kept.splice(0, count);
+    this.#sent = Math.max(0, this.#sent - count);
+    return count;
+  }
+
+  /** Has everything that the hub has not acknowledged sent again. */
+  rewind() {
+    this.#sent = 0;
+  }
+
+  /** Forgets what was sent on this connection. */
+  forgetSent() {
+    if (this.#sent > 0) this.acknowledge(this.#kept[this.#sent - 1].id);
+  }
+
+  /** Forgets and answers everything; ids go on, since the hub may know the old ones. */
+  clear() {
+    const messages = this.#kept.map(({ message }) => message);
+    this.#kept = [];
+    this.#sent = this.#bytes = 0;
+    return messages;
+  }
+}
+
+module.exports = { Queue };

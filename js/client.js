@@ -1,0 +1,311 @@
+'use strict';
+
+// The client of the fabric endpoint, for browsers and for Node. It must stay without an import of Node's.
+
+const { clientOptions, FIELDS } = require('./client-options.js');
+const { Queue } = require('./client-queue.js');
+const { invalid } = require('./errors.js');
+
+/** A connection that lived this long has the waits start from the shortest again. */
+const STABLE_MS = 10_000;
+
+const ACK_AFTER_MS = 500;
+
+const NORMAL = 1000;
+const TRY_AGAIN_LATER = 1013;
+/** After 1013 the wait is at least that of this try, and at least half of it. */
+const LATER_TRIES = 2;
+/** Done, or at fault: the same client would only be closed again. So it would after 44xx, where it may not come in. */
+const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
+
+const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500);
+const now = () => performance.now();
+const ignore = () => {};
+const report = (error) => console.error('A listener of the hub client failed', error);
+
+class FabricClient {
+  #options;
+  #queue;
+  #listeners = new Map();
+  #status = { state: 'idle', retryAt: null, code: 0, reason: '' };
+  #socket = null;
+  /** There is one at a time: until the hub has spoken, until the next try, or until the next look at the hub. */
+  #timer;
+  /** Until the hub takes messages again, after it said that they were too many. */
+  #pause;
+  /** Until the hub is asked what it has published, which is asked once for all that was sent meanwhile. */
+  #ackTimer;
+  #tries = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  /** Whether the hub was asked for a sign of life, and has given none yet. */
+  #isAsking = false;
+  /** `{ token, epoch, offset }` of what the app has seen; null where the hub gave none. */
+  #position = null;
+  /** Where the hub would have this connection begin, until it has said whether it makes good what was missed. */
+  #offered = null;
+  /** Whether there was a connection before, so that something may have been missed. */
+  #wasOpen = false;
+  /** Why what was missed cannot be made good, where this side knows it. */
+  #doubt = '';
+
+  constructor(options) {
+    this.#options = clientOptions(options);
+    this.#queue = new Queue(this.#options);
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get unacknowledged() {
+    return this.#queue.length;
+  }
+
+  on(event, listener) {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(listener));
+    return () => this.off(event, listener);
+  }
+
+  off(event, listener) {
+    this.#listeners.get(event)?.delete(listener);
+  }
+
+  connect() {
+    if (this.#socket !== null) return;
+    const socket = new this.#options.WebSocket(this.#address());
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    // A close follows every error; the package `ws` throws those that nobody listens to.
+    socket.onerror = ignore;
+    this.#in(this.#options.answerTimeoutMs, () => this.#lost(0, 'The hub does not answer'));
+    this.#listenToHints(true);
+    this.#set({ state: 'connecting', retryAt: null });
+  }
+
+  close() {
+    if (this.#status.state !== 'closed') this.#end(NORMAL, '');
+  }
+
+  send(type, ...values) {
+    const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type] : invalid(`type ${type} is not one a client sends`);
+    if (this.#status.state === 'closed') return false;
+    const message = { type, documentId: this.#options.documentId };
+    fields.forEach((field, index) => (message[field] = values[index]));
+    const isTaken = this.#queue.add(message);
+    this.#flush();
+    return isTaken;
+  }
+
+  // ---- messages -------------------------------------------------------------------------------------------------
+
+  #receive(data) {
+    this.#heardAt = now();
+    if (this.#isAsking) this.#watch();
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return; // a text that a route handler sent to everybody
+    }
+    if (typeof message?.type !== 'string') return;
+    const { type, offset } = message;
+    if (this.#status.state === 'connecting' && this.#greet(message)) return;
+    if (type === 'ack') return this.#acknowledged(message.upTo);
+    if (type === 'token' && this.#position) {
+      this.#position.token = message.token;
+      return;
+    }
+    if (offset !== undefined && this.#position) {
+      // Not each is one more than the last: this client's own and those for others are left out. But they only rise.
+      if (this.#offered || !(offset > this.#position.offset)) return this.#distrust();
+      this.#position.offset = offset;
+    }
+    if (type === 'error') this.#refused(message);
+    this.#emit('message', message);
+  }
+
+  /** Takes what comes before a connection is of use: `connected`, and whether what was missed is made good. */
+  #greet({ type, token, epoch, offset, from, to, reason, upTo }) {
+    if (type === 'connected') {
+      const offered = token === undefined ? null : { token, epoch, offset };
+      if (this.#position && offered) this.#offered = offered;
+      else this.#begin(offered, this.#doubt || 'RECOVERY_OFF');
+    } else if (this.#offered && type === 'reload') {
+      this.#begin(this.#offered, reason, upTo);
+    } else if (this.#offered && type === 'recovered') {
+      if (from !== this.#position.offset) this.#distrust();
+      else {
+        this.#position.token = this.#offered.token;
+        this.#queue.acknowledge(upTo ?? 0);
+        this.#open('recovered', { from, to });
+      }
+    } else return false;
+    return true;
+  }
+
+  /** From here on it is a client that has seen nothing. */
+  #begin(position, reason, upTo) {
+    this.#position = position;
+    this.#doubt = '';
+    if (!this.#wasOpen) return this.#open('connected', {});
+    this.#queue.acknowledge(upTo ?? 0);
+    const unacknowledged = this.#queue.clear();
+    this.#open('reload', { reason, certain: upTo !== undefined, unacknowledged });
+  }
+
+  #open(event, detail) {
+    this.#wasOpen = true;
+    this.#offered = null;
+    this.#openedAt = now();
+    this.#watch();
+    this.#set({ state: 'open', code: 0, reason: '' });
+    if (this.#status.state !== 'open') return; // a listener closed it
+    this.#emit(event, detail);
+    this.#flush();
+  }
+
+  /** A hub that contradicts itself: what was missed is not known any more. */
+  #distrust() {
+    this.#position = null;
+    this.#doubt = 'OFFSETS_OUT_OF_ORDER';
+    this.#lost(0, this.#doubt);
+  }
+
+  #flush() {
+    if (this.#status.state !== 'open' || this.#pause !== undefined) return;
+    for (const text of this.#queue.unsent()) this.#socket.send(text);
+    // A hub that gives no token acknowledges nothing.
+    if (!this.#position) this.#queue.forgetSent();
+    else if (this.#queue.length > 0) this.#ackTimer ??= setTimeout(() => this.#say('ack'), ACK_AFTER_MS);
+  }
+
+  #acknowledged(upTo) {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    if (this.#queue.acknowledge(upTo)) this.#emit('acknowledged', {});
+    this.#flush();
+  }
+
+  #refused({ code, retryInMs }) {
+    // Sent again, they would be refused again.
+    if (code === 'READ_ONLY') this.#queue.clear();
+    if (!retryInMs) return;
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#queue.rewind();
+      this.#flush();
+    }, retryInMs);
+  }
+
+  /** Sends a message that has no payload. */
+  #say(type) {
+    this.#socket.send(JSON.stringify({ type, documentId: this.#options.documentId }));
+  }
+
+  // ---- the connection -------------------------------------------------------------------------------------------
+
+  #in(ms, deed) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(deed, ms);
+  }
+
+  /**
+   * Looks again when the hub has been silent for long. A browser shows no pings, and one that only listens never
+   * learns that the other end is gone, so the silent hub is asked for a `synced`.
+   */
+  #watch() {
+    this.#isAsking = false;
+    const silent = now() - this.#heardAt;
+    if (silent >= this.#options.silenceMs) this.#ask();
+    else this.#in(this.#options.silenceMs - silent, () => this.#watch());
+  }
+
+  #ask() {
+    this.#isAsking = true;
+    this.#say('sync');
+    this.#in(this.#options.answerTimeoutMs, () => this.#lost(0, 'The hub went silent'));
+  }
+
+  #lost(code, reason) {
+    const wasStable = this.#status.state === 'open' && now() - this.#openedAt > STABLE_MS;
+    if (isFinal(code)) return this.#end(code, reason);
+    this.#drop();
+    if (wasStable) this.#tries = 0;
+    const isLater = code === TRY_AGAIN_LATER;
+    if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
+    const { firstWaitMs, longestWaitMs, random } = this.#options;
+    const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
+    // All of it is random, so that a thousand clients do not come back in one instant.
+    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
+    this.#tries += 1;
+    this.#in(wait, () => this.connect());
+    this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
+  }
+
+  #end(code, reason) {
+    this.#drop();
+    clearTimeout(this.#timer);
+    this.#listenToHints(false);
+    this.#tries = 0;
+    this.#set({ state: 'closed', retryAt: null, code, reason });
+    this.#emit('closed', { code, reason });
+  }
+
+  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
+  #drop() {
+    const socket = this.#socket;
+    this.#socket = this.#offered = null;
+    this.#isAsking = false;
+    clearTimeout(this.#pause);
+    clearTimeout(this.#ackTimer);
+    this.#pause = this.#ackTimer = undefined;
+    this.#queue.rewind();
+    if (socket === null) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close(NORMAL);
+  }
+
+  /** A network that is back, or a page that is looked at again, is no time to sit out a wait. */
+  #hurry = () => {
+    const { state } = this.#status;
+    if (globalThis.document?.visibilityState === 'hidden') return;
+    if (state === 'waiting') this.connect();
+    else if (state === 'open' && !this.#isAsking) this.#ask();
+  };
+
+  #listenToHints(on) {
+    const name = on ? 'addEventListener' : 'removeEventListener';
+    // Node has neither.
+    globalThis[name]?.('online', this.#hurry);
+    globalThis.document?.[name]('visibilitychange', this.#hurry);
+  }
+
+  #address() {
+    const url = new URL(this.#options.url);
+    for (const name in this.#position) url.searchParams.set(name, this.#position[name]);
+    return url.href;
+  }
+
+  // ---- events ---------------------------------------------------------------------------------------------------
+
+  #set(change) {
+    this.#status = { ...this.#status, ...change };
+    this.#emit('status', this.#status);
+  }
+
+  #emit(event, detail) {
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        listener(detail)?.catch?.(report);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+}
+
+module.exports = { FabricClient };

@@ -11,7 +11,7 @@ export type FabricMessage =
   | { type: 'update'; documentId: string; update: unknown; clientID: string; offset?: number }
   | { type: 'awareness'; documentId: string; awareness: unknown; clientID: string }
   | { type: 'selection'; documentId: string; selection: unknown; clientID: string }
-  | { type: 'steps'; documentId: string; steps: unknown[]; version: unknown; clientID: string; offset?: number }
+  | { type: 'steps'; documentId: string; steps: unknown[]; version: number; clientID: string; offset?: number }
   | { type: 'steps'; steps: unknown[]; clientIDs: string[]; changeId: string; offset?: number }
   | { type: 'agent-change-pending'; change: unknown; offset?: number }
   | { type: 'agent-change-accepted'; changeId: string; steps: unknown[]; offset?: number }
@@ -24,7 +24,7 @@ export type FabricMessage =
 export type FabricSent =
   | { type: 'sync'; documentId: string; stateVector?: unknown }
   | { type: 'update'; documentId: string; update: unknown }
-  | { type: 'steps'; documentId: string; steps: readonly unknown[]; version: unknown };
+  | { type: 'steps'; documentId: string; steps: readonly unknown[]; version: number };
 
 /** The part of a WebSocket that the client uses; a browser's, Node's own and that of the package `ws` have it. */
 export interface WebSocketLike {
@@ -106,6 +106,7 @@ export interface FabricEvents {
 
 export class FabricClient {
   constructor(options: FabricClientOptions);
+  /** The same object until something changes. */
   readonly status: FabricStatus;
   /** How many updates and steps wait to be sent, or to be acknowledged. */
   readonly unacknowledged: number;
@@ -124,7 +125,7 @@ export class FabricClient {
    * @returns false where the message is not taken: the client is closed, the message is too long, or too much waits.
    */
   send(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
-  send(type: 'steps', steps: readonly unknown[], version: unknown): boolean;
+  send(type: 'steps', steps: readonly unknown[], version: number): boolean;
   send(type: 'sync', stateVector?: unknown): boolean;
 
   /** Calls `listener` with every event of a kind. What it throws is logged. Returns what ends it. */

@@ -18,7 +18,13 @@ const LATER_TRIES = 2;
 /** Done, or at fault: the same client would only be closed again. So it would after 44xx, where it may not come in. */
 const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
 
-const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500);
+/**
+ * Another connection has shown this one's token. Nobody else has it: it was one that this client gave up before it was
+ * through, and that came through after all.
+ */
+const REPLACED = 4409;
+
+const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
 const now = () => performance.now();
 const ignore = () => {};
 const report = (error) => console.error('A listener of the hub client failed', error);
@@ -94,6 +100,8 @@ class FabricClient {
     if (this.#status.state === 'closed') return false;
     const message = { type, documentId: this.#options.documentId };
     fields.forEach((field, index) => (message[field] = values[index]));
+    // The hub would refuse it, and the app would not learn which one it was.
+    for (const field of fields) if (message[field] === undefined && type !== 'sync') invalid(`${type} needs ${field}`);
     const isTaken = this.#queue.add(message);
     this.#flush();
     return isTaken;
@@ -139,8 +147,7 @@ class FabricClient {
       if (from !== this.#position.offset) this.#distrust();
       else {
         this.#position.token = this.#offered.token;
-        this.#queue.acknowledge(upTo ?? 0);
-        this.#open('recovered', { from, to });
+        this.#open('recovered', { from, to }, this.#queue.acknowledge(upTo));
       }
     } else return false;
     return true;
@@ -150,13 +157,13 @@ class FabricClient {
   #begin(position, reason, upTo) {
     this.#position = position;
     this.#doubt = '';
-    if (!this.#wasOpen) return this.#open('connected', {});
-    this.#queue.acknowledge(upTo ?? 0);
+    if (!this.#wasOpen) return this.#open('connected', {}, 0);
+    const count = this.#queue.acknowledge(upTo);
     const unacknowledged = this.#queue.clear();
-    this.#open('reload', { reason, certain: upTo !== undefined, unacknowledged });
+    this.#open('reload', { reason, certain: upTo !== undefined, unacknowledged }, count);
   }
 
-  #open(event, detail) {
+  #open(event, detail, acknowledged) {
     this.#wasOpen = true;
     this.#offered = null;
     this.#openedAt = now();
@@ -164,6 +171,7 @@ class FabricClient {
     this.#set({ state: 'open', code: 0, reason: '' });
     if (this.#status.state !== 'open') return; // a listener closed it
     this.#emit(event, detail);
+    if (acknowledged > 0) this.#emit('acknowledged', {});
     this.#flush();
   }
 
@@ -179,13 +187,18 @@ class FabricClient {
     for (const text of this.#queue.unsent()) this.#socket.send(text);
     // A hub that gives no token acknowledges nothing.
     if (!this.#position) this.#queue.forgetSent();
-    else if (this.#queue.length > 0) this.#ackTimer ??= setTimeout(() => this.#say('ack'), ACK_AFTER_MS);
+    else if (this.#queue.length > 0) this.#ackTimer ??= setTimeout(() => this.#askForAck(), ACK_AFTER_MS);
+  }
+
+  #askForAck() {
+    this.#ackTimer = undefined;
+    this.#say('ack');
   }
 
   #acknowledged(upTo) {
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
-    if (this.#queue.acknowledge(upTo)) this.#emit('acknowledged', {});
+    // What was sent before the question and is not in the answer was refused: asking again would change nothing.
+    if (this.#queue.acknowledge(upTo) === 0) return;
+    this.#emit('acknowledged', {});
     this.#flush();
   }
 

@@ -171,7 +171,7 @@ describe('the client', () => {
     assert.equal(client.status.state, 'open');
   });
 
-  for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 4401, 4403, 4409, 4499]) {
+  for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 4401, 4403, 4499]) {
     test(`stays closed after ${code}, and says so`, async () => {
       let connections = 0;
       const base = await startActor((socket) => {
@@ -190,7 +190,7 @@ describe('the client', () => {
     });
   }
 
-  for (const code of [1001, 1011, 1012, 1013, 3000, 4000, 4500]) {
+  for (const code of [1001, 1011, 1012, 1013, 3000, 4000, 4409, 4500]) {
     test(`comes back after ${code}`, async () => {
       let connections = 0;
       const base = await startActor((socket) => {
@@ -218,9 +218,9 @@ describe('the client', () => {
     });
     for (let round = 1; round <= count; round += 1) {
       client.connect();
-      await until('the wait', () => found.length === round, { everyMs: 2 });
+      await until('the wait', () => found.length >= round, { everyMs: 2 });
     }
-    return found.map((wait) => Math.round(wait * 10) / 10);
+    return found.slice(0, count).map((wait) => Math.round(wait * 10) / 10);
   }
 
   test('waits twice as long with every try, up to the longest, and anything between nothing and that', async () => {
@@ -374,6 +374,7 @@ describe('the client', () => {
     }
     const client = new FabricClient(good);
     assert.throws(() => client.send('connected', 1), { code: 'HUB_INVALID_ARGUMENT' });
+    assert.throws(() => client.send('steps', []), { code: 'HUB_INVALID_ARGUMENT', message: /version/ });
   });
 
   test('works with the WebSocket of Node itself', { skip: !globalThis.WebSocket }, async () => {

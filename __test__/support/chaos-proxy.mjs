@@ -14,13 +14,15 @@ export const CUTS = ['FIN', 'RST', 'silence'];
  * @property {number} [afterDown] bytes from the hub after which it is cut, to the byte
  * @property {number} [delayMs] every byte comes so much later, in both directions
  * @property {number} [bytesPerSecond] how fast the client reads
+ * @property {number} [stallAfter] bytes from the hub after which the client reads nothing for `stallMs`
+ * @property {number} [stallMs]
  */
 
 export class ChaosProxy {
   /** The connections there are. */
   links = new Set();
   /** How many were cut in each way, and how many connections there were. */
-  done = { connections: 0, FIN: 0, RST: 0, silence: 0 };
+  done = { connections: 0, stalls: 0, FIN: 0, RST: 0, silence: 0 };
 
   /**
    * @param {number} port where the hub listens
@@ -80,12 +82,23 @@ class Link {
     }
     this.over = Promise.all([near, far].map((socket) => new Promise((closed) => socket.once('close', closed))));
     this.#pump(near, far, plan.afterUp ?? Infinity);
-    this.#pump(far, near, plan.afterDown ?? Infinity, plan.bytesPerSecond);
+    this.#pump(far, near, plan.afterDown ?? Infinity, plan);
   }
 
-  #pump(source, sink, left, bytesPerSecond = Infinity) {
+  #pump(source, sink, left, { bytesPerSecond, stallAfter, stallMs } = {}) {
     const { delayMs = 0, how } = this.plan;
     const later = (ms, deed) => (ms > 0 ? setTimeout(deed, ms) : deed());
+    let passed = 0;
+    /** For how many reasons nothing is read at the moment. */
+    let holds = 0;
+    const hold = (release) => {
+      holds += 1;
+      source.pause();
+      release(() => {
+        holds -= 1;
+        if (holds === 0 || this.isCut) source.resume();
+      });
+    };
     source.on('data', (data) => {
       if (this.isCut) return;
       const part = data.subarray(0, left);
@@ -94,15 +107,14 @@ class Link {
       later(delayMs, () => {
         if (this.isCut) return;
         const isRoomy = sink.write(part, () => isLast && this.cut(how));
-        if (!isRoomy) {
-          source.pause();
-          sink.once('drain', () => source.resume());
-        }
+        if (!isRoomy) hold((release) => sink.once('drain', release));
       });
-      if (bytesPerSecond !== Infinity) {
-        source.pause();
-        setTimeout(() => source.resume(), (1000 * part.length) / bytesPerSecond);
+      if (bytesPerSecond) hold((release) => setTimeout(release, (1000 * part.length) / bytesPerSecond));
+      if (passed < stallAfter && passed + part.length >= stallAfter) {
+        this.done.stalls += 1;
+        hold((release) => setTimeout(release, stallMs));
       }
+      passed += part.length;
     });
     source.on('end', () => later(delayMs, () => this.isCut || sink.end()));
     source.on('close', () => later(delayMs, () => this.isCut || sink.destroySoon()));

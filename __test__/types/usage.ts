@@ -27,6 +27,7 @@ import {
   type WebSocketHandler,
   type WebSocketManager,
 } from '@captify-io/hub';
+import { FabricClient, type FabricClientOptions, type FabricMessage, type FabricStatus } from '@captify-io/hub/client';
 import {
   authJs,
   createHub,
@@ -234,4 +235,48 @@ export function answer(message: AgentServerMessage): AgentClientMessage | AgentE
     default:
       return undefined;
   }
+}
+
+/** What is true of a browser's socket and of the one of `ws` alike, as far as the client goes. */
+declare class AnySocket {
+  constructor(url: string);
+  onmessage: ((event: { data: string }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: unknown) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+export function edit(apply: (update: unknown) => void): () => void {
+  const options: FabricClientOptions = {
+    documentId: 'document',
+    clientID: 'client',
+    url: new URL('wss://captify.example/ws/fabric'),
+    WebSocket: AnySocket,
+    firstWaitMs: 500,
+    longestWaitMs: 10_000,
+    answerTimeoutMs: 5000,
+    silenceMs: 20_000,
+    maxMessageBytes: 1 << 20,
+    maxQueueBytes: 1 << 22,
+    random: Math.random,
+  };
+  const client = new FabricClient(options);
+  client.on('message', (message: FabricMessage) => {
+    if (message.type === 'update') apply(message.update);
+    if (message.type === 'steps' && 'changeId' in message) console.log(message.changeId, message.steps.length);
+    if (message.type === 'error' && message.code === 'RATE_LIMITED') console.log(message.retryInMs);
+  });
+  client.on('recovered', ({ from, to }) => console.log(to - from));
+  client.on('reload', async ({ reason, certain, unacknowledged }) => {
+    console.log(reason, certain);
+    for (const sent of unacknowledged) if (sent.type === 'steps') client.send('steps', sent.steps, sent.version);
+  });
+  const off: () => void = client.on('status', (status: FabricStatus) => console.log(status.state, status.retryAt));
+  client.on('closed', ({ code, reason }) => console.log(code, reason));
+  client.connect();
+  const taken: boolean = client.send('update', 'AAA=') && client.send('awareness', {}) && client.send('sync');
+  console.log(taken, client.unacknowledged, client.status.reason);
+  off();
+  return () => client.close();
 }

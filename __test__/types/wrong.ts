@@ -10,11 +10,14 @@ import {
   setAccess,
   type HubError,
 } from '@captify-io/hub';
+import { broadcastSteps, getConnectedDocuments, getConnectionCount, type HubError } from '@captify-io/hub';
+import { FabricClient } from '@captify-io/hub/client';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
 
 declare const hub: Hub;
 declare const error: HubError;
 declare const ws: ExtendedWebSocket;
+declare const client: FabricClient;
 
 export const wrong = [
   broadcastSteps('document', 'steps', 'change'), // wrong
@@ -44,6 +47,12 @@ export const wrong = [
   createAgentHandler({ onRequest: () => 7 }), // wrong
   createAgentHandler({ onRequest: () => new ReadableStream(), graceMs: true }), // wrong
   createAgentHandler({ onRequest: () => new ReadableStream(), rollup: 25 }), // wrong
+  new FabricClient({ documentId: 'document' }), // wrong
+  new FabricClient({ documentId: 'document', clientID: 'client', retries: 3 }), // wrong
+  client.send('connected', 1), // wrong
+  client.send('steps', []), // wrong
+  client.on('open', () => {}), // wrong
+  client.on('recovered', ({ offset }) => offset), // wrong
 ];
 
 hub.paths.push('/ws/other'); // wrong

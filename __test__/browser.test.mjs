@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import test, { after, afterEach, before, describe } from 'node:test';
 import { launchChromium } from './support/browser.mjs';
+import { ChaosProxy } from './support/chaos-proxy.mjs';
 import { ensureExampleBuilt, startExample } from './support/example.mjs';
 import { until } from './support/processes.mjs';
 
@@ -62,6 +63,8 @@ class Window {
 
   /** Messages this window has sent to the hub. */
   sent = [];
+  /** Messages the hub has sent to this window. */
+  heard = [];
   /** Its name towards the hub. */
   clientID = '';
 
@@ -74,6 +77,7 @@ class Window {
     if (!socket.url().includes('/ws/fabric')) return;
     this.clientID = new URL(socket.url()).searchParams.get('clientID');
     socket.on('framesent', ({ payload }) => this.sent.push(JSON.parse(payload)));
+    socket.on('framereceived', ({ payload }) => this.heard.push(JSON.parse(payload)));
   }
 
   /** Resolves once the window is connected, and up to date by all that it can know. */
@@ -359,6 +363,40 @@ describe('the server and its windows', { timeout: 240_000 }, () => {
     const median = delays.sort((a, b) => a - b)[Math.floor(delays.length / 2)];
     assert.ok(median < 200, `milliseconds that a word took: ${delays}`);
   });
+
+  for (const how of ['FIN', 'RST']) {
+    test(`a window whose connection ends by ${how} gets what it missed and asks nobody`, async () => {
+      const documentId = freshDocument();
+      const proxy = await ChaosProxy.start(example.port);
+      try {
+        const ada = await Window.open(documentId, { url: `http://127.0.0.1:${proxy.port}` });
+        const noor = await Window.open(documentId, { name: 'Noor' });
+        await ada.type('before. ');
+        await converged([ada, noor], (text) => text === 'before. ');
+        const [heard, sent] = [ada.heard.length, ada.sent.length];
+
+        // Pages go on being served; only the WebSocket finds nobody.
+        const isOut = { now: true };
+        proxy.plan = (target) => (target.startsWith('/ws/') && isOut.now ? { afterUp: 1, how } : {});
+        proxy.linkOf(ada.clientID).cut(how);
+        await ada.isOffline();
+        await noor.typeAtStart('Noor, meanwhile. ');
+        await ada.page.keyboard.press('Control+End');
+        await ada.type('Ada, alone. ');
+        isOut.now = false;
+
+        await converged([ada, noor], (text) => text === 'Noor, meanwhile. before. Ada, alone. ');
+        await ada.page.locator('[data-beginning="recovered"][data-synced="true"]').waitFor();
+        const types = ada.heard.slice(heard).map(({ type }) => type);
+        assert.ok(types.includes('recovered') && !types.includes('reload'), `${types}`);
+        const asked = ada.sent.slice(sent).filter(({ type, awareness }) => type === 'awareness' && awareness.asks);
+        assert.deepEqual(asked, [], 'there was nothing to ask');
+        await ada.sees('Live');
+      } finally {
+        await proxy.close();
+      }
+    });
+  }
 
   test('windows survive a restart of the server, and bring together what was typed meanwhile', async () => {
     const documentId = freshDocument();

@@ -90,7 +90,7 @@ function useArrivals(session: Session): { arrivals: Arrival[]; toast: Arrival | 
 
   useEffect(() => {
     return session.provider.onMessage((message) => {
-      if (message.type !== 'steps') return;
+      if (message.type !== 'steps' || !('changeId' in message)) return;
       const { changeId, steps } = message;
       const arrival = { changeId, text: steps.map(describe).join(' '), time: new Date().toLocaleTimeString() };
       setArrivals((before) => [arrival, ...before.filter((each) => each.changeId !== changeId)].slice(0, KEPT));

@@ -9,22 +9,36 @@ import { useStatus } from './use-session';
 
 /** A restarted server is back sooner than this, and needs no words. */
 const NOTICE_AFTER_MS = 1_200;
+/** How it ended is shown for so long. */
+const RETURN_SHOWN_MS = 4_000;
 
 /** The state of the connection in one or two words. */
 export function StatusPill({ session }: { session: Session }) {
   const status = useStatus(session);
-  const { tone, text } = describe(status);
+  const isLive = status.phase === 'open' && status.synced;
+  const isOldNews = useLasting(isLive, RETURN_SHOWN_MS);
+  const { tone, text } = describe(status, !isOldNews);
   return (
-    <span className={styles.pill} data-tone={tone} data-phase={status.phase} data-synced={status.synced}>
+    <span
+      className={styles.pill}
+      data-tone={tone}
+      data-phase={status.phase}
+      data-synced={status.synced}
+      data-beginning={status.beginning}
+    >
       <span className={styles.dot} aria-hidden="true" />
       <span role="status">{text}</span>
     </span>
   );
 }
 
-function describe(status: ProviderStatus): { tone: 'good' | 'busy' | 'warn' | 'bad'; text: string } {
-  const { phase, synced } = status;
-  if (phase === 'open') return synced ? { tone: 'good', text: 'Live' } : { tone: 'busy', text: 'Catching up' };
+/** What is said of a live connection while it is news. */
+const NEWS = { connected: 'Live', recovered: 'Back, nothing missed', reload: 'Back, caught up' };
+
+function describe(status: ProviderStatus, isNews: boolean): { tone: 'good' | 'busy' | 'warn' | 'bad'; text: string } {
+  const { phase, synced, beginning } = status;
+  if (phase === 'open' && !synced) return { tone: 'busy', text: 'Catching up' };
+  if (phase === 'open') return { tone: 'good', text: isNews && beginning ? NEWS[beginning] : 'Live' };
   if (phase === 'refused') return { tone: 'bad', text: 'Refused' };
   if (isDown(status)) return { tone: 'warn', text: 'Offline' };
   return { tone: 'busy', text: 'Connecting' };

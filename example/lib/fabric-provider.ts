@@ -20,7 +20,7 @@
 import { fromBase64, toBase64 } from 'lib0/buffer';
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { FabricConnection, type FabricMessage, type FabricStatus } from './fabric-connection';
+import { type FabricBeginning, FabricConnection, type FabricMessage, type FabricStatus } from './fabric-connection';
 
 /** What travels in the `awareness` field. All bytes are base64. */
 interface AwarenessPayload {
@@ -80,8 +80,10 @@ export class FabricProvider {
   #saidCount = 0;
   #saidAt = 0;
   #askTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether anybody has answered on this connection. */
+  /** Whether anybody has answered since this window last had to ask. */
   #answered = false;
+  /** Whether this window had all that was to be had when it last knew. */
+  #isWhole = false;
   /** By client: its newest `has` that this window would answer, and the timer of this window's turn. */
   readonly #turns = new Map<number, { id: number; timer: ReturnType<typeof setTimeout> | undefined }>();
   #awarenessTimer: ReturnType<typeof setTimeout> | undefined;
@@ -95,7 +97,7 @@ export class FabricProvider {
       clientID: String(doc.clientID),
       url,
       stateVector: () => toBase64(Y.encodeStateVector(doc)),
-      onOpen: () => this.#onOpen(),
+      onOpen: (beginning) => this.#onOpen(beginning),
       onDown: () => this.#onDown(),
       onMessage: (message) => this.#onMessage(message),
       onStatus: (status) => this.#setStatus(status),
@@ -142,7 +144,7 @@ export class FabricProvider {
   // ---- what this window does ------------------------------------------------------------------------------------
 
   readonly #onDocumentUpdate = (update: Uint8Array, origin: unknown): void => {
-    // While the connection is down nothing needs to be kept: the difference is found when it is back.
+    // What is typed while the connection is down is kept by the client, or found as the difference after a `reload`.
     if (origin !== this) this.#connection.send({ type: 'update', update: toBase64(update) });
   };
 
@@ -181,14 +183,19 @@ export class FabricProvider {
 
   // ---- asking ---------------------------------------------------------------------------------------------------
 
-  #onOpen(): void {
-    this.#answered = false;
+  #onOpen(beginning: FabricBeginning): void {
     // A new clock, or those who knew this window before the connection broke would take the state for an old one.
     this.awareness.setLocalState(this.awareness.getLocalState());
-    this.#ask(ASK_AGAIN_MS);
+    // Who was up to date and gets all that it missed has nothing to ask.
+    if (beginning === 'recovered' && this.#isWhole) this.#settle();
+    else {
+      this.#answered = false;
+      this.#ask(ASK_AGAIN_MS);
+    }
   }
 
   #ask(waitMs: number): void {
+    this.#isWhole = false;
     clearTimeout(this.#askTimer);
     this.#question = this.#takeStock();
     this.#announce();
@@ -201,6 +208,7 @@ export class FabricProvider {
   #settle(): void {
     clearTimeout(this.#askTimer);
     this.#question = null;
+    this.#isWhole = true;
     this.#setStatus({ synced: true });
   }
 

@@ -1,0 +1,40 @@
+// `npm run fault -- --seed 7 --minutes 5`: breaks connections for minutes and tells whether anybody was told a lie.
+import { parseArgs } from 'node:util';
+import { runFaults } from '../__test__/support/fault/world.mjs';
+import { ensureAddonBuilt } from './addon.mjs';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
+    minutes: { type: 'string', default: '3' },
+    clients: { type: 'string', default: '200' },
+    documents: { type: 'string', default: '20' },
+    restarts: { type: 'string' },
+  },
+});
+const number = (name) => {
+  const value = Number(values[name]);
+  if (values[name] === '' || !(value >= 0)) {
+    console.error(`--${name} must be a number, not ${values[name]}`);
+    process.exit(2);
+  }
+  return value;
+};
+
+const minutes = number('minutes');
+const options = {
+  seed: values.seed,
+  seconds: minutes * 60,
+  clients: number('clients'),
+  documents: number('documents'),
+  restarts: values.restarts === undefined ? Math.ceil(minutes / 2) : number('restarts'),
+};
+ensureAddonBuilt();
+console.log(`seed ${options.seed}: ${minutes} minutes, restarts: ${options.restarts}`);
+const began = Date.now();
+const progress = (line) => console.log(`${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s  ${line}`);
+const { findings, ...found } = await runFaults({ ...options, progress });
+console.log(JSON.stringify(found, null, 2));
+for (const finding of findings.slice(0, 50)) console.log(`WRONG ${finding}`);
+console.log(findings.length === 0 ? 'Nobody was told a lie.' : `${findings.length} findings; seed ${options.seed}`);
+process.exit(findings.length === 0 ? 0 : 1);

@@ -17,12 +17,12 @@ export type FabricMessage =
   | { type: 'agent-change-accepted'; changeId: string; steps: unknown[]; offset?: number }
   | { type: 'agent-change-rejected'; changeId: string; offset?: number }
   | { type: 'session-expiring'; inMs: number }
+  | { type: 'session'; expiresInMs: number | null }
   | { type: 'access'; access: 'read' | 'write' }
   | { type: 'error'; message?: string; code?: string; retryInMs?: number };
 
-/** A message of this client, as it was given to {@link FabricClient.send}. */
+/** An update or steps of this client, as they were sent. */
 export type FabricSent =
-  | { type: 'sync'; documentId: string; stateVector?: unknown }
   | { type: 'update'; documentId: string; update: unknown }
   | { type: 'steps'; documentId: string; steps: readonly unknown[]; version: number };
 
@@ -119,7 +119,7 @@ export class FabricClient {
   close(): void;
   /**
    * Sends now, or as soon as there is a connection. Updates and steps are kept until the hub has acknowledged them,
-   * and published once however often the connection breaks. Of `awareness`, `selection` and `sync` only the newest is kept
+   * and published once however often the connection breaks. Of everything else only the newest is kept
    * while there is no connection.
    *
    * @returns false where the message is not taken: the client is closed, the message is too long, or too much waits.
@@ -127,6 +127,8 @@ export class FabricClient {
   send(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
   send(type: 'steps', steps: readonly unknown[], version: number): boolean;
   send(type: 'sync', stateVector?: unknown): boolean;
+  /** Asks what is left of the session, after it was renewed; answered by a message `session`. */
+  send(type: 'session'): boolean;
 
   /** Calls `listener` with every event of a kind. What it throws is logged. Returns what ends it. */
   on<Event extends keyof FabricEvents>(event: Event, listener: (detail: FabricEvents[Event]) => unknown): () => void;

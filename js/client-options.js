@@ -5,6 +5,7 @@ const { invalid } = require('./errors.js');
 /** What a client sends: the type, and the fields that `send` fills in their order. */
 const FIELDS = {
   sync: ['stateVector'],
+  session: [],
   update: ['update'],
   awareness: ['awareness'],
   selection: ['selection'],

@@ -3,7 +3,7 @@
 const encoder = new TextEncoder();
 
 /** What is true now, and no history: of these only the newest is worth sending. */
-const NEWEST_ONLY = ['awareness', 'selection', 'sync'];
+const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session'];
 
 /**
  * What the app has sent and the hub has not acknowledged, in the order it was sent.

@@ -37,7 +37,7 @@ class FabricClient {
   #socket = null;
   /** There is one at a time: until the hub has spoken, until the next try, or until the next look at the hub. */
   #timer;
-  /** Until the hub takes messages again, after it said that they were too many. */
+  /** Until the hub reads again, after it said that there was too much. */
   #pause;
   /** Until the hub is asked what it has published, which is asked once for all that was sent meanwhile. */
   #ackTimer;
@@ -169,7 +169,7 @@ class FabricClient {
     this.#openedAt = now();
     this.#watch();
     this.#set({ state: 'open', code: 0, reason: '' });
-    if (this.#status.state !== 'open') return; // a listener closed it
+    // Also when a listener closed it just now: after another connect() nobody would say it again.
     this.#emit(event, detail);
     if (acknowledged > 0) this.#emit('acknowledged', {});
     this.#flush();
@@ -206,10 +206,10 @@ class FabricClient {
     // Sent again, they would be refused again.
     if (code === 'READ_ONLY') this.#queue.clear();
     if (!retryInMs) return;
+    // It has taken what was sent, and reads no more for so long; what comes meanwhile had better wait here.
     clearTimeout(this.#pause);
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
-      this.#queue.rewind();
       this.#flush();
     }, retryInMs);
   }

@@ -12,6 +12,7 @@ export const CUTS = ['FIN', 'RST', 'silence'];
  * @property {string} [how] one of CUTS
  * @property {number} [afterUp] bytes from the client after which it is cut, to the byte
  * @property {number} [afterDown] bytes from the hub after which it is cut, to the byte
+ * @property {number} [afterMs] milliseconds after which it is cut
  * @property {number} [delayMs] every byte comes so much later, in both directions
  * @property {number} [bytesPerSecond] how fast the client reads
  * @property {number} [stallAfter] bytes from the hub after which the client reads nothing for `stallMs`
@@ -81,6 +82,10 @@ class Link {
       socket.on('error', () => {});
     }
     this.over = Promise.all([near, far].map((socket) => new Promise((closed) => socket.once('close', closed))));
+    if (plan.afterMs) {
+      const timer = setTimeout(() => this.cut(plan.how), plan.afterMs);
+      this.over.then(() => clearTimeout(timer));
+    }
     this.#pump(near, far, plan.afterUp ?? Infinity);
     this.#pump(far, near, plan.afterDown ?? Infinity, plan);
   }

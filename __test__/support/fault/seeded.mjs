@@ -39,6 +39,8 @@ export function planOf(seed, clientID, number, { isPatient = false } = {}) {
   if (fate < 0.2) plan.afterUp = spread(random, 100, 8000);
   else if (fate < 0.75) plan.afterDown = spread(random, 10, 60_000);
   else if (fate < 0.9) plan.bytesPerSecond = spread(random, 1000, 20_000);
+  // Whatever it was, it comes to an end.
+  plan.afterMs = spread(random, 300, 15_000);
   if (random() < 0.3) plan.delayMs = between(random, 1, 80);
   return plan;
 }

@@ -121,7 +121,7 @@ class FabricClient {
     if (typeof message?.type !== 'string') return;
     const { type, offset } = message;
     if (this.#status.state === 'connecting' && this.#greet(message)) return;
-    if (type === 'ack') return this.#acknowledged(message.upTo);
+    if (type === 'ack') return this.#acknowledged(message);
     if (type === 'token' && this.#position) {
       this.#position.token = message.token;
       return;
@@ -195,7 +195,9 @@ class FabricClient {
     this.#say('ack');
   }
 
-  #acknowledged(upTo) {
+  #acknowledged({ upTo, offset }) {
+    // Its own messages and those for others move the document on, too: who only writes would fall behind the history.
+    if (this.#position && offset > this.#position.offset) this.#position.offset = offset;
     // What was sent before the question and is not in the answer was refused: asking again would change nothing.
     if (this.#queue.acknowledge(upTo) === 0) return;
     this.#emit('acknowledged', {});
@@ -228,7 +230,7 @@ class FabricClient {
 
   /**
    * Looks again when the hub has been silent for long. A browser shows no pings, and one that only listens never
-   * learns that the other end is gone, so the silent hub is asked for a `synced`.
+   * learns that the other end is gone, so the silent hub is asked for an answer.
    */
   #watch() {
     this.#isAsking = false;
@@ -239,7 +241,8 @@ class FabricClient {
 
   #ask() {
     this.#isAsking = true;
-    this.#say('sync');
+    // An old hub knows only the latter.
+    this.#say(this.#position ? 'ack' : 'sync');
     this.#in(this.#options.answerTimeoutMs, () => this.#lost(0, 'The hub went silent'));
   }
 

@@ -153,7 +153,8 @@ impl Session for FabricSession {
 
     fn read_end(&mut self, connection: &Arc<Connection>) {
         if std::mem::take(&mut self.owes_ack) {
-            protocol::put_ack(&mut self.replies, self.membership.applied());
+            let Self { membership, replies, .. } = self;
+            protocol::put_ack(replies, membership.applied(), membership.room().sent_up_to());
         }
         if !self.replies.is_empty() {
             connection.send(std::mem::take(&mut self.replies).freeze(), None, Keep::Every);

@@ -344,9 +344,11 @@ pub fn put_outcome(out: &mut BytesMut, outcome: &Outcome) {
     }
 }
 
-/// Appends the frame that says which of a client's numbered messages were applied: all up to `up_to`.
-pub fn put_ack(out: &mut BytesMut, up_to: u64) {
-    frame::put_text(out, &[&format!(r#"{{"type":"ack","upTo":{up_to}}}"#)]);
+/// Appends the frame that says which of a client's numbered messages were applied, all up to `up_to`, and up to which
+/// offset it has been sent everything.
+pub fn put_ack(out: &mut BytesMut, up_to: u64, offset: Option<u64>) {
+    let offset = offset.map(|offset| format!(r#","offset":{offset}"#)).unwrap_or_default();
+    frame::put_text(out, &[&format!(r#"{{"type":"ack","upTo":{up_to}{offset}}}"#)]);
 }
 
 /// Appends the frame of the answer to `sync`.

@@ -244,6 +244,11 @@ impl Room {
         Ok(receivers)
     }
 
+    /// The last offset that the members were sent, where publications have one. On the room's thread.
+    pub(crate) fn sent_up_to(&self) -> Option<u64> {
+        Some(lock(self.memory.as_ref()?).history.last())
+    }
+
     /// The place of the next publication in the history, where there is one.
     fn next_offset(&self, state: &mut State) -> Option<u64> {
         self.memory.as_ref()?;

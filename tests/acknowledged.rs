@@ -12,8 +12,11 @@ fn send(client: &mut Client, id: u64, ack: bool) {
         .send(&format!(r#"{{"type":"update","documentId":"doc","update":"of {id}","id":{id},"ack":{ack}}}"#));
 }
 
-fn ack(up_to: u64) -> String {
-    format!(r#"{{"type":"ack","upTo":{up_to}}}"#)
+/// What an acknowledgement says: `upTo`.
+fn acknowledged(text: &str) -> u64 {
+    let ack: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(ack["type"], "ack", "{text}");
+    ack["upTo"].as_u64().unwrap()
 }
 
 fn join(server: &Server, client: &str, more: &str) -> (Client, Value) {
@@ -33,13 +36,13 @@ fn a_number_that_was_applied_is_not_applied_again_and_acknowledged_again() {
     let (mut a, _) = join(&server, "a", "");
     let mut b = server.join("doc", "b");
     send(&mut a, 1, true);
-    assert_eq!(a.text(), ack(1));
+    assert_eq!(acknowledged(&a.text()), 1);
     send(&mut a, 1, true);
-    assert_eq!(a.text(), ack(1));
+    assert_eq!(acknowledged(&a.text()), 1);
     send(&mut a, 3, true);
-    assert_eq!(a.text(), ack(3));
+    assert_eq!(acknowledged(&a.text()), 3);
     send(&mut a, 2, true);
-    assert_eq!(a.text(), ack(3));
+    assert_eq!(acknowledged(&a.text()), 3);
     assert!(b.text().contains("of 1"));
     assert!(b.text().contains("of 3"));
     b.hears_nothing("doc");
@@ -50,15 +53,15 @@ fn an_acknowledgement_comes_when_it_is_asked_for_and_once_for_what_was_read_toge
     let server = Server::start(|_| ());
     let (mut a, _) = join(&server, "a", "");
     a.send(r#"{"type":"ack","documentId":"doc"}"#);
-    assert_eq!(a.text(), ack(0));
+    assert_eq!(acknowledged(&a.text()), 0);
     send(&mut a, 1, false);
     a.hears_nothing("doc");
     let text = |id| format!(r#"{{"type":"update","documentId":"doc","update":1,"id":{id},"ack":true}}"#);
     let together: Vec<u8> = (2..=9).flat_map(|id| support::frame(0x81, text(id).as_bytes())).collect();
     a.write_raw(&together);
-    let mut last = a.text();
-    while last != ack(9) {
-        last = a.text();
+    let mut last = acknowledged(&a.text());
+    while last != 9 {
+        last = acknowledged(&a.text());
     }
     a.hears_nothing("doc");
 }
@@ -77,11 +80,42 @@ fn who_comes_back_learns_what_was_applied_and_resends_the_rest() {
     let (mut a, _) = join(&server, "a", &position(&connected));
     assert_eq!(a.text(), r#"{"type":"recovered","from":0,"to":2,"upTo":2}"#);
     send(&mut a, 2, true);
-    assert_eq!(a.text(), ack(2));
+    assert_eq!(acknowledged(&a.text()), 2);
     send(&mut a, 3, true);
-    assert_eq!(a.text(), ack(3));
+    assert_eq!(acknowledged(&a.text()), 3);
     assert!(b.text().contains("of 3"));
     b.hears_nothing("doc");
+}
+
+#[test]
+fn who_only_writes_learns_where_it_stands_and_is_not_told_to_reload_for_its_own_messages() {
+    let server = Server::start(|config| config.history.messages = 2);
+    let _other = server.join("doc", "b");
+    let (mut a, connected) = join(&server, "a", "");
+    for id in 1..=5 {
+        send(&mut a, id, false);
+    }
+    // What was read together with the question is only sent after it is answered.
+    let offset = loop {
+        a.send(r#"{"type":"ack","documentId":"doc"}"#);
+        let ack: Value = serde_json::from_str(&a.text()).unwrap();
+        let offset = ack["offset"].as_u64().unwrap();
+        assert!(offset <= 5);
+        if offset == 5 {
+            break offset;
+        }
+    };
+    drop(a);
+    eventually("it leaves", || server.hub.connection_count("doc") == 1);
+    let stale = position(&connected);
+    let fresh = stale.replace("&offset=0", &format!("&offset={offset}"));
+    assert_ne!(stale, fresh);
+    let (mut a, _) = join(&server, "a", &fresh);
+    assert_eq!(a.text(), r#"{"type":"recovered","from":5,"to":5,"upTo":5}"#);
+    drop(a);
+    eventually("it leaves again", || server.hub.connection_count("doc") == 1);
+    let (mut a, _) = join(&server, "a", &stale);
+    assert_eq!(a.text(), r#"{"type":"reload","reason":"HISTORY_GONE","upTo":5}"#);
 }
 
 #[test]
@@ -90,10 +124,10 @@ fn numbers_of_another_tab_are_its_own() {
     let (mut a, _) = join(&server, "a", "");
     let (mut tab, _) = join(&server, "a", "");
     send(&mut a, 1, true);
-    assert_eq!(a.text(), ack(1));
+    assert_eq!(acknowledged(&a.text()), 1);
     assert!(tab.text().contains("of 1"));
     send(&mut tab, 1, true);
-    assert_eq!(tab.text(), ack(1));
+    assert_eq!(acknowledged(&tab.text()), 1);
     assert!(a.text().contains("of 1"));
 }
 
@@ -115,6 +149,6 @@ fn a_client_alone_in_its_document_is_acknowledged_too_also_without_recovery() {
         let server = Server::start(|config| config.recovery_window = window);
         let (mut a, _) = join(&server, "a", "");
         send(&mut a, 7, true);
-        assert_eq!(a.text(), ack(7));
+        assert_eq!(acknowledged(&a.text()), 7);
     }
 }

@@ -138,6 +138,16 @@ describe('a client that comes back', () => {
     assert.deepEqual(client.all('reload'), []);
   });
 
+  test('that only writes is not told to reload for its own messages', async () => {
+    const documentId = uniqueId();
+    const client = await connected(documentId);
+    for (let number = 0; number < 150; number += 1) client.send('update', number);
+    await until('the acknowledgement', () => client.unacknowledged === 0);
+    proxy.cutAll('RST');
+    const { to } = await client.saw('recovered');
+    assert.equal(to, 150, 'and no more than 100 are remembered');
+  });
+
   test('sees where the others are, who have not moved meanwhile', async () => {
     const documentId = uniqueId();
     const client = await connected(documentId);

@@ -10,7 +10,6 @@ import {
   setAccess,
   type HubError,
 } from '@captify-io/hub';
-import { broadcastSteps, getConnectedDocuments, getConnectionCount, type HubError } from '@captify-io/hub';
 import { FabricClient } from '@captify-io/hub/client';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
 

@@ -14,6 +14,9 @@ export class Log {
   closes = {};
   reloads = {};
   wrongs = [];
+  /** Sessions that a restart ended, and how many messages went down with it though they were acknowledged. */
+  restarted = new Set();
+  lostWithHub = 0;
   /** Counts what cannot be told from each other by the hub: a lineage goes on until the hub has forgotten it. */
   session = 0;
   #count = 0;
@@ -48,7 +51,8 @@ export class Log {
 
   recovered(from, to) {
     const last = this.episode.entries.at(-1)?.offset ?? this.episode.start;
-    if (from !== last) this.wrong(`recovered from ${from}, and had seen ${last}`);
+    // An acknowledgement may have said that up to there nothing else was for it; the judge knows whether that is true.
+    if (from < last) this.wrong(`recovered from ${from}, and had seen ${last}`);
     this.episode.recoveries += 1;
     this.episode.recoveredTo = to;
   }
@@ -56,6 +60,7 @@ export class Log {
   reloaded(reason, { certain, labels }) {
     this.reloads[reason] = (this.reloads[reason] ?? 0) + 1;
     for (const label of labels) this.fates.set(label, certain ? 'unpublished' : 'unknown');
+    if (reason === 'OTHER_EPOCH') this.restarted.add(this.session);
     if (!certain) this.session += 1;
   }
 

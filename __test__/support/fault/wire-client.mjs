@@ -12,6 +12,8 @@ export class WireClient {
   #timer;
   #watch;
   #heardAt = 0;
+  /** The offset of the last message, or where the first would have followed. */
+  #seen = -1;
   #lastId = 0;
   /** `{ id, label, message }` not acknowledged, oldest first. */
   #unacknowledged = [];
@@ -26,7 +28,7 @@ export class WireClient {
   }
 
   get offset() {
-    return this.#phase === 'open' ? this.#position.offset : -1;
+    return this.#phase === 'open' ? this.#seen : -1;
   }
 
   connect() {
@@ -92,7 +94,11 @@ export class WireClient {
     if (this.#phase === 'greeting') return this.#greeted(message);
     if (this.#phase === 'verdict') return this.#judged(message);
     const { type, offset } = message;
-    if (type === 'ack') return this.#acknowledged(message.upTo);
+    if (type === 'ack') {
+      if (!(offset >= this.#position.offset)) this.log.wrong(`ack at ${offset} after ${this.#position.offset}`);
+      this.#position.offset = offset;
+      return this.#acknowledged(message.upTo);
+    }
     if (type === 'awareness' || type === 'synced') {
       if (offset !== undefined) this.log.wrong(`${type} with an offset`);
       return;
@@ -101,7 +107,7 @@ export class WireClient {
     if (!Number.isSafeInteger(offset) || offset <= this.#position.offset) {
       this.log.wrong(`offset ${offset} after ${this.#position.offset}`);
     }
-    this.#position.offset = offset;
+    this.#position.offset = this.#seen = offset;
     this.log.received(offset, message);
   }
 
@@ -140,6 +146,7 @@ export class WireClient {
 
   #begin() {
     this.#position = this.offered;
+    this.#seen = this.offered.offset;
     this.log.began(this.#position);
     this.#open(0);
   }

@@ -181,7 +181,9 @@ impl Shard {
     async fn work(&self) {
         loop {
             self.wake.notified().await;
-            let work = std::mem::take(&mut *lock(&self.work));
+            let mut work = std::mem::take(&mut *lock(&self.work));
+            // What was published before anybody is closed leaves before that: some of it may be acknowledged already.
+            work.sort_by_key(|work| matches!(work, Work::CloseAll(_)));
             for work in work {
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.perform(&work))) {
                     log::error!("panic while {}: {}", work.name(), panic_text(&*panic));
@@ -281,4 +283,52 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::Arc,
+        time::Duration,
+    };
+
+    use super::Work;
+    use crate::{Config, Hub, accept::Incoming, close::Close, handshake::Upgrade};
+
+    const UPGRADE: &str = "GET\n/ws/fabric?documentId=doc&clientID=a\n1.1\nConnection\nUpgrade\nUpgrade\nwebsocket\n\
+                           Sec-WebSocket-Version\n13\nSec-WebSocket-Key\ndGhlIHNhbXBsZSBub25jZQ==";
+
+    /// Reads until `end` has come; answers all that came.
+    fn read_to(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+        let (mut all, mut byte) = (Vec::new(), [0]);
+        while !all.ends_with(end) {
+            socket.read_exact(&mut byte).unwrap();
+            all.push(byte[0]);
+        }
+        all
+    }
+
+    #[test]
+    fn what_was_published_before_everybody_is_closed_leaves_before_that() {
+        let hub = Arc::new(Hub::start(Config { threads: 1, ..Config::default() }).unwrap());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let upgrade = Upgrade::from_lines(UPGRADE);
+        hub.accept(Incoming { stream, upgrade, early: Vec::new() }).unwrap();
+        read_to(&mut client, b"\"offset\":0}");
+
+        // On the shard's thread, so that it finds both at once.
+        let shard = Arc::clone(&hub.shared.shards[0]);
+        let publisher = Arc::clone(&hub);
+        shard.handle().clone().spawn(async move {
+            shard.push(Work::CloseAll(Close::restart()));
+            publisher.publish("doc", None, r#"{"type":"last"}"#).unwrap();
+        });
+        let last = read_to(&mut client, b"Service restart");
+        assert!(String::from_utf8_lossy(&last).contains(r#"{"type":"last","offset":1}"#), "{last:?}");
+    }
 }

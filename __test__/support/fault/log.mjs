@@ -14,9 +14,6 @@ export class Log {
   closes = {};
   reloads = {};
   wrongs = [];
-  /** Sessions that a restart ended, and how many messages went down with it though they were acknowledged. */
-  restarted = new Set();
-  lostWithHub = 0;
   /** Counts what cannot be told from each other by the hub: a lineage goes on until the hub has forgotten it. */
   session = 0;
   #count = 0;
@@ -60,7 +57,6 @@ export class Log {
   reloaded(reason, { certain, labels }) {
     this.reloads[reason] = (this.reloads[reason] ?? 0) + 1;
     for (const label of labels) this.fates.set(label, certain ? 'unpublished' : 'unknown');
-    if (reason === 'OTHER_EPOCH') this.restarted.add(this.session);
     if (!certain) this.session += 1;
   }
 

@@ -253,7 +253,7 @@ export class World {
       recovered: episodes.reduce((sum, { recoveries }) => sum + recoveries, 0),
       reloads: total('reloads'),
       fromRouteHandlers: this.published,
-      fromClients: { ...fates, published: sent, lostWithHub: logs.reduce((sum, log) => sum + log.lostWithHub, 0) },
+      fromClients: { ...fates, published: sent },
       delivered,
       findings: [...this.wrongs, ...logs.flatMap((log) => log.wrongs)],
     };

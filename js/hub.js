@@ -1,11 +1,12 @@
 'use strict';
 
+const { whole } = require('./checks.js');
 const { fromNative, invalid } = require('./errors.js');
 const { Gate } = require('./gate.js');
 const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
 const { definitions } = require('./definitions.js');
-const { hubOptions, whole } = require('./options.js');
+const { hubOptions } = require('./options.js');
 const { Readiness } = require('./readiness.js');
 const { refuse } = require('./refuse.js');
 const { register, runningHub, unregister } = require('./registry.js');

@@ -1,5 +1,6 @@
 'use strict';
 
+const { flag, hook, oneOf, whole } = require('./checks.js');
 const { invalid } = require('./errors.js');
 const { trustedProxies } = require('./forwarded.js');
 const { limitOptions } = require('./limits.js');
@@ -10,35 +11,11 @@ const MAX_TIMER_MS = 0x7fff_ffff;
 
 const LOG_LEVELS = ['off', 'error', 'warn', 'info', 'debug'];
 
-function whole(value, name, { min = 0, max = 0xffff_ffff } = {}) {
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    invalid(`option ${name} must be a whole number from ${min} to ${max}, not ${String(value)}`);
-  }
-  return value;
-}
-
-function oneOf(value, name, choices) {
-  if (!choices.includes(value)) {
-    invalid(`option ${name} must be one of ${choices.map((choice) => `'${choice}'`).join(', ')}, not ${String(value)}`);
-  }
-  return value;
-}
-
 function secret(value, name) {
   // The value itself is never in a message.
   if (typeof value !== 'string' || Buffer.byteLength(value) < 32) {
     invalid(`option ${name} must be a string of at least 32 bytes`);
   }
-  return value;
-}
-
-function flag(value, name) {
-  if (typeof value !== 'boolean') invalid(`option ${name} must be true or false, not ${String(value)}`);
-  return value;
-}
-
-function hook(value, name) {
-  if (typeof value !== 'function') invalid(`option ${name} must be a function, not ${String(value)}`);
   return value;
 }
 
@@ -93,4 +70,4 @@ function hubOptions(options = {}) {
   return checked;
 }
 
-module.exports = { hubOptions, whole };
+module.exports = { hubOptions };

@@ -6,11 +6,11 @@ const { createRequire } = require('node:module');
 const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
+const { whole } = require('./checks.js');
 const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('./errors.js');
 const { createHub } = require('./hub.js');
 const { NextUpgrades } = require('./next-upgrades.js');
-const { whole } = require('./options.js');
 const { registration } = require('./registration.js');
 const { onSignal } = require('./signals.js');
 

@@ -71,6 +71,27 @@ test('the package has nothing else', () => {
   );
 });
 
+/** The files that `entry` and what it requires are made of. */
+async function reachable(entry, found = new Map()) {
+  if (found.has(entry)) return found;
+  const source = await fs.readFile(entry, 'utf8');
+  found.set(entry, source);
+  for (const [, name] of source.matchAll(/require\('(\.[^']+)'\)/g)) {
+    await reachable(path.resolve(path.dirname(entry), name), found);
+  }
+  return found;
+}
+
+test('what route handlers and browsers import has nothing of Node in it, nor of the binary', async () => {
+  for (const entry of ['js/index.js', 'js/client.js', 'js/agent-client.mjs']) {
+    for (const [file, source] of await reachable(path.join(ROOT, entry))) {
+      const code = source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+      const found = /require\('[^.][^']*'\)|\bimport\b.*from|\b(process\.|__dirname|\.node')/.exec(code);
+      assert.equal(found, null, `${path.relative(ROOT, file)}, which ${entry} needs: ${found?.[0]}`);
+    }
+  }
+});
+
 test('installing it runs nothing and brings nothing along', async () => {
   const { dependencies, scripts } = JSON.parse(await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'));
   assert.deepEqual(Object.keys(dependencies ?? {}), []);

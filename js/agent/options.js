@@ -1,7 +1,7 @@
 'use strict';
 
 const { invalid } = require('../errors.js');
-const { whole } = require('../options.js');
+const { whole } = require('../checks.js');
 
 /** Longest delay a timer takes; a longer one would fire at once. */
 const LONGEST_MS = 0x7fff_ffff;

@@ -180,6 +180,11 @@ fn begin(arrival: Arrival) -> Fate {
         }
     };
     if connection.attach(stream).is_err() {
+        // Its endpoint has been told that it is open, and is told of its end as of any other.
+        drop((permit, entry));
+        if let Some(session) = session {
+            drop(session.leave());
+        }
         return Fate::Gone;
     }
     let mut driver = Driver::new(connection, shard, session, permit, entry);

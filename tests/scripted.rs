@@ -333,6 +333,24 @@ fn an_announced_connection_that_is_refused_is_told() {
 }
 
 #[test]
+fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
+    let mut script = Script::start(|_| ());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(client);
+    let incoming =
+        captify_hub::accept::Incoming { stream, upgrade: support::upgrade(PATH), early: Vec::new() };
+    let id = script.server.hub.accept(incoming).unwrap();
+    assert_eq!(script.until(|event| *event == Event::Open).0, id);
+    let (ended, event) = script.until(|event| matches!(event, Event::Closed { .. }));
+    assert_eq!((ended, event), (id, Event::Closed { code: 1006, reason: String::new() }));
+    assert!(script.mailbox.line(id).is_none());
+    assert_eq!(script.server.hub.endpoint_count(PATH), 0);
+}
+
+#[test]
 fn draining_tells_the_script_of_every_connection_before_it_is_done() {
     let mut script = Script::start(|_| ());
     let clients: Vec<_> = (0..10).map(|_| script.connect().0).collect();

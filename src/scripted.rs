@@ -64,7 +64,7 @@ impl Session for Serving {
 
     fn pong(&mut self, payload: &[u8]) {
         if self.line.awaits_pong() {
-            self.mailbox.post(self.line.id(), Event::Pong(payload.into()));
+            self.mailbox.pong(&self.line, payload);
         }
     }
 

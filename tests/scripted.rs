@@ -13,6 +13,7 @@ use captify_hub::{
     Config,
     close::Close,
     connection::ConnectionId,
+    limits::Limits,
     scripted::{Doorbell, Event, Letters, Line, Mailbox, Scripted},
 };
 use support::{Client, Server, eventually, frame};
@@ -348,6 +349,41 @@ fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
     assert_eq!((ended, event), (id, Event::Closed { code: 1006, reason: String::new() }));
     assert!(script.mailbox.line(id).is_none());
     assert_eq!(script.server.hub.endpoint_count(PATH), 0);
+}
+
+#[test]
+fn pongs_that_are_not_taken_hold_their_client_back() {
+    let mut script = Script::start(|config| {
+        config.max_inbox_bytes = 64 << 10;
+        config.limits = Limits::none();
+    });
+    let (mut client, line) = script.connect();
+    line.ping(b"asked");
+    let pongs = frame(0x8a, &[0; 125]).repeat(1000);
+    let sender = std::thread::spawn(move || {
+        // 26 MB, which no kernel buffer takes.
+        for _ in 0..200 {
+            client.write_raw(&pongs);
+        }
+        client
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!sender.is_finished(), "the client could send all of it");
+    let mut letters = Letters::new();
+    script.mailbox.take(&mut letters);
+    // The bound, and what was read with the pong that passed it.
+    assert!((300..3000).contains(&letters.len()), "{} pongs were held", letters.len());
+    for (id, event) in letters {
+        script.mailbox.seen(id, &event);
+    }
+    while !sender.is_finished() {
+        script.take();
+        script.seen.clear();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let mut client = sender.join().unwrap();
+    client.send("behind");
+    script.until(|event| *event == text("behind"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     sync::lock,
 };
 
-/// What a message costs beside its payload; so many empty ones fill an inbox too.
+/// What a message or a pong costs beside its payload; so many empty ones fill an inbox too.
 const LETTER_BYTES: usize = 64;
 
 /// Buffers above this are given back rather than kept for the next letters.
@@ -54,10 +54,10 @@ pub enum Event {
 }
 
 impl Event {
-    /// Bytes of a message.
-    fn message_bytes(&self) -> usize {
+    /// What it takes of the inbox of its connection.
+    fn inbox_bytes(&self) -> usize {
         match self {
-            Self::Text(payload) | Self::Binary(payload) => payload.len() + LETTER_BYTES,
+            Self::Text(payload) | Self::Binary(payload) | Self::Pong(payload) => payload.len() + LETTER_BYTES,
             _ => 0,
         }
     }
@@ -102,8 +102,16 @@ impl Mailbox {
     }
 
     pub(super) fn message(&self, line: &Line, payload: &[u8], text: bool) {
-        let event = if text { Event::Text(payload.into()) } else { Event::Binary(payload.into()) };
-        line.received(payload.len() + LETTER_BYTES);
+        self.receive(line, if text { Event::Text(payload.into()) } else { Event::Binary(payload.into()) });
+    }
+
+    /// A client may send as many as it likes, asked or not, so they take room in the inbox too.
+    pub(super) fn pong(&self, line: &Line, payload: &[u8]) {
+        self.receive(line, Event::Pong(payload.into()));
+    }
+
+    fn receive(&self, line: &Line, event: Event) {
+        line.received(event.inbox_bytes());
         self.post(line.id(), event);
     }
 
@@ -132,10 +140,10 @@ impl Mailbox {
         std::mem::swap(&mut *lock(&self.letters), letters);
     }
 
-    /// The script is about to see this event: the room that its message took in the inbox is free again. Answers how
+    /// The script is about to see this event: the room that it took in the inbox is free again. Answers how
     /// many bytes that was.
     pub fn seen(&self, id: ConnectionId, event: &Event) -> usize {
-        let bytes = event.message_bytes();
+        let bytes = event.inbox_bytes();
         if bytes > 0
             && let Some(line) = self.line(id)
         {

@@ -164,7 +164,7 @@ export interface WebSocketHandler {
    * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word.
    */
   onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
-  /** A callback of this connection threw or rejected. */
+  /** A callback of this connection threw or rejected, or a listener or a callback that was given to its `ws`. */
   onError(ws: ExtendedWebSocket, error: Error): Promise<void> | void;
 }
 

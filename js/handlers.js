@@ -2,6 +2,7 @@
 
 // Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
 
+const { asError, attempt, describe } = require('./faults.js');
 const { ScriptSocket } = require('./script-socket.js');
 
 /** Kinds of events, in the order of src/binding/script.rs. */
@@ -22,14 +23,6 @@ const ABNORMAL = 1006;
 /** How long `onClose` waits for an `onConnect` that has not settled. */
 const CONNECT_GRACE_MS = 10_000;
 
-function isPromise(value) {
-  return typeof value?.then === 'function';
-}
-
-function asError(thrown) {
-  return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`, { cause: thrown });
-}
-
 /** What sockets need of the native side; one for all of them. */
 class Wire {
   #number = 0;
@@ -37,8 +30,10 @@ class Wire {
   /** Whether a batch is being handled, whose end flushes. */
   inBatch = false;
 
-  constructor(native) {
+  /** @param failed takes what code of the app's threw that a socket has called: see Handlers#failed */
+  constructor(native, failed) {
     this.native = native;
+    this.failed = failed;
   }
 
   nextNumber() {
@@ -96,7 +91,7 @@ class Handlers {
 
   constructor(native, logs) {
     this.#native = native;
-    this.#wire = new Wire(native);
+    this.#wire = new Wire(native, (...fault) => this.#failed(...fault));
     this.#logs = logs;
   }
 
@@ -130,7 +125,7 @@ class Handlers {
       try {
         this.#handle(events[at], events[at + 1], events[at + 2]);
       } catch (error) {
-        this.#log(`an event was not handled: ${error?.stack ?? error}`);
+        this.#log(`an event was not handled: ${describe(error)}`);
       }
     }
     this.#wire.inBatch = false;
@@ -169,7 +164,7 @@ class Handlers {
     }
     this.#requests.delete(id);
     const { request, endpoint } = announced;
-    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire));
+    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint));
     this.#served.set(id, served);
     this.#call(
       served,
@@ -242,33 +237,22 @@ class Handlers {
 
   /** Calls a handler; a throw or a rejection is its own affair and nobody else's. */
   #call(served, callback, succeeded, failed) {
-    let result;
-    try {
-      result = callback();
-    } catch (error) {
-      this.#failed(served, error);
+    const fail = (thrown) => {
+      this.#failed(served, thrown);
       failed?.();
-      return;
-    }
-    if (isPromise(result)) {
-      result.then(succeeded, (error) => {
-        this.#failed(served, error);
-        failed?.();
-      });
-    } else {
-      succeeded?.();
-    }
+    };
+    attempt(callback, fail, succeeded);
   }
 
-  #failed(served, thrown) {
-    const error = asError(thrown);
-    const { endpoint, socket, id } = served;
+  /** @param {boolean} inListener whether it was an `'error'` listener, which would only fail again */
+  #failed({ endpoint, socket, id }, thrown, inListener = false) {
     const where = `the handler of ${endpoint.path}, connection #${id}`;
-    this.#log(`${where}: ${error.stack ?? error}`);
-    const again = (second) => this.#log(`${where}, in onError: ${second?.stack ?? second}`);
+    this.#log(`${where}: ${describe(thrown)}`);
+    if (inListener) return;
+    const error = asError(thrown);
+    const again = (second) => this.#log(`${where}, in onError: ${describe(second)}`);
+    attempt(() => endpoint.handler.onError(socket, error), again);
     try {
-      const result = endpoint.handler.onError(socket, error);
-      if (isPromise(result)) result.then(undefined, again);
       // Without a listener it would be thrown here.
       if (socket.listenerCount('error') > 0) socket.emit('error', error);
     } catch (second) {

@@ -2,6 +2,8 @@
 
 const { EventEmitter } = require('node:events');
 
+const { attempt } = require('./faults.js');
+
 const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
@@ -37,6 +39,7 @@ function notOpen(state) {
 class ScriptSocket extends EventEmitter {
   #id;
   #wire;
+  #endpoint;
   #state = OPEN;
   /** By number: promises and callbacks that wait for bytes to be written. */
   #waiting = new Map();
@@ -44,11 +47,22 @@ class ScriptSocket extends EventEmitter {
   /**
    * @param {number} id the connection's number
    * @param wire what carries its calls: see Wire in handlers.js
+   * @param endpoint whose handler serves it
    */
-  constructor(id, wire) {
-    super();
+  constructor(id, wire, endpoint) {
+    super({ captureRejections: true });
     this.#id = id;
     this.#wire = wire;
+    this.#endpoint = endpoint;
+  }
+
+  /** A listener has rejected. */
+  [Symbol.for('nodejs.rejection')](error, event) {
+    this.#failed(error, event === 'error');
+  }
+
+  #failed(thrown, inListener) {
+    this.#wire.failed({ endpoint: this.#endpoint, socket: this, id: this.#id }, thrown, inListener);
   }
 
   get readyState() {
@@ -76,11 +90,15 @@ class ScriptSocket extends EventEmitter {
   }
 
   #tellWhenSent(isSent, done) {
-    if (!isSent) return process.nextTick(done, notOpen(this.#state));
+    const tell = (error) => {
+      attempt(
+        () => done(error),
+        (thrown) => this.#failed(thrown),
+      );
+    };
+    if (!isSent) return process.nextTick(tell, notOpen(this.#state));
     process.nextTick(async () => {
-      const flushed = await this.flushed();
-      if (flushed) done();
-      else done(new Error('The socket was closed while data was being sent'));
+      tell((await this.flushed()) ? undefined : new Error('The socket was closed while data was being sent'));
     });
   }
 

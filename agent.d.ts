@@ -54,7 +54,7 @@ export interface AgentOptions<Data = any> {
     request: IncomingMessage;
   }): boolean | Promise<boolean>;
   /** Takes the faults of `onRequest` and of its answers. Default: `console.error`. */
-  onError?(error: unknown, context: AgentErrorContext): void;
+  onError?(error: unknown, context: AgentErrorContext): void | Promise<void>;
   /**
    * How long a stream goes on when the last connection of its thread is gone, in milliseconds, so that a reload or a cut
    * connection does not end it. Default 30 000; 0 ends it at once, `false` never.

@@ -512,6 +512,21 @@ describe('failures', () => {
     assert.equal(script.request.signal.aborted, true);
   });
 
+  for (const [what, piece] of [
+    ['text', 'x'.repeat(700)],
+    ['text that JSON writes longer', '\u0001'.repeat(150)],
+    ['deltas', { type: 'text-delta', id: '1', delta: 'x'.repeat(700) }],
+  ]) {
+    test(`pieces of ${what} that may be sent do not become one that may not`, async () => {
+      const { client } = await streaming({ maxChunkBytes: 1024 });
+      for (let count = 0; count < 10; count += 1) script.write(piece);
+      script.end();
+      await settle();
+      assert.equal(client.received.at(-1).type, 'done');
+      assert.equal(client.text(), (piece.delta ?? piece).repeat(10));
+    });
+  }
+
   test('a stream over maxStreamMs ends with STREAM_TIMEOUT', async () => {
     const { client } = await streaming({ maxStreamMs: 60_000 });
     script.write('a', 'b');
@@ -537,6 +552,24 @@ describe('failures', () => {
     assert.equal(logged.mock.callCount(), 1);
     logged.mock.restore();
   });
+
+  for (const [what, fault] of [
+    ['an error', new Error('b')],
+    ['what has no text', Object.create(null)],
+  ]) {
+    test(`an onError that rejects with ${what} harms nobody`, async () => {
+      const logged = mock.method(console, 'error', () => {});
+      const onError = async () => {
+        throw fault;
+      };
+      const { client, handler } = await streaming({ onRequest: () => Promise.reject(new Error('a')), onError });
+      assert.equal(client.received.at(-1).code, 'STREAM_FAILED');
+      assert.equal(logged.mock.callCount(), 1);
+      // The hub hears of those it calls itself.
+      await assert.rejects(handler.onError(client, new Error('c')), (error) => error === fault);
+      logged.mock.restore();
+    });
+  }
 
   test('without onError faults go to the log of the process', async () => {
     const logged = mock.method(console, 'error', () => {});
@@ -696,6 +729,59 @@ describe('backpressure', () => {
     await settle();
     assert.equal(client.text(), piece.repeat(30));
     assert.equal(client.received.at(-1).type, 'done');
+  });
+
+  test('one who was left behind is not waited for again because it asks once more', async () => {
+    const producer = endless();
+    const handler = handlerOf({ ...options, onRequest: producer.onRequest });
+    const [fast, slow] = [await connect(handler, threadId), await connect(handler, threadId)];
+    slow.stopReading();
+    fast.say({ type: 'stream', streamId: 's', data: 1 });
+    await settle();
+    await tick(3000);
+    for (let round = 0; round < 3; round += 1) {
+      slow.say({ type: 'recover', streamId: 's', seq: fast.received.at(-1).seq });
+      const { asked } = producer;
+      await settle();
+      assert.ok(producer.asked > asked + 20, `${producer.asked - asked} chunks in round ${round}`);
+    }
+    fast.say({ type: 'abort', streamId: 's' });
+  });
+
+  test('what is kept of ended streams is counted right, also where a history shrinks after the end', async () => {
+    const bounds = { path: '/ws/shrinking', maxHistoryBytes: 3000, maxKeptBytes: 10_000 };
+    const handler = handlerOf({ ...options, ...bounds, keepMs: 60_000, stopMs: 1 });
+    const [fast, slow] = [await connect(handler, threadId), await connect(handler, threadId)];
+    for (let round = 0; round < 20; round += 1) {
+      slow.read();
+      fast.say({ type: 'stream', streamId: `s${round}`, data: 1 });
+      await settle();
+      for (let count = 0; count < 3; count += 1) script.write(piece);
+      await settle();
+      slow.stopReading();
+      slow.send(JSON.stringify('x'.repeat(5000)));
+      slow.say({ type: 'recover', streamId: `s${round}`, seq: fast.received.at(-1).seq - 2 });
+      // More than the history has room for, and kept for the one that is waited for when the stream ends.
+      script.write(piece);
+      await settle();
+      fast.say({ type: 'abort', streamId: `s${round}` });
+      await tick(3000);
+    }
+    await tick(60_000);
+    slow.leave();
+    const last = ['one', 'two', 'three', 'four', 'five'];
+    for (const streamId of last) {
+      fast.say({ type: 'stream', streamId, data: 1 });
+      await settle();
+      script.write(piece);
+      script.end();
+      await settle();
+    }
+    const [{ streams }] = (await connect(handler, threadId)).received;
+    assert.deepEqual(
+      streams.map(({ streamId }) => streamId),
+      last,
+    );
   });
 
   test('one who leaves is not waited for', async () => {

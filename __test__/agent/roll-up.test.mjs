@@ -10,7 +10,7 @@ describe('a roll-up with a window of 25 ms', () => {
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout'] });
     emitted = [];
-    rollUp = new RollUp(25, (chunk) => emitted.push(chunk));
+    rollUp = new RollUp(25, Infinity, (chunk) => emitted.push(chunk));
   });
   afterEach(() => mock.timers.reset());
 
@@ -116,7 +116,7 @@ describe('a roll-up with a window of 25 ms', () => {
 
 test('a window of 0 passes every chunk through', () => {
   const passed = [];
-  const none = new RollUp(0, (chunk) => passed.push(chunk));
+  const none = new RollUp(0, Infinity, (chunk) => passed.push(chunk));
   for (const piece of ['a', 'b', 'c']) none.push(piece);
   assert.deepEqual(passed, ['a', 'b', 'c']);
 });

@@ -51,7 +51,7 @@ function createAgentHandler(options) {
   }
 
   function onError(ws, error) {
-    checked.onError(error, { threadId: ws.threadId, streamId: undefined, userId: ws.userId });
+    return checked.onError(error, { threadId: ws.threadId, streamId: undefined, userId: ws.userId });
   }
 
   return { path, onConnect, onMessage, onClose, onError };

@@ -1,7 +1,8 @@
 'use strict';
 
-const { invalid } = require('../errors.js');
 const { whole } = require('../checks.js');
+const { invalid } = require('../errors.js');
+const { describe } = require('../faults.js');
 
 /** Longest delay a timer takes; a longer one would fire at once. */
 const LONGEST_MS = 0x7fff_ffff;
@@ -46,7 +47,7 @@ for (const [name, { min = 0, max }] of Object.entries(NUMBERS)) {
 
 function logError(error, { threadId, streamId }) {
   const where = streamId ? `stream ${JSON.stringify(streamId)} of ` : '';
-  console.error(`[hub] error: agent: ${where}thread ${JSON.stringify(threadId)}: ${error?.stack ?? error}`);
+  console.error(`[hub] error: agent: ${where}thread ${JSON.stringify(threadId)}: ${describe(error)}`);
 }
 
 /** Checks the options of createAgentHandler and fills in the defaults. */

@@ -20,6 +20,7 @@ function targetOf(chunk) {
  */
 class RollUp {
   #windowMs;
+  #maxCharacters;
   #emit;
   #timer;
   #target;
@@ -28,10 +29,12 @@ class RollUp {
 
   /**
    * @param {number} windowMs 0 passes every chunk through
+   * @param {number} maxCharacters what is merged is no longer; a single piece may be
    * @param {(chunk: unknown) => void} emit takes the chunks in their order
    */
-  constructor(windowMs, emit) {
+  constructor(windowMs, maxCharacters, emit) {
     this.#windowMs = windowMs;
+    this.#maxCharacters = Math.min(maxCharacters, LONGEST_CHARACTERS);
     this.#emit = emit;
   }
 
@@ -47,13 +50,15 @@ class RollUp {
       this.#emit(chunk);
       return;
     }
-    if (target !== this.#target) {
+    const text = typeof chunk === 'string' ? chunk : chunk.delta;
+    // One that is too long together with what waits may be sent by itself.
+    if (target !== this.#target || this.#text.length + text.length > this.#maxCharacters) {
       this.flush();
       this.#target = target;
       this.#like = chunk;
     }
-    this.#text += typeof chunk === 'string' ? chunk : chunk.delta;
-    if (this.#text.length >= LONGEST_CHARACTERS) this.flush();
+    this.#text += text;
+    if (this.#text.length >= this.#maxCharacters) this.flush();
   }
 
   /** Emits what waits. The window stays open: what comes next in it is still rolled up. */

@@ -1,5 +1,6 @@
 'use strict';
 
+const { attempt, describe } = require('../faults.js');
 const { Follower } = require('./follower.js');
 const { History } = require('./history.js');
 const { refusal } = require('./messages.js');
@@ -8,6 +9,9 @@ const { sourceOf } = require('./source.js');
 
 /** A producer that never waits for anything lets the rest of the process run after so many chunks. */
 const CHUNKS_A_TURN = 64;
+
+/** Bytes of one character in JSON: `\u0001`. */
+const LONGEST_CHARACTER = 6;
 
 // Through globalThis: Next warns of a bare setImmediate where an edge function imports this package.
 const nextTurn = () => new Promise((resolve) => globalThis.setImmediate(resolve));
@@ -50,8 +54,10 @@ class AgentStream {
     this.#onEnd = onEnd;
     this.#onRelease = onRelease;
     this.history = new History(options.maxHistoryBytes, options.maxHistoryChunks);
-    this.#rollUp = new RollUp(options.rollUpMs, (chunk) => this.#emit(chunk));
     this.#chunkPrefix = `${this.#head('chunk')},"seq":`;
+    // Half of what is left beside the names is for what a chunk has beside its text.
+    const room = (options.maxChunkBytes - Buffer.byteLength(this.#chunkPrefix)) / 2;
+    this.#rollUp = new RollUp(options.rollUpMs, room / LONGEST_CHARACTER, (chunk) => this.#emit(chunk));
   }
 
   get started() {
@@ -73,8 +79,11 @@ class AgentStream {
 
   /** Sends the socket everything after `seq`, what is there and what is to come. */
   follow(socket, seq) {
+    // Who was waited for in vain is not waited for again because it asks anew.
+    const isSlow = this.#followers.get(socket)?.isSlow ?? false;
     this.unfollow(socket);
     const follower = new Follower(socket, this, seq, this.#options.maxBufferedBytes);
+    follower.isSlow = isSlow;
     this.#followers.set(socket, follower);
     follower.advance();
   }
@@ -183,11 +192,10 @@ class AgentStream {
 
   #report(error) {
     const { threadId, streamId, userId } = this;
-    try {
-      this.#options.onError(error, { threadId, streamId, userId });
-    } catch (thrown) {
-      console.error(`[hub] error: agent: onError threw: ${thrown?.stack ?? thrown}`);
-    }
+    attempt(
+      () => this.#options.onError(error, { threadId, streamId, userId }),
+      (thrown) => console.error(`[hub] error: agent: onError threw: ${describe(thrown)}`),
+    );
   }
 
   /** @param {() => string} ending asked for once the last chunk has its number */

@@ -72,7 +72,7 @@ class Thread {
 class Threads {
   #threads = new Map();
   #producers = new Map();
-  /** Ended streams that can still be asked for, the oldest first, each with its thread and its timer. */
+  /** Ended streams that can still be asked for, the oldest first, each with its thread, its timer and what it counts. */
   #kept = new Map();
   #keptBytes = 0;
   #running = 0;
@@ -109,8 +109,10 @@ class Threads {
   keep(thread, stream, { keepMs, maxKeptBytes, maxKeptStreamsPerThread }) {
     const timer = setTimeout(() => this.#forget(stream), keepMs);
     timer.unref?.();
-    this.#kept.set(stream, { thread, timer });
-    this.#keptBytes += stream.history.bytes;
+    // What it has now: its history may still shrink, when the last one who was waited for has got it.
+    const { bytes } = stream.history;
+    this.#kept.set(stream, { thread, timer, bytes });
+    this.#keptBytes += bytes;
     let ended = [...thread.streams.values()].filter((each) => this.#kept.has(each));
     while (ended.length > maxKeptStreamsPerThread) this.#forget(ended.shift());
     for (const oldest of this.#kept.keys()) {
@@ -124,10 +126,10 @@ class Threads {
   }
 
   #forget(stream) {
-    const { thread, timer } = this.#kept.get(stream);
+    const { thread, timer, bytes } = this.#kept.get(stream);
     clearTimeout(timer);
     this.#kept.delete(stream);
-    this.#keptBytes -= stream.history.bytes;
+    this.#keptBytes -= bytes;
     thread.streams.delete(stream.streamId);
     this.forgetIfIdle(thread);
   }

@@ -11,7 +11,7 @@ export interface AgentRequest<Data = any> {
   readonly threadId: string;
   /** `data` of the client's message, as it came: check it before use. */
   readonly data: Data;
-  /** `ws.userId` of the connection that asked, where something sets it. */
+  /** `ws.userId` of the connection that asked: the session's user, where the hub has a `session`. */
   readonly userId: string | undefined;
   /** The stream's id, chosen by the client, or by the hub where the client chose none. */
   readonly streamId: string;

@@ -133,7 +133,9 @@ export interface ExtendedWebSocket extends EventEmitter {
   on(event: 'pong', listener: (this: this, data: Buffer) => void): this;
   on(event: string | symbol, listener: (this: this, ...args: any[]) => void): this;
 
-  /** What handlers set on it: `threadId`, `userId`, `isAlive` … */
+  /** The `id` of the session's user, where the hub has a `session`. Otherwise what a handler sets. */
+  userId?: any;
+  /** What handlers set on it: `threadId`, `isAlive` … */
   [property: string]: any;
 }
 

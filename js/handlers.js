@@ -107,14 +107,18 @@ class Handlers {
     }
   }
 
-  /** Keeps the request of a connection for its `onConnect`. */
-  announce(id, request) {
+  /**
+   * Keeps the request of a connection for its `onConnect`.
+   *
+   * @param {string | undefined} user the session's
+   */
+  announce(id, request, user) {
     const path = request.url.split(/[?#]/, 1)[0];
     const endpoint = this.#endpoints.get(path);
     if (!endpoint) return;
     // Node forgets the peer's address with the socket's handle, unless somebody has asked for it.
     void request.socket.remoteAddress;
-    this.#requests.set(id, { request, endpoint });
+    this.#requests.set(id, { request, endpoint, user });
   }
 
   /** Handles what has happened. Called by the native side, when there is something. */
@@ -163,9 +167,10 @@ class Handlers {
       return this.#native.closeConnection(id, SERVICE_RESTART, 'Service restart');
     }
     this.#requests.delete(id);
-    const { request, endpoint } = announced;
+    const { request, endpoint, user } = announced;
     const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint));
     this.#served.set(id, served);
+    if (user !== undefined) served.socket.userId = user;
     this.#call(
       served,
       () => endpoint.handler.onConnect(served.socket, request),

@@ -137,7 +137,7 @@ class Hub {
       this.#gate.admit(request, socket, (admission) => {
         try {
           const id = takeOver(this.#native, this.#options, request, socket, head, admission, fail);
-          if (id !== undefined) this.#handlers.announce(id, request);
+          if (id !== undefined) this.#handlers.announce(id, request, admission.user);
         } catch (error) {
           fail(error);
         }

@@ -1,5 +1,7 @@
 'use strict';
 
+const { park } = require('./park.js');
+
 /** Upgrades that may wait at once; one more is refused, so that a storm of connects holds no memory without bound. */
 const MAX_WAITING = 1024;
 
@@ -21,8 +23,7 @@ class Readiness {
 
   /**
    * Keeps an upgrade until `ready` has settled. `proceed` is called once: without an argument when it may go on, with a
-   * text when it is to be refused, and never when its client has left. Node goes on reading the socket meanwhile, up to
-   * its stream's limit, which is how the end is seen; what it reads stays in the stream for the hand-over.
+   * text when it is to be refused, and never when its client has left.
    *
    * @param {Promise<void>} ready
    */
@@ -31,21 +32,12 @@ class Readiness {
     const settle = (...outcome) => {
       if (!this.#waiting.delete(settle)) return;
       clearTimeout(timer);
-      socket.off('close', leave);
-      socket.off('end', gone);
+      unwatch();
       if (outcome.length > 0 && !socket.destroyed) proceed(outcome[0]);
     };
-    const leave = () => settle();
-    const gone = () => {
-      settle();
-      socket.destroy();
-    };
     const timer = setTimeout(() => settle(STARTING), this.#timeoutMs);
+    const unwatch = park(socket, () => settle());
     this.#waiting.add(settle);
-    // http has removed its own listener; without one ECONNRESET would be an uncaught exception.
-    socket.on('error', () => socket.destroy());
-    socket.once('close', leave);
-    socket.once('end', gone);
     ready.then(
       () => settle(undefined),
       () => settle('The server could not start.'),

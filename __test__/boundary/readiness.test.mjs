@@ -71,6 +71,30 @@ test('a client that sends more than Node reads while it waits is held back and l
   messages.forEach(([message], index) => assert.ok(message.startsWith(`${index}x`)));
 });
 
+test('an upgrade that waits for its handler and then for its session loses no byte', async (t) => {
+  const asked = [];
+  const session = () => new Promise((resolve) => asked.push(resolve));
+  const { server, register, connect, connections } = await starting(t, { session });
+  const path = `/ws/${uniqueId('twice')}`;
+  const seen = once(server, 'upgrade');
+  const [client, leaver] = [await connect(), await connect()];
+  client.write(Buffer.concat([Buffer.from(upgradeRequest(path)), frame(TEXT, 'with the request')]));
+  leaver.write(upgradeRequest(path));
+  await seen;
+  client.write(frame(TEXT, 'before the handler'));
+  const { calls, called } = recordingHandler({}, path);
+  register();
+  await until('the question', () => asked.length === 2);
+  client.write(frame(TEXT, 'x'.repeat(100_000)));
+  leaver.reset();
+  await until('the other to be gone', async () => (await connections()) === 1);
+  for (const resolve of asked) resolve({ id: 'ann' });
+  assert.equal((await client.response()).status, 101);
+  const messages = await called('onMessage', 3);
+  assert.deepEqual(messages.flat(), ['with the request', 'before the handler', 'x'.repeat(100_000)]);
+  assert.equal(calls.filter(([name]) => name === 'onConnect').length, 1);
+});
+
 test('a client that leaves while it waits is forgotten', async (t) => {
   const { register, waiting, connections } = await starting(t);
   const { path, calls } = recordingHandler();

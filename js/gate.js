@@ -4,6 +4,7 @@
 // all of it is done at once; otherwise the socket waits, for a bounded time, in a bounded number.
 
 const { AccessDecisions } = require('./access.js');
+const { describe } = require('./faults.js');
 const { origination } = require('./forwarded.js');
 const { park } = require('./park.js');
 const { refuse } = require('./refuse.js');
@@ -193,7 +194,7 @@ class Gate {
       address: admission.address,
     });
     if (this.#options.logLevel !== 'off') {
-      process.stderr.write(`[hub] error: session or access: ${late ? error.message : (error?.stack ?? error)}\n`);
+      process.stderr.write(`[hub] error: session or access: ${late ? error.message : describe(error)}\n`);
     }
     return { ...admission, ...(late ? TOO_LATE : FAILED) };
   }

@@ -2,6 +2,8 @@
 
 // The stream of what looks like an attack: one event a kind, user, address and document in a while, with a count.
 
+const { attempt, describe } = require('./faults.js');
+
 /** How often events are handed on. */
 const EVERY_MS = 1000;
 
@@ -60,11 +62,10 @@ class SecurityEvents {
     this.#suppressed = 0;
     const time = new Date().toISOString();
     for (const event of events) {
-      try {
-        this.#onEvent({ time, ...event });
-      } catch (error) {
-        process.stderr.write(`[hub] error: onSecurityEvent threw: ${error?.stack ?? error}\n`);
-      }
+      attempt(
+        () => this.#onEvent({ time, ...event }),
+        (thrown) => process.stderr.write(`[hub] error: onSecurityEvent threw: ${describe(thrown)}\n`),
+      );
     }
   }
 

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import test, { describe } from 'node:test';
 import { as, headerSession, outcome, statusOf } from '../support/admission.mjs';
 import { HubServer, uniqueId } from '../support/hub-server.mjs';
-import { startProgram } from '../support/programs.mjs';
+import { runProgram, startProgram } from '../support/programs.mjs';
 import { until } from '../support/processes.mjs';
 import { fabricTarget, frame, RawClient, TEXT } from '../support/raw-client.mjs';
 
@@ -70,6 +70,39 @@ describe('events', () => {
     assert.equal(seen, 2);
     assert.match(written[0], /onSecurityEvent threw: Error: the log is full/);
   });
+});
+
+test('whatever session, access and onSecurityEvent throw, nobody is let in by it, and the process lives', async () => {
+  const { code, output } = await runProgram(
+    'a hub whose app throws what has no text',
+    `
+    import { HubServer } from './__test__/support/hub-server.mjs';
+    import { as, outcome } from './__test__/support/admission.mjs';
+    import { fabricTarget } from './__test__/support/raw-client.mjs';
+    const bare = Object.create(null);
+    const fail = { throw() { throw bare; }, reject: async () => { throw bare; } };
+    const user = (request) => JSON.parse(request.headers['x-user']);
+    const server = await HubServer.start({
+      logLevel: 'error',
+      limits: { waiting: 1 },
+      session: (request) => (fail[user(request).session] ?? user)(request),
+      access: ({ user }) => (fail[user.access] ?? (() => 'write'))(),
+      onSecurityEvent: fail.reject,
+    });
+    for (const user of [{ session: 'throw' }, { session: 'reject' }, { access: 'throw' }, { access: 'reject' }, {}]) {
+      const { code, type, client } = await outcome(server, as({ id: 'ann', ...user }), fabricTarget('document'));
+      console.log(code ?? type);
+      client?.drop();
+    }
+    await server.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    `,
+  );
+  assert.equal(code, 0, output);
+  const outcomes = output.split('\n').filter((line) => /^(\d+|connected)$/.test(line));
+  assert.deepEqual(outcomes, ['1011', '1011', '1011', '1011', 'connected']);
+  assert.equal(output.match(/session or access: something that has no text/g).length, 4);
+  assert.match(output, /onSecurityEvent threw: something that has no text/);
 });
 
 test('events of both sides come with who, where and what, and no payload', async () => {

@@ -20,6 +20,7 @@ function answer(value) {
  */
 class AccessDecisions {
   #decide;
+  /** By what they are shared by. */
   #underWay = new Map();
 
   /** @param decide the option `access` */
@@ -28,22 +29,21 @@ class AccessDecisions {
   }
 
   /**
-   * Resolves with 'write', 'read' or 'none'.
+   * Calls `done` with `{ access }`, which is 'write', 'read' or 'none', or with `{ error }`.
+   *
+   * A callback and no promise: what it says is true at the moment of the call, and between a promise and who awaits it
+   * others get their turn, who may change access.
    *
    * @param identity of readSession; undefined where sessions are not used, and then nothing is shared
    */
-  async decide(identity, { documentId, clientID, path, req }) {
-    const ask = { user: identity?.user ?? null, documentId, clientID, path, req };
-    if (!identity) return answer(await this.#decide(ask));
+  decide(identity, { documentId, clientID, path, req }, done) {
     // The whole user and not only the id: another session of the same user may be allowed less.
-    const key = JSON.stringify([identity.profile, documentId]);
-    let decision = this.#underWay.get(key);
-    if (!decision) {
-      decision = { userId: identity.id, documentId, stale: false };
-      decision.promise = this.#settle(decision, ask).finally(() => this.#underWay.delete(key));
-      this.#underWay.set(key, decision);
-    }
-    return decision.promise;
+    const key = identity ? JSON.stringify([identity.profile, documentId, path]) : done;
+    const known = this.#underWay.get(key);
+    if (known) return void known.waiting.push(done);
+    const decision = { key, userId: identity?.id, documentId, stale: false, waiting: [done] };
+    this.#underWay.set(key, decision);
+    return void this.#make(decision, { user: identity?.user ?? null, documentId, clientID, path, req });
   }
 
   /** What is being decided about a user and a document may rest on what was true before. */
@@ -54,13 +54,26 @@ class AccessDecisions {
     }
   }
 
-  async #settle(decision, ask) {
+  async #make(decision, ask) {
+    let outcome = { error: new Error('access changes faster than it can be decided') };
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       decision.stale = false;
-      const decided = answer(await this.#decide(ask));
-      if (!decision.stale) return decided;
+      const answered = await this.#ask(ask);
+      if (decision.stale) continue;
+      outcome = answered;
+      break;
     }
-    throw new Error('access changes faster than it can be decided');
+    // Nothing is awaited from here to the last call.
+    this.#underWay.delete(decision.key);
+    for (const done of decision.waiting) done(outcome);
+  }
+
+  async #ask(ask) {
+    try {
+      return { access: answer(await this.#decide(ask)) };
+    } catch (error) {
+      return { error };
+    }
   }
 }
 

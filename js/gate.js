@@ -20,24 +20,33 @@ const BUSY = 'Too many connections are being opened.';
 
 const REFUSALS = { missing: 'SESSION_MISSING', expired: 'SESSION_EXPIRED', forged: 'SESSION_FORGED' };
 
+/** How often at most the log says why something could not be decided: whoever connects chooses how often it happens. */
+const LOG_EVERY_MS = 1000;
+
 const isPromise = (value) => typeof value?.then === 'function';
 
 class Timeout extends Error {}
 
-/** Settles as `promise` does, or rejects with Timeout. */
-function within(promise, timeoutMs) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Timeout(`not decided within ${timeoutMs} ms`)), timeoutMs);
-    // What waits is a socket, which keeps the process by itself for as long as it should be kept.
-    timer.unref();
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+/** Calls `done` once: with what `begin` answers through its argument, or with a Timeout as `error`. */
+function within(timeoutMs, begin, done) {
+  let isOpen = true;
+  const answer = (outcome) => {
+    if (!isOpen) return;
+    isOpen = false;
+    clearTimeout(timer);
+    done(outcome);
+  };
+  const timer = setTimeout(() => answer({ error: new Timeout(`not decided within ${timeoutMs} ms`) }), timeoutMs);
+  // What waits is a socket, which keeps the process by itself for as long as it should be kept.
+  timer.unref();
+  begin(answer);
 }
 
 function parameters(request) {
   const [path, query = ''] = request.url.split('#', 1)[0].split(/\?(.*)/s);
-  const found = new URLSearchParams(query);
+  // The constructor drops a question mark in front, and it must not be one of the query's own: the native side would
+  // find another document in it.
+  const found = new URLSearchParams(`?${query}`);
   return { path, documentId: found.get('documentId') || undefined, clientID: found.get('clientID') || undefined };
 }
 
@@ -45,10 +54,9 @@ class Gate {
   #options;
   #security;
   #access;
-  /** Ends of the waits for sockets, by which close() refuses them. */
-  #parked = new Set();
-  #waiting = 0;
-  #closed = false;
+  /** What is being decided: `{ userId, disconnected, answer, end }`. */
+  #waits = new Set();
+  #loggedAt = -Infinity;
 
   /**
    * @param options the hub's, checked
@@ -88,10 +96,18 @@ class Gate {
     return this.#wait(request, socket, deliver, admission, found);
   }
 
-  /** Refuses all that wait, and all to come. */
+  /** Refuses all that wait. */
   close() {
-    this.#closed = true;
-    for (const end of this.#parked) end();
+    for (const { end } of this.#waits) end();
+  }
+
+  /** Turns away what waits for a user, also where it only turns out later that it is the user's. */
+  disconnect(userId, closeCode, closeReason) {
+    const close = { closeCode, closeReason };
+    for (const wait of [...this.#waits]) {
+      if (wait.userId === userId) wait.answer({ refusal: close });
+      else if (wait.userId === undefined) (wait.disconnected ??= new Map()).set(userId, close);
+    }
   }
 
   /** Access of a user to a document has changed: what is being decided about it is decided again. */
@@ -111,77 +127,100 @@ class Gate {
    */
   async recheck(documentId, visitors, apply) {
     if (!this.#access) return;
-    const decide = async (visitor) => {
-      const { user, profile, client: clientID } = visitor;
-      const identity = user ? { user: JSON.parse(profile), profile, id: user } : undefined;
-      const ask = { documentId, clientID, path: undefined, req: undefined };
-      try {
-        apply(visitor, await within(this.#access.decide(identity, ask), this.#options.admissionTimeoutMs));
-      } catch (error) {
-        this.#failed(error, { user, address: undefined });
-        apply(visitor, null);
-      }
-    };
+    const { admissionTimeoutMs } = this.#options;
+    const decide = (visitor) =>
+      new Promise((resolve) => {
+        const { user, profile, client: clientID } = visitor;
+        const identity = user ? { user: JSON.parse(profile), profile, id: user } : undefined;
+        const ask = { documentId, clientID, path: undefined, req: undefined };
+        const begin = (answer) => this.#access.decide(identity, ask, answer);
+        within(admissionTimeoutMs, begin, ({ access = null, error }) => {
+          if (access === null) this.#failed(error, { user, address: undefined });
+          try {
+            resolve(apply(visitor, access));
+          } catch (failure) {
+            resolve(Promise.reject(failure));
+          }
+        });
+      });
     await Promise.all(visitors.map(decide));
   }
 
-  async #wait(request, socket, deliver, admission, found) {
+  #wait(request, socket, deliver, admission, found) {
     const { limits, admissionTimeoutMs } = this.#options;
-    if (limits.waiting > 0 && this.#waiting >= limits.waiting) {
+    if (limits.waiting > 0 && this.#waits.size >= limits.waiting) {
       this.#security.report('LIMIT_WAITING', { address: admission.address });
       found?.catch?.(() => {});
       return refuse(socket, 503, BUSY);
     }
-    // Counted until it is decided, also where the client has left: what is asked of the app is what this bounds.
-    this.#waiting += 1;
     let left = false;
     const unwatch = park(socket, () => {
       left = true;
-      this.#parked.delete(end);
     });
-    const end = () => {
+    const wait = { userId: undefined, disconnected: undefined, answer: undefined };
+    wait.end = () => {
+      if (left) return;
       left = true;
-      this.#parked.delete(end);
       unwatch();
       refuse(socket, 503, RESTARTING);
     };
-    this.#parked.add(end);
-    let decided;
-    try {
-      decided = await within(this.#decide(request, admission, found), admissionTimeoutMs);
-    } catch (error) {
-      decided = this.#failed(error, admission);
-    }
-    this.#waiting -= 1;
-    if (left || this.#closed) return undefined;
-    this.#parked.delete(end);
-    unwatch();
-    return deliver(decided);
+    // Here until it is decided, also where the client has left: what is asked of the app is what the limit bounds.
+    this.#waits.add(wait);
+    const begin = (answer) => {
+      wait.answer = answer;
+      this.#decide(request, admission, found, wait);
+    };
+    within(admissionTimeoutMs, begin, ({ decided, refusal, error }) => {
+      this.#waits.delete(wait);
+      const outcome = decided ?? (refusal ? { ...admission, ...refusal } : this.#failed(error, admission));
+      if (left) return;
+      unwatch();
+      deliver(outcome);
+    });
+    return undefined;
   }
 
-  async #decide(request, admission, found) {
-    const identity = await found;
-    const identified = this.#identified(admission, identity);
+  #decide(request, admission, found, wait) {
+    const { answer } = wait;
     const { documentId, clientID, path } = parameters(request);
-    // Without a document there is nothing to have access to.
-    if (identified.closeCode || !this.#access || !documentId) return identified;
-    const access = await this.#access.decide(identity, { documentId, clientID, path, req: request });
-    if (access !== 'none') return { ...identified, access };
-    this.#security.report('ACCESS_REFUSED', { user: identity?.id, address: admission.address, document: documentId });
+    const goOn = (identity) => {
+      const refusal = wait.disconnected?.get(identity?.id);
+      if (refusal) return answer({ refusal });
+      wait.userId = identity?.id;
+      // Without a document there is nothing to have access to.
+      if (identity?.reason || !this.#access || !documentId)
+        return answer({ decided: this.#identified(admission, identity) });
+      return this.#access.decide(identity, { documentId, clientID, path, req: request }, ({ access, error }) => {
+        if (access === undefined) answer({ error });
+        else answer({ decided: this.#accessed(this.#identified(admission, identity), documentId, access) });
+      });
+    };
+    Promise.resolve(found)
+      .then(goOn)
+      .catch((error) => answer({ error }));
+  }
+
+  #accessed(identified, documentId, access) {
+    if (identified.closeCode) return identified;
+    if (access !== 'none') return { ...identified, access, document: documentId };
+    const { user, address } = identified;
+    this.#security.report('ACCESS_REFUSED', { user, address, document: documentId });
     return { ...identified, ...FORBIDDEN };
   }
 
   #identified(admission, identity) {
     if (!identity) return admission;
-    if (identity.reason) {
-      this.#security.report(REFUSALS[identity.reason] ?? REFUSALS.missing, { address: admission.address });
+    const expiresInMs = leftMs(identity.expiresAt);
+    const reason = expiresInMs === 0 ? 'expired' : identity.reason;
+    if (reason) {
+      this.#security.report(REFUSALS[reason] ?? REFUSALS.missing, { address: admission.address });
       return { ...admission, ...UNAUTHORIZED };
     }
     return {
       ...admission,
       user: identity.id,
       session: identity.sessionId,
-      expiresInMs: leftMs(identity.expiresAt),
+      expiresInMs,
       profile: this.#access && identity.profile,
     };
   }
@@ -193,7 +232,8 @@ class Gate {
       user: admission.user,
       address: admission.address,
     });
-    if (this.#options.logLevel !== 'off') {
+    if (this.#options.logLevel !== 'off' && performance.now() - this.#loggedAt >= LOG_EVERY_MS) {
+      this.#loggedAt = performance.now();
       process.stderr.write(`[hub] error: session or access: ${late ? error.message : describe(error)}\n`);
     }
     return { ...admission, ...(late ? TOO_LATE : FAILED) };

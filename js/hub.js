@@ -84,7 +84,7 @@ class Hub {
       documents: () => native.documents(),
       serve,
       setAccess: guarded((userId, documentId, access) => this.#setAccess(userId, documentId, access)),
-      disconnectUser: guarded((userId, code, reason) => native.disconnectUser(userId, code, reason)),
+      disconnectUser: guarded((userId, code, reason) => this.#disconnectUser(userId, code, reason)),
       recheckAccess: (documentId) => this.#recheckAccess(documentId),
       renewSession: (about) => this.#renewSession(about),
     };
@@ -160,6 +160,11 @@ class Hub {
   #setAccess(userId, documentId, access) {
     this.#gate.invalidate(userId, documentId);
     return this.#native.setAccess(userId, documentId, access === false ? 'none' : access);
+  }
+
+  #disconnectUser(userId, code, reason) {
+    this.#gate.disconnect(userId, code, reason);
+    return this.#native.disconnectUser(userId, code, reason);
   }
 
   async #recheckAccess(documentId) {

@@ -75,9 +75,14 @@ class SecurityEvents {
   }
 }
 
-/** One line of JSON, in which JSON.stringify has escaped everything that could begin another. */
+/** What JSON leaves as it is and a terminal or a reader of logs obeys: controls, line separators, changes of direction. */
+const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** One line of JSON, in which everything is escaped that could begin another or change how it looks. */
 function toStderr(event) {
-  process.stderr.write(`${JSON.stringify({ hub: 'security', ...event })}\n`);
+  const line = JSON.stringify({ hub: 'security', ...event });
+  const escaped = line.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  process.stderr.write(`${escaped}\n`);
 }
 
 module.exports = { SecurityEvents, toStderr };

@@ -9,7 +9,7 @@ import { until } from '../support/processes.mjs';
 import { fabricTarget, frame, RawClient, TEXT } from '../support/raw-client.mjs';
 
 const require = createRequire(import.meta.url);
-const { SecurityEvents } = require('../../js/security.js');
+const { SecurityEvents, toStderr } = require('../../js/security.js');
 const { origination, trustedProxies } = require('../../js/forwarded.js');
 
 function collected(fetch = () => null) {
@@ -69,6 +69,31 @@ describe('events', () => {
     security.close();
     assert.equal(seen, 2);
     assert.match(written[0], /onSecurityEvent threw: Error: the log is full/);
+  });
+
+  test('whose handler rejects end no process', async (t) => {
+    const written = [];
+    t.mock.method(process.stderr, 'write', (text) => written.push(text));
+    const security = new SecurityEvents(
+      async () => {
+        throw new Error('the database is gone');
+      },
+      () => null,
+    );
+    security.report('A');
+    security.close();
+    await until('it to be said', () => written.length > 0);
+    assert.match(written[0], /onSecurityEvent threw: Error: the database is gone/);
+  });
+
+  test('write nothing to stderr that a terminal or a reader of logs would obey', (t) => {
+    const written = [];
+    t.mock.method(process.stderr, 'write', (text) => written.push(text));
+    const origin = 'é\u001b\u0085\u009b2J\u2028\u202e';
+    toStderr({ code: 'ORIGIN_REFUSED', origin });
+    assert.doesNotMatch(written[0].slice(0, -1), /[\p{Cc}\p{Cf}\p{Zl}]/u);
+    assert.match(written[0], /é/);
+    assert.equal(JSON.parse(written[0]).origin, origin);
   });
 });
 

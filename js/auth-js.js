@@ -61,7 +61,8 @@ function secretList(secret) {
 }
 
 function standardUser(token) {
-  return { ...token, id: token.sub ?? token.id };
+  // A claim of that name may be anything: OAuth's tokens end too.
+  return { ...token, id: token.sub ?? token.id, expiresAt: undefined };
 }
 
 /**
@@ -100,7 +101,9 @@ function authJs({ secret, cookieNames = COOKIE_NAMES, user = standardUser, ...un
           if (reason === 'missing') reason = 'expired';
         } else {
           const found = user(claims);
-          return { user: found && { expiresAt: exp * 1000, sessionId: claims.sessionId, ...found } };
+          // With the tolerance: what is let in is not to be closed at once.
+          const expiresAt = found?.expiresAt ?? (exp + CLOCK_TOLERANCE) * 1000;
+          return { user: found && { sessionId: claims.sessionId, ...found, expiresAt } };
         }
       }
     }

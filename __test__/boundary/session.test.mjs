@@ -110,6 +110,22 @@ describe('the cookie of Auth.js', () => {
     await isRefused(cookie(NAME, sealByHand({ sub: 'anna' })), 'a session without an end is none of Auth.js');
   });
 
+  test('ends when its token does, whatever other claims are called', async () => {
+    const exp = inSeconds(60);
+    const { check } = authJs({ secret: SECRET });
+    for (const expiresAt of [1, 'tomorrow', exp * 2000]) {
+      const { user } = check({ headers: { cookie: cookie(NAME, sealByHand({ sub: 'anna', exp, expiresAt })).Cookie } });
+      assert.equal(user.expiresAt, (exp + 15) * 1000);
+    }
+  });
+
+  test('that has ended is let in for as long as clocks may differ, and not closed at once', async () => {
+    const late = await outcome(server, cookie(NAME, sealByHand({ sub: 'anna', exp: inSeconds(-5) })));
+    assert.equal(late.type, 'connected');
+    assert.equal(JSON.parse((await late.client.frame()).payload).type, 'session-expiring');
+    late.client.drop();
+  });
+
   test('that was tampered with anywhere is refused', async () => {
     for (const enc of ['A256CBC-HS512', 'A256GCM']) {
       const token = sealByHand({ sub: 'anna', exp: inSeconds(60) }, { enc });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import { disconnectUser, getConnectionCount, recheckAccess, setAccess } from '../../js/index.js';
 import { as, ask, headerSession, outcome, waiting } from '../support/admission.mjs';
+import { recordingHandler } from '../support/handlers.mjs';
 import { HubServer, uniqueId } from '../support/hub-server.mjs';
 import { until } from '../support/processes.mjs';
 import { fabricTarget } from '../support/raw-client.mjs';
@@ -149,6 +150,21 @@ describe('a session', () => {
       assert.equal((await coming).code, 4401);
     });
   });
+});
+
+test('a handler knows whose connection it has, whatever the client writes', async () => {
+  const users = [];
+  const handler = recordingHandler({ onConnect: (ws) => void users.push(ws.userId) });
+  const server = await HubServer.start({ session: headerSession });
+  const clients = [
+    await ask(server, `${handler.path}?userId=root`, as({ id: 'mallory' })),
+    await ask(server, `${handler.path}?userId=root`),
+  ];
+  for (const client of clients) assert.equal((await client.response()).status, 101);
+  await handler.called('onConnect');
+  assert.equal((await clients[1].frame()).payload.readUInt16BE(0), 4401);
+  assert.deepEqual(users, ['mallory']);
+  await server.close();
 });
 
 describe('what a function of the app throws', () => {

@@ -189,7 +189,7 @@ class Gate {
       wait.userId = identity?.id;
       // Without a document there is nothing to have access to.
       if (identity?.reason || !this.#access || !documentId)
-        return answer({ decided: this.#identified(admission, identity) });
+        return answer({ decided: { ...this.#identified(admission, identity), document: this.#access && '' } });
       return this.#access.decide(identity, { documentId, clientID, path, req: request }, ({ access, error }) => {
         if (access === undefined) answer({ error });
         else answer({ decided: this.#accessed(this.#identified(admission, identity), documentId, access) });

@@ -43,6 +43,8 @@ pub struct Admission {
     pub expires_in: Option<Duration>,
     /// `None` where nobody decides about access: everything is allowed.
     pub access: Option<Access>,
+    /// The document that `access` is about, empty for none; `None` where nobody decides about access.
+    pub document: Option<Box<str>>,
     /// The user as JSON, for deciding about access anew.
     pub profile: Option<Arc<str>>,
     /// The handshake is completed and the connection closed so.

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, Ordering, fence},
     },
     time::Duration,
 };
@@ -74,6 +74,8 @@ impl Pass {
     pub(crate) fn attach(&self, connection: &Arc<Connection>) {
         // Set once, by the connection's own thread.
         let _ = self.connection.set(Arc::downgrade(connection));
+        // Each side sets its own and then looks for the other's; one of them must see both.
+        fence(Ordering::SeqCst);
         if let Some(close) = self.ended.get() {
             connection.close(close);
         } else if self.is_read_only() {
@@ -84,6 +86,7 @@ impl Pass {
     /// Closes the connection, also one that is still to come.
     pub(crate) fn end(&self, close: &Close) {
         let _ = self.ended.set(Box::new(close.clone()));
+        fence(Ordering::SeqCst);
         if let Some(connection) = self.connection() {
             connection.close(close);
         }

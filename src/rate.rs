@@ -20,6 +20,9 @@ pub struct Rate {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Nobody waits longer, whatever was taken: a user whose connections went too far together is not shut out for a day.
+const LONGEST_WAIT: u64 = 600 * SECOND;
+
 impl Rate {
     /// No limit.
     pub const NONE: Self = Self { per_second: 0, burst: 0 };
@@ -48,7 +51,8 @@ impl Bucket {
         if rate == Rate::NONE {
             return 0;
         }
-        self.0 = self.0.max(now).saturating_add(rate.cost(count));
+        let longest = now.saturating_add(rate.burst).saturating_add(LONGEST_WAIT);
+        self.0 = self.0.max(now).saturating_add(rate.cost(count)).min(longest);
         self.0.saturating_sub(now).saturating_sub(rate.burst)
     }
 }
@@ -65,6 +69,11 @@ impl Meter {
     pub fn take(&mut self, rates: (Rate, Rate), counts: (u64, u64), now: u64) -> Duration {
         let messages = self.messages.take(rates.0, counts.0, now);
         Duration::from_nanos(messages.max(self.bytes.take(rates.1, counts.1, now)))
+    }
+
+    /// When both buckets are full again, in nanoseconds of [`now`].
+    pub fn full_at(&self) -> u64 {
+        self.messages.0.max(self.bytes.0)
     }
 }
 
@@ -120,6 +129,15 @@ mod tests {
         let mut meter = Meter::default();
         assert_eq!(meter.take(RATES, (21, 6000), 0), Duration::from_secs(1));
         assert_eq!(meter.take((Rate::NONE, Rate::NONE), (u64::MAX, u64::MAX), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_meter_that_is_full_again_is_as_good_as_a_new_one() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.full_at(), 0);
+        meter.take(RATES, (20, 1000), SECOND);
+        assert_eq!(meter.full_at(), 3 * SECOND);
+        assert_eq!(meter.take(RATES, (20, 0), 3 * SECOND), Duration::ZERO);
     }
 
     #[test]

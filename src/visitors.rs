@@ -1,11 +1,11 @@
 //! Who is there: users with their connections, and addresses; the limits on both; the calls that change what they may.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -37,11 +37,22 @@ pub(crate) struct User {
     id: Arc<str>,
     passes: Mutex<BTreeMap<u64, Arc<Pass>>>,
     meter: Mutex<Meter>,
+    /// Whether it is among the [`Resting`].
+    rests: AtomicBool,
 }
+
+/// Users without a connection whose rate is not yet what it is for a newcomer, each with the moment when it will be:
+/// forgotten at once, they would have a new burst with every reconnection.
+type Resting = VecDeque<(u64, Arc<str>)>;
 
 impl User {
     fn new(id: Arc<str>) -> Arc<Self> {
-        Arc::new(Self { id, passes: Mutex::default(), meter: Mutex::default() })
+        Arc::new(Self {
+            id,
+            passes: Mutex::default(),
+            meter: Mutex::default(),
+            rests: AtomicBool::new(false),
+        })
     }
 
     /// `None` for those without a user.
@@ -62,6 +73,7 @@ pub(crate) struct Visitors {
     users: DashMap<Arc<str>, Arc<User>>,
     /// Connections of each address that counts.
     addresses: DashMap<IpAddr, usize>,
+    resting: Mutex<Resting>,
     next_serial: AtomicU64,
     pub(crate) expiries: Expiries,
 }
@@ -73,6 +85,7 @@ impl Visitors {
             limits,
             users: DashMap::new(),
             addresses: DashMap::new(),
+            resting: Mutex::default(),
             next_serial: AtomicU64::new(0),
             expiries: Expiries::new(session_warning),
         })
@@ -91,6 +104,11 @@ impl Visitors {
     ) -> (Option<Box<Entry>>, Option<Close>) {
         if let Some(close) = upgrade.admission.refusal.take() {
             return (None, Some(close));
+        }
+        // Whoever decided has read the query as well, and must have found the same in it.
+        let decided = upgrade.admission.document.as_deref();
+        if decided.zip(document).is_some_and(|(decided, document)| decided != document) {
+            return (None, Some(Close::forbidden()));
         }
         let mut entry = Entry { visitors: Arc::clone(self), counted: None, pass: None };
         let refusal = entry.fill(upgrade, document, peer).err().map(|(kind, reason)| {
@@ -114,6 +132,33 @@ impl Visitors {
             Some(pass) => {
                 let rates = (limits.user_messages, limits.user_bytes);
                 own.max(lock(&pass.user.meter).take(rates, counts, now))
+            }
+        }
+    }
+
+    /// Forgets those who have rested for long enough.
+    fn wake_rested(&self) {
+        let now = rate::now();
+        loop {
+            let id = {
+                let mut resting = lock(&self.resting);
+                match resting.front() {
+                    Some((rested, _)) if *rested <= now => resting.pop_front(),
+                    _ => return,
+                }
+            };
+            let Some((_, id)) = id else { return };
+            let mut again = None;
+            self.users.remove_if(&id, |_, user| {
+                let gone = lock(&user.passes).is_empty();
+                let rested = lock(&user.meter).full_at();
+                // It came back meanwhile, or came back and left.
+                again = (gone && rested > now).then_some(rested);
+                user.rests.store(again.is_some(), Ordering::Relaxed);
+                gone && rested <= now
+            });
+            if let Some(rested) = again {
+                lock(&self.resting).push_back((rested, id));
             }
         }
     }
@@ -212,11 +257,24 @@ impl Drop for Entry {
         }
         if let Some(pass) = &self.pass {
             self.visitors.expiries.remove(pass);
+            let (mut rests, now) = (None, rate::now());
             users.remove_if(&pass.user.id, |_, user| {
                 let mut passes = lock(&user.passes);
                 passes.remove(&pass.serial);
-                passes.is_empty()
+                if !passes.is_empty() {
+                    return false;
+                }
+                let rested = lock(&user.meter).full_at();
+                if rested > now && !user.rests.swap(true, Ordering::Relaxed) {
+                    rests = Some(rested);
+                }
+                rested <= now
             });
+            if let Some(rested) = rests {
+                // In the order of leaving and not of the moments: one behind another waits a little longer.
+                lock(&self.visitors.resting).push_back((rested, Arc::clone(&pass.user.id)));
+            }
+            self.visitors.wake_rested();
         }
     }
 }
@@ -332,9 +390,19 @@ impl Hub {
         self.shared.connection_count()
     }
 
+    /// Users without one who are remembered until their rate is a newcomer's again.
+    pub fn resting_user_count(&self) -> usize {
+        lock(&self.shared.visitors.resting).len()
+    }
+
     /// Users with an open connection.
     pub fn user_count(&self) -> usize {
-        self.shared.visitors.users.iter().filter(|user| user.id().is_some()).count()
+        self.shared
+            .visitors
+            .users
+            .iter()
+            .filter(|user| user.id().is_some() && !lock(&user.passes).is_empty())
+            .count()
     }
 }
 

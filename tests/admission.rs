@@ -123,6 +123,46 @@ fn a_change_of_access_reaches_a_socket_whose_handshake_is_not_done() {
 }
 
 #[test]
+fn a_decision_about_another_document_than_the_one_that_is_asked_for_lets_nobody_in() {
+    let server = Server::start(|_| ());
+    let about = |document: &str| Admission { document: Some(document.into()), ..Admission::default() };
+    for decided in ["", "mine", "doc ", "DOC"] {
+        let mut client =
+            come(&server, "/ws/fabric?documentId=doc&clientID=c", as_user("anna", about(decided)));
+        assert_eq!(client.closed(), (4403, "Forbidden".to_owned(), 0), "{decided:?}");
+    }
+    join(&server, "doc", "anna", about("doc")).hears_nothing("doc");
+    let mut client = come(&server, "/ws/fabric", as_user("anna", about("")));
+    assert_eq!(client.closed().0, 1003);
+}
+
+#[test]
+fn a_user_who_comes_back_is_held_to_the_rate_and_forgotten_once_it_has_rested() {
+    let server = Server::start(|config| {
+        config.limits = Limits { user_messages: Rate::new(5, 10), ..Limits::default() };
+    });
+    let flood = |client: &mut Client, messages: usize| {
+        for _ in 0..messages {
+            client.send(r#"{"type":"awareness","documentId":"doc","awareness":1}"#);
+        }
+        assert!(client.text().contains("RATE_LIMITED"));
+    };
+    let mut client = join(&server, "doc", "anna", Admission::default());
+    flood(&mut client, 12);
+    drop(client);
+    eventually("she leaves", || server.hub.user_count() == 0);
+    let mut client = join(&server, "doc", "anna", Admission::default());
+    flood(&mut client, 6);
+    drop(client);
+    eventually("she leaves", || server.hub.user_count() == 0);
+    eventually("she has rested", || {
+        drop(join(&server, "doc", "berta", Admission::default()));
+        server.hub.resting_user_count() == 0
+    });
+    join(&server, "doc", "anna", Admission::default()).hears_nothing("doc");
+}
+
+#[test]
 fn an_index_of_users_forgets_those_who_left_whatever_way_they_left() {
     let server = Server::start(|_| ());
     for round in 0..20 {

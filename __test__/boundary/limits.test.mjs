@@ -123,6 +123,36 @@ test('the connections of one user share one rate, and another user has a rate of
   });
 });
 
+test('a user who leaves and comes back has no new burst, and another user has one', async () => {
+  const limits = { userMessagesPerSecond: 1, userMessageBurst: 20, patienceMs: 600_000 };
+  await withHub({ limits, session: headerSession }, async (server) => {
+    const documentId = uniqueId();
+    const come = async (id) => (await outcome(server, as({ id }), fabricTarget(documentId, uniqueId()))).client;
+    const flood = (client, messages) => {
+      for (let index = 0; index < messages; index += 1) client.write(awareness(documentId, index));
+    };
+    const heard = async (client) => JSON.parse((await client.frame()).payload);
+    const anna = await come('anna');
+    flood(anna, 21);
+    assert.equal((await heard(anna)).code, 'RATE_LIMITED');
+    anna.drop();
+    await until('her to be gone', () => server.hub.stats().connections === 0);
+    assert.equal(server.hub.stats().users, 0);
+    // She would have to be away for ten seconds to have half of it again.
+    const again = await come('anna');
+    flood(again, 10);
+    assert.equal((await heard(again)).code, 'RATE_LIMITED');
+    again.drop();
+    await until('her to be gone', () => server.hub.stats().connections === 0, { timeoutMs: 30_000 });
+    const berta = await come('berta');
+    flood(berta, 10);
+    for (let index = 0; index < 2; index += 1) {
+      berta.write(frame(TEXT, JSON.stringify({ type: 'sync', documentId })));
+      assert.equal((await heard(berta)).type, 'synced');
+    }
+  });
+});
+
 describe('a cap', () => {
   const CASES = {
     connections: [{ connections: 3 }, 'Too many connections', 'LIMIT_CONNECTIONS'],

@@ -47,6 +47,8 @@ pub struct NativeAdmission {
     pub expires_in_ms: Option<f64>,
     /// See [`Admission::access`].
     pub access: Option<String>,
+    /// See [`Admission::document`].
+    pub document: Option<String>,
     /// See [`Admission::profile`].
     pub profile: Option<String>,
     /// Of [`Admission::refusal`].
@@ -71,6 +73,7 @@ pub(super) fn upgrade(lines: &str, admission: Option<NativeAdmission>) -> Upgrad
         session: given.session.map(Into::into),
         expires_in: given.expires_in_ms.map(milliseconds),
         access: given.access.as_deref().and_then(Access::named),
+        document: given.document.map(Into::into),
         profile: given.profile.map(Into::into),
         refusal: given.close_code.map(|code| Close::new(code, given.close_reason.unwrap_or_default())),
     };

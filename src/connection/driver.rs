@@ -72,6 +72,8 @@ impl Driver {
 
     /// Hands over bytes that came with the upgrade.
     pub(crate) fn begin(&mut self, early: &[u8]) {
+        // A user may have sent too much over connections before this one.
+        self.charge(0, 0);
         if !early.is_empty() {
             let shard = Arc::clone(&self.shard);
             self.take(early, &mut lock(shard.scratch()));

@@ -126,7 +126,8 @@ test('whatever session, access and onSecurityEvent throw, nobody is let in by it
   assert.equal(code, 0, output);
   const outcomes = output.split('\n').filter((line) => /^(\d+|connected)$/.test(line));
   assert.deepEqual(outcomes, ['1011', '1011', '1011', '1011', 'connected']);
-  assert.equal(output.match(/session or access: something that has no text/g).length, 4);
+  // The log has one such line a second at most.
+  assert.match(output, /session or access: something that has no text/);
   assert.match(output, /onSecurityEvent threw: something that has no text/);
 });
 

@@ -6,27 +6,28 @@
 
 mod driver;
 mod throttle;
+mod writer;
 
 use std::{
     fmt,
     io::{self, Write},
-    net::{IpAddr, Shutdown},
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, ReadBuf},
     net::TcpStream,
 };
 
 pub(crate) use self::driver::Driver;
+use self::writer::{Phase, SLICES, Writer};
 use crate::{
     batch::{Batch, Keep, Part},
     close::Close,
@@ -36,9 +37,6 @@ use crate::{
     security::{self, Kind},
     sync::lock,
 };
-
-/// Slices given to one `writev`.
-const SLICES: usize = 32;
 
 /// Names a connection for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,22 +60,6 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// How far a connection is from its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Messages go both ways.
-    Open,
-    /// A close frame is on its way, or sent; the peer's is awaited.
-    Closing,
-    /// Nothing more will be sent after what waits. `linger` awaits the peer's FIN: to close a socket with unread
-    /// bytes would reset it, and the peer might lose the close frame.
-    Ending { linger: bool },
-    /// FIN is sent; the peer's is awaited.
-    Lingering,
-    /// To be dropped at once.
-    Dead,
-}
-
 /// A connection as others see it.
 #[derive(Debug)]
 pub struct Connection {
@@ -97,20 +79,6 @@ pub struct Connection {
     /// Whether its client knows the hub's own messages.
     takes_notices: bool,
     pass: Option<Arc<Pass>>,
-}
-
-#[derive(Debug)]
-struct Writer {
-    /// `None` before the socket is attached, when everything waits, and once the connection's task has ended.
-    ///
-    /// Here and not behind an `Arc` that reading and writing share: each of a room's members is one more line of
-    /// memory to fetch for a message, and these are fetched from afar once there are thousands of connections.
-    stream: Option<TcpStream>,
-    /// `None` while nothing waits.
-    outbox: Option<Box<Outbox>>,
-    phase: Phase,
-    /// Wakes the connection's task.
-    waker: Option<Waker>,
 }
 
 impl Connection {
@@ -430,81 +398,4 @@ enum Flushed {
     Open,
     Closing,
     Finished,
-}
-
-impl Writer {
-    /// Writes to the socket what it takes; answers how much. 0 where something waits already, to keep the order.
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        if self.outbox.is_some() {
-            return 0;
-        }
-        let Some(stream) = &self.stream else { return bytes.len() };
-        // Not by tokio, which looks into its own record of the socket first: one more line of memory to fetch for each
-        // member. Where the socket would block, `poll_flush` finds out the same by way of tokio, and waits.
-        match SockRef::from(stream).send(bytes) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                // The peer is gone. Its task learns it by reading, or here.
-                self.phase = Phase::Dead;
-                self.wake();
-                bytes.len()
-            }
-        }
-    }
-
-    fn send_last(&mut self, frame: Bytes) {
-        let written = self.write(&frame);
-        if written == 0 {
-            self.outbox_mut().push(frame, None, Keep::Every);
-        } else if written < frame.len() {
-            self.outbox_mut().push_rest(frame.slice(written..));
-        }
-    }
-
-    /// Writes what waits as far as the socket takes it; answers whether it took something.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut progress = false;
-        let Some(stream) = &self.stream else {
-            self.outbox = None;
-            return Ok(progress);
-        };
-        while let Some(outbox) = &mut self.outbox {
-            if stream.poll_write_ready(cx)?.is_pending() {
-                return Ok(progress);
-            }
-            let mut slices = [io::IoSlice::new(&[]); SLICES];
-            let filled = outbox.slices(&mut slices);
-            match stream.try_write_vectored(&slices[..filled]) {
-                Ok(written) => {
-                    outbox.advance(written);
-                    progress = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-            if outbox.is_empty() {
-                self.outbox = None;
-            }
-        }
-        Ok(progress)
-    }
-
-    /// Sends FIN.
-    fn shut(&self) {
-        if let Some(stream) = &self.stream {
-            // Where it fails the peer is gone.
-            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
-        }
-    }
-
-    fn outbox_mut(&mut self) -> &mut Outbox {
-        self.outbox.get_or_insert_default()
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
 }

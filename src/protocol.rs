@@ -3,17 +3,18 @@
 //! A message from a client is taken apart in one pass that keeps its payload as the text it came in: numbers beyond
 //! 2^53, key order and nesting of any depth survive, and nothing is allocated for them.
 
+mod encode;
+mod fields;
+
 use std::{borrow::Cow, fmt};
 
-use bytes::BytesMut;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{
-    batch::Keep,
-    frame,
-    recovery::{Outcome, Position},
+pub use self::encode::{
+    has_offset, put_ack, put_connected, put_error, put_message, put_outcome, put_publication, put_synced,
 };
+use self::fields::Fields;
+use crate::batch::Keep;
 
 /// What clients exchange, as opposed to what they ask of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -192,86 +193,6 @@ fn string(value: Option<&RawValue>) -> Result<Cow<'_, str>, Fault<'_>> {
     serde_json::from_str(raw).map(Cow::Owned).map_err(|_| Fault::BadShape)
 }
 
-/// The keys of a client's message. Of a key that is there twice the last counts, as in `JSON.parse`.
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Option<&'a RawValue>,
-    document_id: Option<&'a RawValue>,
-    update: Option<&'a RawValue>,
-    awareness: Option<&'a RawValue>,
-    selection: Option<&'a RawValue>,
-    steps: Option<&'a RawValue>,
-    version: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    ack: Option<&'a RawValue>,
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(Key(key)) = map.next_key()? {
-            let slot = match key.as_ref() {
-                "type" => &mut fields.kind,
-                "documentId" => &mut fields.document_id,
-                "update" => &mut fields.update,
-                "awareness" => &mut fields.awareness,
-                "selection" => &mut fields.selection,
-                "steps" => &mut fields.steps,
-                "version" => &mut fields.version,
-                "id" => &mut fields.id,
-                "ack" => &mut fields.ack,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *slot = Some(map.next_value()?);
-        }
-        Ok(fields)
-    }
-}
-
-/// A key, borrowed where it has no escape.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Key<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Borrowed(key)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Owned(key.to_owned())))
-    }
-}
-
 /// Longest id, in bytes.
 pub const MAX_ID_BYTES: usize = 512;
 
@@ -316,121 +237,6 @@ impl fmt::Debug for Id {
 pub fn quoted(text: &str) -> String {
     // A string always has a JSON form.
     serde_json::to_string(text).unwrap_or_default()
-}
-
-/// Appends the frame of the first message of a connection. `position` is there where it can come back.
-pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id, position: Option<&Position>) {
-    let more = position.map(|Position { token, epoch, offset }| {
-        format!(r#","token":"{token}","epoch":"{epoch}","offset":{offset}"#)
-    });
-    let (client, document) = (client.json(), document.json());
-    let head = [r#"{"type":"connected","clientID":"#, client, r#","documentId":"#, document];
-    frame::put_text(out, &[head[0], head[1], head[2], head[3], more.as_deref().unwrap_or_default(), "}"]);
-}
-
-/// Appends the frame that answers a client which has asked for what it missed; that follows behind it.
-pub fn put_outcome(out: &mut BytesMut, outcome: &Outcome) {
-    match outcome {
-        Outcome::Recovered { from, to, up_to, missed: _ } => {
-            frame::put_text(
-                out,
-                &[&format!(r#"{{"type":"recovered","from":{from},"to":{to},"upTo":{up_to}}}"#)],
-            );
-        }
-        Outcome::Reload { reason, up_to } => {
-            let up_to = up_to.map(|up_to| format!(r#","upTo":{up_to}"#)).unwrap_or_default();
-            frame::put_text(out, &[r#"{"type":"reload","reason":""#, reason.code(), "\"", &up_to, "}"]);
-        }
-    }
-}
-
-/// Appends the frame that says which of a client's numbered messages were applied, all up to `up_to`, and up to which
-/// offset it has been sent everything.
-pub fn put_ack(out: &mut BytesMut, up_to: u64, offset: Option<u64>) {
-    let offset = offset.map(|offset| format!(r#","offset":{offset}"#)).unwrap_or_default();
-    frame::put_text(out, &[&format!(r#"{{"type":"ack","upTo":{up_to}{offset}}}"#)]);
-}
-
-/// Appends the frame of the answer to `sync`.
-pub fn put_synced(out: &mut BytesMut, document: &Id) {
-    frame::put_text(out, &[r#"{"type":"synced","documentId":"#, document.json(), "}"]);
-}
-
-/// Appends the frame of the answer to a message that could not be read.
-pub fn put_error(out: &mut BytesMut, code: &str) {
-    frame::put_text(out, &[r#"{"type":"error","message":"Invalid message format","code":""#, code, r#""}"#]);
-}
-
-/// Appends the frame of a client's message to the others.
-pub fn put_publication(
-    out: &mut BytesMut,
-    document: &Id,
-    client: &Id,
-    topic: Topic,
-    payload: &str,
-    version: &str,
-    offset: Option<u64>,
-) {
-    let (head, middle) = match topic {
-        Topic::Update => (r#"{"type":"update","documentId":"#, r#","update":"#),
-        Topic::Awareness => (r#"{"type":"awareness","documentId":"#, r#","awareness":"#),
-        Topic::Selection => (r#"{"type":"selection","documentId":"#, r#","selection":"#),
-        Topic::Steps => (r#"{"type":"steps","documentId":"#, r#","steps":"#),
-    };
-    let label = if version.is_empty() { "" } else { r#","version":"# };
-    let (document, client) = (document.json(), client.json());
-    let tail = offset.map(Tail::of);
-    let tail = tail.as_ref().map_or("}", Tail::as_str);
-    frame::put_text(out, &[head, document, middle, payload, label, version, r#","clientID":"#, client, tail]);
-}
-
-/// Whether a route handler's message is an object with a key, behind which an offset can stand. It is JSON as it came
-/// from `JSON.stringify`; of what is not, nothing is promised.
-pub fn has_offset(message: &str) -> bool {
-    message.starts_with("{\"") && message.trim_end_matches(JSON_SPACE).ends_with('}')
-}
-
-/// What may stand around a JSON value.
-const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
-
-/// Appends the frame of a route handler's message; with an offset, [`has_offset`] must hold.
-pub fn put_message(out: &mut BytesMut, message: &str, offset: Option<u64>) {
-    match (message.trim_end_matches(JSON_SPACE).strip_suffix('}'), offset.map(Tail::of)) {
-        (Some(open), Some(tail)) => frame::put_text(out, &[open, tail.as_str()]),
-        _ => frame::put_text(out, &[message]),
-    }
-}
-
-/// The end of a message with its offset, without an allocation: `,"offset":12}`.
-struct Tail {
-    /// It stands at the end.
-    bytes: [u8; 32],
-    start: usize,
-}
-
-impl Tail {
-    const KEY: &[u8] = br#","offset":"#;
-
-    fn of(mut offset: u64) -> Self {
-        let mut tail = Self { bytes: [b'}'; 32], start: 31 };
-        loop {
-            tail.start -= 1;
-            // A digit fits.
-            tail.bytes[tail.start] = b'0' + u8::try_from(offset % 10).unwrap_or_default();
-            offset /= 10;
-            if offset == 0 {
-                break;
-            }
-        }
-        let end = tail.start;
-        tail.start -= Self::KEY.len();
-        tail.bytes[tail.start..end].copy_from_slice(Self::KEY);
-        tail
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

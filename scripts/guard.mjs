@@ -26,7 +26,13 @@ const SCENARIOS = {
   fanout: { title: 'fan-out to 100 members', unit: 'delivery', runs: [100, 500], units: 99 },
   batch: { title: 'fan-out, 8 messages read at once', unit: 'delivery', runs: [50, 150], units: 99 * 8 },
   documents: { title: '20 documents of 10 members', unit: 'delivery', runs: [500, 2500], units: 9 },
-  'many-documents': { title: '200 documents of 10 members', unit: 'delivery', runs: [500, 4500], units: 9 },
+  'many-documents': {
+    title: '200 documents of 10 members',
+    unit: 'delivery',
+    runs: [500, 4500],
+    units: 9,
+    wider: { instructions: 0.08, waits: 0.5 },
+  },
   publish: { title: 'publish to 100 from a route handler', unit: 'delivery', runs: [200, 1000], units: 100 },
   connect: {
     title: 'connect, join, leave',

@@ -38,11 +38,15 @@ function add(list, entry) {
   list.addSubnet(address, length, family(address));
 }
 
-/** Checks the option trustProxy: `false`, an address, a CIDR range, `'loopback'`, `'private'`, or a list of them. */
+/**
+ * Checks the option trustProxy: `false`, an address, a CIDR range, `'loopback'`, `'private'`, or a list of them. Answers
+ * `null` where nobody is trusted.
+ */
 function trustedProxies(value) {
   const entries = value === false ? [] : [value].flat();
   if (!entries.every((entry) => typeof entry === 'string'))
     invalid('option trustProxy must be false, a string or a list of strings');
+  if (entries.length === 0) return null;
   const list = new BlockList();
   for (const entry of entries.flatMap((entry) => NAMED[entry] ?? entry)) add(list, entry);
   return list;
@@ -54,17 +58,32 @@ function last(header) {
 }
 
 /**
- * @param {BlockList} proxies see trustedProxies
+ * What request.headers has under a name: the first Host, and of other headers all of them. Asking for request.headers
+ * makes Node build that object, which is a part of the price of each connect.
+ */
+function rawHeader({ rawHeaders }, name) {
+  const values = [];
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const written = rawHeaders[index];
+    if (written.length === name.length && written.toLowerCase() === name) values.push(rawHeaders[index + 1]);
+  }
+  return values.length < 2 || name === 'host' ? values[0] : values.join(', ');
+}
+
+/**
+ * @param {BlockList | null} proxies see trustedProxies
  * @returns {{ address?: string, forwarded: boolean, secure?: boolean, host?: string }} `forwarded` says that a trusted
  *   proxy named the address; `secure` is undefined where nobody can know whether a proxy ended TLS
  */
 function origination(proxies, request) {
-  const { headers, socket } = request;
+  const { socket } = request;
   const peer = plainAddress(socket?.remoteAddress);
   const isProxy = (address) => proxies.check(address, family(address));
-  if (!peer || !isProxy(peer)) {
-    return { address: peer, forwarded: false, secure: socket?.encrypted ? true : undefined, host: headers.host };
+  if (!proxies || !peer || !isProxy(peer)) {
+    const secure = socket?.encrypted ? true : undefined;
+    return { address: peer, forwarded: false, secure, host: rawHeader(request, 'host') };
   }
+  const { headers } = request;
   let address = peer;
   // From the right: each entry was written by the one that the entry after it names.
   for (const entry of String(headers['x-forwarded-for'] ?? '')
@@ -84,4 +103,4 @@ function origination(proxies, request) {
   };
 }
 
-module.exports = { trustedProxies, origination };
+module.exports = { trustedProxies, origination, rawHeader };

@@ -5,7 +5,7 @@
 
 const { AccessDecisions } = require('./access.js');
 const { describe } = require('./faults.js');
-const { origination } = require('./forwarded.js');
+const { origination, rawHeader } = require('./forwarded.js');
 const { park } = require('./park.js');
 const { refuse } = require('./refuse.js');
 const { leftMs, readSession, renewal } = require('./session.js');
@@ -77,7 +77,7 @@ class Gate {
   admit(request, socket, deliver) {
     const { trustProxy, allowedOrigins, session } = this.#options;
     const from = origination(trustProxy, request);
-    const { origin } = request.headers;
+    const origin = rawHeader(request, 'origin');
     if (!allowedOrigins(origin, from)) {
       this.#security.report('ORIGIN_REFUSED', { address: from.address, origin });
       return refuse(socket, 403, 'This origin may not connect.');

@@ -37,6 +37,7 @@ function originRule(value) {
   return (header, from) => {
     // No browser leaves it out, so there are no cookies of somebody else's here.
     if (header === undefined) return true;
+    if (isOwn(header, from)) return true;
     let url;
     try {
       url = new URL(header);
@@ -47,6 +48,12 @@ function originRule(value) {
     if (url.origin !== header.toLowerCase() || !SCHEMES.includes(url.protocol)) return false;
     return isSame(url, from) || patterns.some((matches) => matches(url));
   };
+}
+
+/** Whether it is this very server's, as browsers write it: without a look at what its parts are. */
+function isOwn(header, { host, secure }) {
+  if (host === undefined) return false;
+  return (secure !== true && header === `http://${host}`) || (secure !== false && header === `https://${host}`);
 }
 
 /** Whether a page's origin is the one that was asked. The scheme counts where it is known which one was used. */

@@ -46,6 +46,17 @@ overEveryWay((at) => {
   });
 });
 
+test('two origins are none, also where one of them is the right one', async () => {
+  await withHub({}, async (server) => {
+    const own = { Host: 'app.example', Origin: 'http://app.example' };
+    assert.equal(await statusOf(server, { ...own, origin: 'http://evil.example' }), 403);
+    assert.equal(
+      await statusOf(server, { Host: 'app.example', origin: 'http://evil.example', Origin: own.Origin }),
+      403,
+    );
+  });
+});
+
 test('the scheme counts where it is known: no http page opens a WebSocket over TLS', async () => {
   await withHub({ way: 'TLS' }, async (server) => {
     assert.equal(await statusOf(server, { Host: 'app.example', Origin: 'http://app.example' }), 403);

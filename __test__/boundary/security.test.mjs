@@ -196,8 +196,15 @@ test('without a handler events are lines of JSON on stderr, which no client can 
 
 describe('the origination of a request', () => {
   const proxies = trustedProxies(['loopback', '10.0.0.0/8', '2001:db8::/32']);
-  const from = (remoteAddress, headers = {}, encrypted = false) =>
-    origination(proxies, { headers: { host: 'own.example', ...headers }, socket: { remoteAddress, encrypted } });
+  /** Of a request with the headers in both the forms in which Node has them. */
+  const from = (remoteAddress, said = {}, encrypted = false) => {
+    const headers = { host: 'own.example', ...said };
+    return origination(proxies, {
+      headers,
+      rawHeaders: Object.entries(headers).flat(),
+      socket: { remoteAddress, encrypted },
+    });
+  };
 
   test('is the peer’s own where nobody is trusted, whatever it says', () => {
     const said = { 'x-forwarded-for': '1.2.3.4', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'evil.example' };

@@ -28,6 +28,7 @@ for (const major of majors) {
     if (!nodePackage()) {
       const why = `npm has no Node for ${process.platform}-${process.arch} with this C library`;
       progress(`NOT TESTED under Node ${major}: ${why}`);
+      // Nothing else brings another Node by the package manager alone; where npm has one, its absence fails.
       return t.skip(why);
     }
     const { command, version } = await installedNode(major);

@@ -28,6 +28,7 @@ use captify_hub::{
 use support::{Call, PAYLOAD_BYTES, Server, publication_bytes, update};
 
 fn main() {
+    // The first is the program's own name.
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [scenario, count] = arguments.as_slice() else { return };
     let count = count.parse().unwrap();

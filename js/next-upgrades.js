@@ -1,5 +1,6 @@
 'use strict';
 
+const { describe } = require('./faults.js');
 const { refuse } = require('./refuse.js');
 
 const NOBODY = 'Nobody serves this upgrade.';
@@ -44,9 +45,7 @@ class NextUpgrades {
         this.#decoy.emit('upgrade', request, socket, head);
       }
     } catch (error) {
-      process.stderr.write(
-        `[hub] error: Next failed to serve an upgrade of ${request.url}: ${error?.stack ?? error}\n`,
-      );
+      process.stderr.write(`[hub] error: Next failed to serve an upgrade of ${request.url}: ${describe(error)}\n`);
     }
     socket.end = end;
     if (!socket.destroyed && !socket.writableEnded && !written()) refuse(socket, 404, NOBODY);

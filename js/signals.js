@@ -1,5 +1,7 @@
 'use strict';
 
+const { describe } = require('./faults.js');
+
 /** A signal that comes twice within this time is one: npm and a terminal both pass Ctrl-C on. */
 const SAME_MS = 500;
 
@@ -18,7 +20,7 @@ function onSignal(shutdown) {
       shutdown().then(
         (exitCode) => process.exit(exitCode),
         (error) => {
-          process.stderr.write(`[hub] error: shutdown failed: ${error?.stack ?? error}\n`);
+          process.stderr.write(`[hub] error: shutdown failed: ${describe(error)}\n`);
           process.exit(1);
         },
       );

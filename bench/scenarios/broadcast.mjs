@@ -1,4 +1,5 @@
 // A route handler sends 10 KB of steps to the 1,000 members of a document.
+import { runsOf } from '../lib/runs.mjs';
 import { median, medianRatio } from '../lib/statistics.mjs';
 
 const cpu = ({ server, rounds }) => server.total_ns / rounds / 1e6;
@@ -8,21 +9,14 @@ export default {
   title: 'broadcastSteps of 10 KB to 1,000 members',
   rounds: 3,
   pinned: true,
-  runs: Object.fromEntries(
-    ['bareEach', 'hub', 'ws', 'socketio'].map((server) => [
-      server,
-      {
-        server,
-        measure: ({ load, count }) =>
-          load({
-            mode: 'broadcast',
-            members: 1000,
-            bytes: 10_240,
-            warm_rounds: count(60),
-            rounds: count(200),
-          }),
-      },
-    ]),
+  runs: runsOf(['bareEach', 'hub', 'ws', 'socketio'], ({ load, count }) =>
+    load({
+      mode: 'broadcast',
+      members: 1000,
+      bytes: 10_240,
+      warm_rounds: count(60),
+      rounds: count(200),
+    }),
   ),
   rows: ({ hub, bareEach }) => [
     {

@@ -1,4 +1,5 @@
 // One document of 100 members, one of them writes: the price of a delivery, with one and with eight messages under way.
+import { runsOf } from '../lib/runs.mjs';
 import { cpuPerDelivery, median, medianRatio } from '../lib/statistics.mjs';
 
 const cpu = (inFlight) => (measured) => cpuPerDelivery(measured.find((one) => one.in_flight === inFlight));
@@ -8,21 +9,14 @@ export default {
   title: 'fan-out to 100 members',
   rounds: 5,
   pinned: true,
-  runs: Object.fromEntries(
-    ['bareEach', 'bareBatch', 'hub', 'ws', 'socketio'].map((server) => [
-      server,
-      {
-        server,
-        measure: ({ load, time }) =>
-          load({
-            mode: 'fanout',
-            members: 100,
-            in_flight: [1, 8],
-            warm_ms: time(700),
-            measure_ms: time(2500),
-          }),
-      },
-    ]),
+  runs: runsOf(['bareEach', 'bareBatch', 'hub', 'ws', 'socketio'], ({ load, time }) =>
+    load({
+      mode: 'fanout',
+      members: 100,
+      in_flight: [1, 8],
+      warm_ms: time(700),
+      measure_ms: time(2500),
+    }),
   ),
   rows: ({ hub, bareEach, bareBatch, ws }) => [
     {

@@ -1,4 +1,5 @@
 // What 10,000 connections that do nothing take in user space.
+import { runsOf } from '../lib/runs.mjs';
 import { median } from '../lib/statistics.mjs';
 
 const kilobytes = ({ before, after, connections }) => (after.anonymous - before.anonymous) / connections / 1024;
@@ -11,14 +12,8 @@ export default {
   // The young generation at its full size from the start. It would grow by some 14 MB while the connections come, once in
   // the life of a process, and be counted as 1.4 KB of each.
   flags: ['--min-semi-space-size=16'],
-  runs: Object.fromEntries(
-    ['hub', 'ws', 'socketio'].map((server) => [
-      server,
-      {
-        server,
-        measure: ({ load }) => load({ mode: 'idle', connections: 10_000, per_second: 4000, churn: 60, gc: true }),
-      },
-    ]),
+  runs: runsOf(['hub', 'ws', 'socketio'], ({ load }) =>
+    load({ mode: 'idle', connections: 10_000, per_second: 4000, churn: 60, gc: true }),
   ),
   rows: ({ hub }) => [
     {

@@ -1,4 +1,5 @@
 // 10,000 clients come at once, as after a restart.
+import { runsOf } from '../lib/runs.mjs';
 import { median, medianRatio } from '../lib/statistics.mjs';
 
 const cpu = ({ server, connections }) => server.total_ns / connections / 1000;
@@ -9,14 +10,8 @@ export default {
   title: 'connect storm of 10,000',
   rounds: 3,
   pinned: true,
-  runs: Object.fromEntries(
-    ['bareUpgrade', 'hub', 'ws', 'socketio'].map((server) => [
-      server,
-      {
-        server,
-        measure: ({ load }) => load({ mode: 'storm', connections: 10_000, under_way: 2000, churn: 10 }),
-      },
-    ]),
+  runs: runsOf(['bareUpgrade', 'hub', 'ws', 'socketio'], ({ load }) =>
+    load({ mode: 'storm', connections: 10_000, under_way: 2000, churn: 10 }),
   ),
   rows: ({ hub, ws, bareUpgrade }) => [
     { what: 'connect storm of 10,000: CPU a connect', target: 100, unit: 'µs', reached: median(hub.map(cpu)) },

@@ -1,4 +1,5 @@
 // One document in which everyone writes: 50 members, 10 messages a second each.
+import { runsOf } from '../lib/runs.mjs';
 import { cpuPerDelivery, median, medianRatio } from '../lib/statistics.mjs';
 
 export default {
@@ -6,24 +7,17 @@ export default {
   title: '50 members who all write',
   rounds: 3,
   pinned: true,
-  runs: Object.fromEntries(
-    ['bareEach', 'hub', 'ws', 'socketio'].map((server) => [
-      server,
-      {
-        server,
-        measure: ({ load, time }) =>
-          load({
-            mode: 'steady',
-            documents: 1,
-            members: 50,
-            writers: 50,
-            rate: 10,
-            spin: true,
-            warm_ms: time(1500),
-            measure_ms: time(5000),
-          }),
-      },
-    ]),
+  runs: runsOf(['bareEach', 'hub', 'ws', 'socketio'], ({ load, time }) =>
+    load({
+      mode: 'steady',
+      documents: 1,
+      members: 50,
+      writers: 50,
+      rate: 10,
+      spin: true,
+      warm_ms: time(1500),
+      measure_ms: time(5000),
+    }),
   ),
   rows: ({ hub, ws, bareEach }) => [
     {

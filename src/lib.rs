@@ -8,7 +8,7 @@
 //! - [`hub`]: the registry of rooms and connections, the calls for route handlers, the end.
 //! - [`accept`], [`loopback`], [`handshake`], [`admission`]: how a socket comes in.
 //! - [`visitors`], `pass`, `expiry`: who is there, what they may do, and until when.
-//! - [`shard`]: a thread with its runtime, and what runs on it once for all its connections.
+//! - [`shard`], `scheduling`: a thread with its runtime, and what runs on it once for all its connections.
 //! - [`endpoint`], [`fabric`], [`echo`], [`offences`], [`scripted`]: what serves the connections of a path.
 //! - [`room`]: members of a document and the fan-out to them.
 //! - [`recovery`], [`history`], [`lineage`], [`token`], [`sent`]: what a room remembers, and how a client comes back.
@@ -46,6 +46,7 @@ pub mod protocol;
 pub mod rate;
 pub mod recovery;
 pub mod room;
+mod scheduling;
 pub mod scripted;
 pub mod security;
 pub mod sent;

@@ -26,6 +26,7 @@ use crate::{
     decoder::Codec,
     hub::Rooms,
     room::Room,
+    scheduling::await_turns,
     sync::lock,
     visitors::Visitors,
 };
@@ -116,6 +117,7 @@ impl Shard {
         thread::Builder::new()
             .name(format!("hub-{index}"))
             .spawn(move || {
+                await_turns();
                 runtime.spawn(async move { of_worker.work().await });
                 runtime.spawn(async move { of_clock.tick(clock).await });
                 runtime.block_on(of_thread.stop.notified());

@@ -92,11 +92,6 @@ function refuseLater(socket) {
 
 function handOver(native, request, socket, head, admission) {
   const handle = socket._handle;
-  // A peer that has reset the connection meanwhile has no name any more, and there is nobody to refuse anything to.
-  if (handle.getpeername({}) !== 0) {
-    socket.destroy();
-    return undefined;
-  }
   // From here on libuv must not read: those bytes are the hub's.
   handle.readStop();
   // Where the stream was full it has stopped the handle itself, and read() below would start it again.
@@ -112,7 +107,8 @@ function handOver(native, request, socket, head, admission) {
   // removes a descriptor from epoll too late when it is closed inside its poll phase with io_uring (libuv#4323), and
   // would spin on every byte the hub leaves unread.
   setImmediate(() => socket.destroy());
-  return id;
+  // null where the peer has reset the connection meanwhile, so that there is nobody to refuse anything to.
+  return id ?? undefined;
 }
 
 /** Ends a socket behind what waits in it, which a peer that does not read would make wait for ever. */

@@ -1,6 +1,7 @@
 //! A socket comes in: handshake, endpoint, connection.
 
 use std::{
+    io,
     net::{IpAddr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -42,14 +43,19 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] where the hub has ended: then nothing was written.
+    /// [`Error::Closed`] where the hub has ended, [`Error::Gone`] where the peer has, [`Error::Socket`] where it is no
+    /// TCP socket: then nothing was written.
     pub fn accept(&self, incoming: Incoming) -> Result<ConnectionId, Error> {
         let Incoming { stream, mut upgrade, early } = incoming;
         if self.shared.is_draining() {
             return Err(Error::Closed);
         }
-        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-        let arrived = arrive(&self.shared, &mut upgrade, peer);
+        let peer = stream.peer_addr().map_err(|error| match error.kind() {
+            // On Linux, and on macOS.
+            io::ErrorKind::NotConnected | io::ErrorKind::InvalidInput => Error::Gone,
+            _ => Error::Socket(error),
+        })?;
+        let arrived = arrive(&self.shared, &mut upgrade, Some(peer.ip()));
         let id = self.shared.next_id();
         accept(&self.shared, id, Incoming { stream, upgrade, early }, arrived)?;
         Ok(id)
@@ -213,7 +219,7 @@ async fn refuse(stream: TcpStream, refusal: Refusal) {
         stream.shutdown().await?;
         let mut rest = [0; 1024];
         while stream.read(&mut rest).await? > 0 {}
-        std::io::Result::Ok(())
+        io::Result::Ok(())
     };
     // Whether it was read is the peer's affair.
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, goodbye).await;

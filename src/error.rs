@@ -19,6 +19,8 @@ pub enum Error {
     Overloaded,
     /// A socket could not be taken over: its descriptor could not be duplicated (`EMFILE`) or is no TCP socket.
     Socket(io::Error),
+    /// The peer of a socket has reset it before it could be taken over.
+    Gone,
     /// The operating system gave no thread, timer or listener.
     Start(io::Error),
 }
@@ -30,7 +32,7 @@ impl Error {
             Self::InvalidOption { .. } => "HUB_INVALID_ARGUMENT",
             Self::Closed => "HUB_CLOSED",
             Self::Overloaded => "HUB_OVERLOADED",
-            Self::Socket(_) => "HUB_SOCKET",
+            Self::Gone | Self::Socket(_) => "HUB_SOCKET",
             Self::Start(_) => "HUB_START_FAILED",
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Error {
             Self::Closed => f.write_str("the hub is closed"),
             Self::Overloaded => f.write_str("too much waits to be sent; try again later"),
             Self::Socket(error) => write!(f, "the socket could not be taken over: {error}"),
+            Self::Gone => f.write_str("the peer has reset the socket"),
             Self::Start(error) => write!(f, "the hub could not start: {error}"),
         }
     }
@@ -52,7 +55,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Socket(error) | Self::Start(error) => Some(error),
-            Self::InvalidOption { .. } | Self::Closed | Self::Overloaded => None,
+            Self::InvalidOption { .. } | Self::Closed | Self::Overloaded | Self::Gone => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{net::TcpStream, time::Duration};
+use std::time::Duration;
 
 use captify_hub::{
     accept::Incoming,
@@ -15,26 +15,19 @@ use captify_hub::{
     rate::Rate,
     visitors::Sessions,
 };
-use support::{Client, PATIENCE, Server, eventually, read_head, upgrade};
+use support::{Client, Server, eventually, read_head, socket_pair, upgrade};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A client that comes in with what `decide` says about it.
 fn come(server: &Server, target: &str, decide: impl FnOnce(&mut Upgrade)) -> Client {
-    let (mut stream, theirs) = pair();
+    let (mut stream, theirs) = socket_pair();
     let mut request = upgrade(target);
     decide(&mut request);
     server.hub.accept(Incoming { stream: theirs, upgrade: request, early: Vec::new() }).unwrap();
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
     Client(WebSocket::from_raw_socket(stream, Role::Client, None))
-}
-
-fn pair() -> (TcpStream, TcpStream) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    (stream, listener.accept().unwrap().0)
 }
 
 fn as_user(user: &str, admission: Admission) -> impl FnOnce(&mut Upgrade) {
@@ -109,7 +102,7 @@ fn only_the_sessions_that_are_meant_are_renewed_and_none_is_cut_short() {
 fn a_change_of_access_reaches_a_socket_whose_handshake_is_not_done() {
     let server = Server::start(|config| config.threads = 1);
     for _ in 0..50 {
-        let (mut stream, theirs) = pair();
+        let (mut stream, theirs) = socket_pair();
         let mut request = upgrade("/ws/fabric?documentId=doc&clientID=c");
         as_user("anna", Admission { access: Some(Access::Write), ..Admission::default() })(&mut request);
         server.hub.accept(Incoming { stream: theirs, upgrade: request, early: Vec::new() }).unwrap();

@@ -77,9 +77,7 @@ fn a_silent_peer_is_pinged_and_then_dropped() {
 #[test]
 fn a_peer_that_reads_slowly_is_not_taken_for_one_that_is_gone() {
     let server = Server::start(|config| config.heartbeat = Some(Duration::from_millis(300)));
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut slow = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (stream, _) = listener.accept().unwrap();
+    let (mut slow, stream) = support::socket_pair();
     // So that little is under way, and nearly all waits in the hub.
     socket2::SockRef::from(&stream).set_send_buffer_size(16 << 10).unwrap();
     socket2::SockRef::from(&slow).set_recv_buffer_size(16 << 10).unwrap();
@@ -170,9 +168,7 @@ fn a_socket_may_die_in_the_middle_of_anything() {
 #[test]
 fn a_refused_handshake_is_answered_over_http() {
     let server = Server::start(|_| ());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (stream, _) = listener.accept().unwrap();
+    let (mut client, stream) = support::socket_pair();
     let mut upgrade = support::upgrade("/ws/fabric?documentId=d&clientID=c");
     upgrade.headers.retain(|(name, _)| name != "Sec-WebSocket-Version");
     server.hub.accept(Incoming { stream, upgrade, early: b"more than was read".to_vec() }).unwrap();

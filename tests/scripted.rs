@@ -4,15 +4,22 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::TcpStream,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Receiver,
+    },
 };
 
 use captify_hub::{
-    Config,
+    Config, Error,
+    accept::Incoming,
     close::Close,
-    connection::ConnectionId,
+    connection::{Connection, ConnectionId},
+    endpoint::{Endpoint, Session},
+    handshake::Upgrade,
     limits::Limits,
     scripted::{Doorbell, Event, Letters, Line, Mailbox, Scripted},
 };
@@ -323,32 +330,62 @@ fn a_client_that_does_not_read_is_closed_as_slow_with_a_bound_on_what_waits() {
 #[test]
 fn an_announced_connection_that_is_refused_is_told() {
     let mut script = Script::start(|_| ());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (stream, _) = listener.accept().unwrap();
+    let (_client, stream) = support::socket_pair();
     let mut upgrade = support::upgrade(PATH);
     upgrade.headers.clear();
-    let incoming = captify_hub::accept::Incoming { stream, upgrade, early: Vec::new() };
+    let incoming = Incoming { stream, upgrade, early: Vec::new() };
     let id = script.server.hub.accept(incoming).unwrap();
     assert_eq!(script.until(|event| *event == Event::Refused).0, id);
 }
 
-#[test]
-fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
-    let mut script = Script::start(|_| ());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (stream, _) = listener.accept().unwrap();
+/// Keeps its thread busy until its sender is gone.
+#[derive(Debug)]
+struct Busy(Mutex<Receiver<()>>);
+
+impl Endpoint for Busy {
+    fn path(&self) -> &'static str {
+        "/ws/busy"
+    }
+
+    fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Session>, Close> {
+        let _ = self.0.lock().unwrap().recv();
+        Err(Close::internal())
+    }
+}
+
+fn reset(client: TcpStream) {
     socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(client);
-    let incoming =
-        captify_hub::accept::Incoming { stream, upgrade: support::upgrade(PATH), early: Vec::new() };
-    let id = script.server.hub.accept(incoming).unwrap();
+}
+
+#[test]
+fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
+    let mut script = Script::start(|config| config.threads = 1);
+    let (free, busy) = std::sync::mpsc::channel();
+    script.server.hub.serve(Arc::new(Busy(Mutex::new(busy))));
+    let (_waits, stream) = support::socket_pair();
+    let (client, leaving) = support::socket_pair();
+    let incoming = |stream, path| Incoming { stream, upgrade: support::upgrade(path), early: Vec::new() };
+    script.server.hub.accept(incoming(stream, "/ws/busy")).unwrap();
+    let id = script.server.hub.accept(incoming(leaving, PATH)).unwrap();
+    reset(client);
+    drop(free);
     assert_eq!(script.until(|event| *event == Event::Open).0, id);
     let (ended, event) = script.until(|event| matches!(event, Event::Closed { .. }));
     assert_eq!((ended, event), (id, Event::Closed { code: 1006, reason: String::new() }));
     assert!(script.mailbox.line(id).is_none());
     assert_eq!(script.server.hub.endpoint_count(PATH), 0);
+}
+
+#[test]
+fn a_client_that_resets_before_it_is_handed_over_is_not_taken() {
+    let script = Script::start(|_| ());
+    let (client, stream) = support::socket_pair();
+    reset(client);
+    let incoming = Incoming { stream, upgrade: support::upgrade(PATH), early: Vec::new() };
+    assert!(matches!(script.server.hub.accept(incoming), Err(Error::Gone)));
+    assert_eq!(script.server.hub.close(support::PATIENCE), 0);
+    assert_eq!(script.rings.load(Ordering::SeqCst), 0);
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl NativeHub {
     }
 
     /// Takes over the socket behind a descriptor of this process, which stays open and is the caller's to close.
-    /// Answers the connection's number.
+    /// Answers the connection's number, or nothing where the peer is gone already.
     #[napi(catch_unwind)]
     pub fn accept(
         &self,
@@ -197,12 +197,15 @@ impl NativeHub {
         lines: String,
         early: Option<Uint8Array>,
         admission: Option<NativeAdmission>,
-    ) -> Result<f64> {
+    ) -> Result<Option<f64>> {
         let hub = self.hub()?;
         let stream = duplicate(descriptor)?;
         let early = early.map(|bytes| bytes.to_vec()).unwrap_or_default();
-        let id = hub.accept(Incoming { stream, upgrade: upgrade(&lines, admission), early })?;
-        Ok(number(id))
+        match hub.accept(Incoming { stream, upgrade: upgrade(&lines, admission), early }) {
+            Ok(id) => Ok(Some(number(id))),
+            Err(Error::Gone) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Announces an upgrade that will come over the loopback listener; answers its port and the connection's number.
@@ -359,7 +362,7 @@ fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Duplicates a descriptor, closed on exec, and makes sure that it is a TCP socket.
+/// Duplicates a descriptor, closed on exec.
 #[cfg(unix)]
 fn duplicate(descriptor: i32) -> Result<TcpStream> {
     use std::os::fd::BorrowedFd;
@@ -371,10 +374,7 @@ fn duplicate(descriptor: i32) -> Result<TcpStream> {
     // SAFETY: the caller, js/upgrade.js, passes the descriptor of a socket that it holds open until this call has
     // returned, so it cannot be closed or reused meanwhile. Duplicating leaves it as it is.
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let owned = borrowed.try_clone_to_owned().map_err(Error::Socket)?;
-    let stream = TcpStream::from(owned);
-    stream.peer_addr().map_err(Error::Socket)?;
-    Ok(stream)
+    Ok(borrowed.try_clone_to_owned().map_err(Error::Socket)?.into())
 }
 
 /// There are no descriptors here: js/upgrade.js always takes the loopback.

@@ -7,7 +7,6 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -22,16 +21,21 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Server {
     pub hub: Hub,
-    /// Locked for as long as it takes to connect, so that each thread gets the other end of its own socket.
-    listener: Mutex<TcpListener>,
+}
+
+/// Both ends of a connection: the client's, and the one that Node hands over.
+pub fn socket_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    (client, listener.accept().unwrap().0)
 }
 
 impl Server {
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { threads: 2, ..Config::default() };
         change(&mut config);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Self { hub: Hub::start(config).unwrap(), listener: Mutex::new(listener) }
+        Self { hub: Hub::start(config).unwrap() }
     }
 
     /// A client's socket whose other end the hub has.
@@ -40,12 +44,8 @@ impl Server {
     }
 
     fn raw_as(&self, target: &str, early: &[u8], user: Option<&str>) -> TcpStream {
-        let listener = self.listener.lock().unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (client, stream) = socket_pair();
         client.set_nodelay(true).unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        drop(listener);
         stream.set_nodelay(true).unwrap();
         let upgrade = Upgrade { user: user.map(Into::into), ..upgrade(target) };
         self.hub.accept(Incoming { stream, upgrade, early: early.to_vec() }).unwrap();

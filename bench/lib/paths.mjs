@@ -8,5 +8,6 @@ const target = join(root, 'build/bench');
 export const loadTarget = target;
 export const load = join(target, 'release/load');
 export const bare = join(target, 'release/bare');
+export const bareEcho = join(target, 'release/echo');
 export const addon = join(root, `prebuilds/${process.platform}-${process.arch}/hub.node`);
 export const example = join(root, 'example');

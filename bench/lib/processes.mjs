@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import os from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { bare, bench, load } from './paths.mjs';
+import { bare, bareEcho, bench, load } from './paths.mjs';
 
 const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 
@@ -20,6 +20,8 @@ const SERVERS = {
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },
+  bareEchoOne: { command: [bareEcho, 'one'] },
+  bareEchoTwo: { command: [bareEcho, 'two'] },
 };
 
 const START_TIMEOUT_MS = 30_000;

@@ -66,5 +66,7 @@ const NAMES = {
   bareEach: 'bare loop',
   bareBatch: 'bare loop, batching',
   bareUpgrade: 'bare upgrade',
+  bareEchoOne: 'bare echo',
+  bareEchoTwo: 'bare echo, two threads',
 };
 export const serverName = (server) => NAMES[server] ?? server;

@@ -1,9 +1,9 @@
 // What callgrind has counted, from the files it writes.
 
-/** Which functions a call of is counted as what; the C library's, and tokio's for a task that is polled. */
+/** Which functions a call of is counted as what; the C library's, what the hub has in its place, and tokio's for a task. */
 const COUNTED = {
   allocations: /^(malloc|calloc|realloc|posix_memalign|aligned_alloc|memalign)$/,
-  writes: /^(__)?(send|sendto|sendmsg|write|writev)$/,
+  writes: /^((__)?(send|sendto|sendmsg|write|writev)|captify_hub::connection::writer::send)$/,
   reads: /^(__)?(recv|recvfrom|recvmsg|read|readv)$/,
   waits: /^epoll_p?wait2?$/,
   polls: /^tokio::runtime::task::raw::poll/,

@@ -1,38 +1,16 @@
 // The example's agent page in real Chromium: an answer that is written, stopped, and reloaded in the middle.
 import assert from 'node:assert/strict';
-import test, { after, afterEach, before, describe } from 'node:test';
-import { launchChromium } from './support/browser.mjs';
-import { ensureExampleBuilt, startExample } from './support/example.mjs';
+import test, { describe } from 'node:test';
+import { startExample } from './support/example.mjs';
+import { WAIT_MS, exampleWindows } from './support/example-windows.mjs';
 import { until } from './support/processes.mjs';
 
-const WAIT_MS = 30_000;
 /** The last words of the mock model, and words from its middle. */
 const END = /on to the end, which is here\.$/;
 const MIDDLE = /belongs to this thread/;
 
-let browser;
-let example;
+const example = exampleWindows();
 let threads = 0;
-let pageErrors = [];
-
-before(
-  async () => {
-    await ensureExampleBuilt();
-    browser = await launchChromium();
-    example = await startExample();
-  },
-  { timeout: 600_000 },
-);
-
-after(async () => {
-  await browser?.close();
-  await example?.stop();
-});
-
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
-  assert.deepEqual(pageErrors.splice(0), []);
-});
 
 /** A thread that no other test uses. */
 function freshThread() {
@@ -43,10 +21,7 @@ function freshThread() {
 /** A window on a thread, in a browser context of its own. */
 class Window {
   static async open(threadId, { url = example.url } = {}) {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    page.setDefaultTimeout(WAIT_MS);
-    page.on('pageerror', (error) => pageErrors.push(error.stack));
+    const page = await example.open(threadId);
     const window = new Window(page);
     page.on('websocket', (socket) => window.#listen(socket));
     await page.goto(`${url}/agent?thread=${threadId}`);

@@ -1,39 +1,14 @@
 // The example app in real Chromium: several windows, one text, through the hub.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import test, { after, afterEach, before, describe } from 'node:test';
-import { launchChromium } from './support/browser.mjs';
+import test, { describe } from 'node:test';
 import { ChaosProxy } from './support/chaos-proxy.mjs';
-import { ensureExampleBuilt, startExample } from './support/example.mjs';
+import { startExample } from './support/example.mjs';
+import { WAIT_MS, exampleWindows } from './support/example-windows.mjs';
 import { until } from './support/processes.mjs';
 
-const WAIT_MS = 30_000;
-
-let browser;
-let example;
+const example = exampleWindows({ env: { HUB_EXAMPLE_BLOCK: '1' } });
 let documents = 0;
-/** What went wrong inside the pages of the running test. */
-let pageErrors = [];
-
-before(
-  async () => {
-    await ensureExampleBuilt();
-    browser = await launchChromium();
-    example = await startExample({ env: { HUB_EXAMPLE_BLOCK: '1' } });
-  },
-  { timeout: 600_000 },
-);
-
-after(async () => {
-  await browser?.close();
-  await example?.stop();
-});
-
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
-  const errors = pageErrors.splice(0);
-  assert.deepEqual(errors, []);
-});
 
 /** A document that no other test uses. */
 function freshDocument() {
@@ -44,16 +19,13 @@ function freshDocument() {
 /** One person's window: a browser context of its own, so nothing is shared with the others but the server. */
 class Window {
   static async open(documentId, { name = 'Ada', url = example.url } = {}) {
-    const context = await browser.newContext();
-    await context.addInitScript(
+    const page = await example.open(name);
+    await page.addInitScript(
       (identity) => {
         sessionStorage.setItem('fabric-example:identity', JSON.stringify(identity));
       },
       { name, color: 'blue' },
     );
-    const page = await context.newPage();
-    page.setDefaultTimeout(WAIT_MS);
-    page.on('pageerror', (error) => pageErrors.push(`${name}: ${error.stack}`));
     const window = new Window(page);
     page.on('websocket', (socket) => window.#listen(socket));
     await page.goto(`${url}/?document=${encodeURIComponent(documentId)}`);

@@ -105,6 +105,25 @@ pub struct Frame<'a> {
     pub length: usize,
 }
 
+impl Frame<'_> {
+    /// Appends its payload without the mask.
+    pub fn unmask_to(&self, out: &mut Vec<u8>) {
+        let mask = self.mask.unwrap_or_default();
+        out.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    }
+}
+
+/// A server's answer to an upgrade with [`KEY`], and its first message behind it.
+pub fn accepted(first: &str) -> Vec<u8> {
+    let mut answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+    )
+    .into_bytes();
+    put_unmasked(&mut answer, TEXT, &[first.as_bytes()]);
+    answer
+}
+
 /// The frame `bytes` begins with, or nothing where it is not there as a whole.
 pub fn first_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (&[first, second], _) = bytes.split_first_chunk()?;
@@ -127,8 +146,10 @@ mod tests {
     use super::*;
 
     fn unmask(frame: Frame<'_>) -> Vec<u8> {
-        let mask = frame.mask.expect("a client's frame");
-        frame.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+        assert!(frame.mask.is_some(), "a client's frame");
+        let mut payload = Vec::new();
+        frame.unmask_to(&mut payload);
+        payload
     }
 
     #[test]

@@ -2,12 +2,7 @@
 //! message by itself (`each`), or for all messages that one read brought (`batch`). No session, no limits, no queue, no
 //! check of what it reads; it speaks just enough for the load generator, on a port it prints.
 
-use std::{
-    collections::HashMap,
-    io::{self, Write},
-    net::TcpListener,
-    os::fd::OwnedFd,
-};
+use std::{collections::HashMap, io, net::TcpListener, os::fd::OwnedFd};
 
 use hub_bench_load::{Outcome, limits, wire};
 use rustix::{
@@ -144,16 +139,8 @@ impl Bare {
             return write_all(&connection.socket, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
         let client = parameter(target, "clientID").to_owned();
-        let mut answer = Vec::new();
-        write!(
-            answer,
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            wire::ACCEPT
-        )?;
         let connected = format!(r#"{{"type":"connected","clientID":"{client}","documentId":"{document}"}}"#);
-        wire::put_unmasked(&mut answer, wire::TEXT, &[connected.as_bytes()]);
-        write_all(&connection.socket, &answer)?;
+        write_all(&connection.socket, &wire::accepted(&connected))?;
         self.documents.entry(document.clone()).or_default().push(number);
         connection.joined = Some((document, client));
         Ok(())
@@ -168,10 +155,8 @@ impl Bare {
             if frame.opcode != wire::TEXT {
                 continue;
             }
-            let mask = frame.mask.unwrap_or_default();
             self.unmasked.clear();
-            self.unmasked
-                .extend(frame.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+            frame.unmask_to(&mut self.unmasked);
             let open = self.unmasked.strip_suffix(b"}").ok_or("not a JSON object")?;
             wire::put_unmasked(
                 &mut self.out,

@@ -117,26 +117,17 @@ fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
         socket.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    let mut answer = Vec::new();
-    write!(
-        answer,
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {}\r\n\r\n",
-        wire::ACCEPT
-    )?;
-    wire::put_unmasked(&mut answer, wire::TEXT, &[br#"{"type":"connected"}"#]);
-    socket.write_all(&answer)?;
+    socket.write_all(&wire::accepted(r#"{"type":"connected"}"#))?;
     Ok(socket)
 }
 
 /// The frames that answer those of one read. One message is under way at a time, so none is cut in two.
 fn echo(bytes: &[u8]) -> Outcome<Vec<u8>> {
-    let (mut echo, mut used) = (Vec::new(), 0);
+    let (mut echo, mut payload, mut used) = (Vec::new(), Vec::new(), 0);
     while let Some(frame) = wire::first_frame(&bytes[used..]) {
         used += frame.length;
-        let mask = frame.mask.unwrap_or_default();
-        let payload: Vec<u8> =
-            frame.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        payload.clear();
+        frame.unmask_to(&mut payload);
         if frame.opcode == wire::TEXT {
             wire::put_unmasked(&mut echo, wire::TEXT, &[&payload]);
         }

@@ -52,6 +52,9 @@ function trustedProxies(value) {
   return list;
 }
 
+/** An address as some proxies write it: `1.2.3.4:5678`, `[::1]` or `[::1]:5678`. */
+const withoutPort = (text) => text.replace(/^(?:\[(.*)\](?::\d+)?|([\d.]+):\d+)$/, '$1$2');
+
 /** The last of a list that proxies append to: what the nearest one wrote. */
 function last(header) {
   return header === undefined ? undefined : String(header).split(',').at(-1).trim() || undefined;
@@ -89,7 +92,7 @@ function origination(proxies, request) {
   for (const entry of String(headers['x-forwarded-for'] ?? '')
     .split(',')
     .reverse()) {
-    const named = plainAddress(entry.trim().replace(/^\[(.*)\](:\d+)?$/, '$1'));
+    const named = plainAddress(withoutPort(entry.trim()));
     if (!named) break;
     address = named;
     if (!isProxy(named)) break;

@@ -24,7 +24,8 @@ async function runScenario(scenario, { rounds, time, count, progress }) {
   const repeat = Math.min(scenario.rounds, rounds);
   try {
     for (let round = 1; round <= repeat; round += 1) {
-      for (const name of names) {
+      // Back and forth, so that none is always the one after the heaviest.
+      for (const name of round % 2 === 1 ? names : names.toReversed()) {
         progress(`${title} · round ${round} of ${repeat} · ${name}`);
         const { server, measure } = scenario.runs[name];
         const use = (load, pid) => measure({ load, pid, time, count });

@@ -5,7 +5,7 @@ const SIZES = [1, 100, 1000];
 
 const run = (server, connections) => ({
   server,
-  measure: ({ load, time }) => load({ mode: 'echo', connections, warm_ms: time(2000), measure_ms: time(5000) }),
+  measure: ({ load, time }) => load({ mode: 'echo', connections, warm_ms: time(700), measure_ms: time(1500) }),
 });
 
 const words = (connections) => (connections === 1 ? '1 connection' : `${connections.toLocaleString('en')} connections`);
@@ -19,7 +19,7 @@ function secondThread({ one, two, ws1 }) {
 export default {
   id: 'echo',
   title: 'Echo through a handler in TypeScript',
-  rounds: 5,
+  rounds: 13,
   pinned: true,
   runs: {
     ...Object.fromEntries(

@@ -7,18 +7,18 @@ const plan = (members, time) => ({
   mode: 'fanout',
   members,
   in_flight: [8],
-  warm_ms: time(500),
-  measure_ms: time(2000),
+  warm_ms: time(300),
+  measure_ms: time(1000),
 });
 
 export default {
   id: 'limits',
   title: 'limits on and off',
-  rounds: 5,
+  rounds: 13,
   pinned: true,
   runs: Object.fromEntries(
-    ['hub', 'hubUnlimited'].flatMap((server) =>
-      MEMBERS.map((members) => [
+    MEMBERS.flatMap((members) =>
+      ['hub', 'hubUnlimited'].map((server) => [
         `${server}${members}`,
         { server, measure: ({ load, time }) => load(plan(members, time)) },
       ]),

@@ -8,7 +8,7 @@ const p99 = ({ connected }) => connected.p99_us / 1000;
 export default {
   id: 'storm',
   title: 'connect storm of 10,000',
-  rounds: 3,
+  rounds: 9,
   pinned: true,
   runs: runsOf(['bareUpgrade', 'hub', 'ws', 'socketio'], ({ load }) =>
     load({ mode: 'storm', connections: 10_000, under_way: 2000, churn: 10 }),

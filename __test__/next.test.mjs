@@ -240,7 +240,7 @@ function servedPromises({ service, app, mode }) {
         };
         save();
         await until('the edited handler', async () => {
-          // Turbopack has missed a change now and then; whoever edits would save again.
+          // One edit in some four hundred went unseen, probably by Turbopack's watcher; whoever edits would save again.
           if (Date.now() - savedAt > SAVE_AGAIN_MS) {
             t.diagnostic(`saved again: ${service.output.slice(-500)}`);
             save();

@@ -13,6 +13,7 @@ pub mod modes;
 pub mod plan;
 pub mod pool;
 pub mod schedule;
+pub mod server;
 pub mod usage;
 pub mod wire;
 

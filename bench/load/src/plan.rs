@@ -1,10 +1,8 @@
 //! What a run is to do, as the caller writes it: one JSON object.
 
-use std::net::SocketAddr;
-
 use serde::Deserialize;
 
-use crate::{dialect::Dialect, modes};
+use crate::{modes, server::Server};
 
 /// One run of the load generator.
 #[derive(Debug, Deserialize)]
@@ -16,19 +14,6 @@ pub struct Plan {
     pub pin: Option<usize>,
     /// What to do.
     pub run: Run,
-}
-
-/// The server under test.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// Where it listens.
-    pub host: SocketAddr,
-    /// Its process, for processor time and memory.
-    pub pid: u32,
-    /// What it speaks.
-    #[serde(default)]
-    pub dialect: Dialect,
 }
 
 /// The modes, one file each.

@@ -11,8 +11,8 @@ use crate::{
     histogram::{Histogram, Summary},
     http::Http,
     limits,
-    plan::Server,
     pool::{News, Place, Pool},
+    server::Server,
     wire,
 };
 

@@ -11,8 +11,8 @@ use crate::{
     flights::Flights,
     histogram::{Histogram, Summary},
     limits,
-    plan::Server,
     pool::{News, Place, Pool},
+    server::Server,
     wire::{self, Template},
 };
 

@@ -9,8 +9,8 @@ use crate::{
     Outcome,
     flights::Flights,
     histogram::{Histogram, Summary},
-    plan::Server,
     pool::{News, Place, Pool},
+    server::Server,
     wire::{self, Template},
 };
 

@@ -8,8 +8,8 @@ use crate::{
     Outcome,
     http::Http,
     limits,
-    plan::Server,
     pool::{Place, Pool},
+    server::Server,
     usage::Memory,
 };
 

@@ -11,7 +11,7 @@ use crate::{
     Outcome,
     histogram::{Histogram, Summary},
     http::Http,
-    plan::Server,
+    server::Server,
 };
 
 /// Settings.

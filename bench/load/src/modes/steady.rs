@@ -15,9 +15,9 @@ use crate::{
     histogram::{Histogram, Summary},
     http::Http,
     limits,
-    plan::Server,
     pool::{News, Place, Pool},
     schedule::Schedule,
+    server::Server,
     wire::{self, Template},
 };
 

@@ -19,8 +19,8 @@ use crate::{
     Outcome,
     histogram::{Histogram, Summary},
     limits,
-    plan::Server,
     pool::{News, Pool},
+    server::Server,
 };
 
 /// After this a client counts as refused.

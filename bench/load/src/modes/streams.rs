@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Outcome,
     dialect::Dialect,
-    plan::Server,
     pool::{News, Place, Pool},
+    server::Server,
     wire,
 };
 

@@ -1,0 +1,62 @@
+// Who may import whom: no file stands in a circle with others.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { circles, javascriptImports, rustImports } from '../scripts/imports.mjs';
+
+const projectRoot = fileURLToPath(new URL('..', import.meta.url));
+
+function folderOf(t, files) {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-layers-'));
+  t.after(() => fs.rmSync(root, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+    fs.writeFileSync(path.join(root, name), text);
+  }
+  return root;
+}
+
+test('no JavaScript file of the package is in a circle of imports', () => {
+  const graph = javascriptImports(path.join(projectRoot, 'js'));
+  assert.ok(graph.size > 30, 'the files were found');
+  assert.ok(
+    [...graph.values()].some((imports) => imports.size > 0),
+    'their imports were read',
+  );
+  assert.deepEqual(circles(graph), []);
+});
+
+test('no file of the load generator is in a circle of imports', () => {
+  const graph = rustImports(path.join(projectRoot, 'bench', 'load', 'src'));
+  assert.ok(graph.get('plan.rs').has('modes/fanout.rs') || graph.get('plan.rs').has('modes.rs'));
+  assert.deepEqual(circles(graph), []);
+});
+
+test('a circle of Rust files is found through groups, super, paths in code and names handed on', (t) => {
+  const root = folderOf(t, {
+    'lib.rs': 'pub mod a;\npub mod room;\nmod leaf;\n',
+    'a.rs': 'use crate::{\n    leaf::Leaf,\n    room::{Room, batch::Batch as Other},\n};\n',
+    'leaf.rs': '// use crate::a::A;\npub struct Leaf;\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}\n',
+    'room/mod.rs': 'mod batch;\nmod member;\npub use member::Member;\npub use batch::Batch;\n',
+    'room/batch.rs': 'use super::Member;\n',
+    'room/member.rs': 'fn of() -> crate::a::A { todo() }\n',
+  });
+  const graph = rustImports(root);
+  assert.deepEqual([...graph.get('a.rs')].sort(), ['leaf.rs', 'room/batch.rs', 'room/mod.rs']);
+  assert.deepEqual([...graph.get('leaf.rs')], []);
+  assert.deepEqual([...graph.get('room/batch.rs')], ['room/member.rs']);
+  assert.deepEqual(circles(graph), [['a.rs', 'room/batch.rs', 'room/member.rs']]);
+});
+
+test('a circle of JavaScript files is found through require, import and import()', (t) => {
+  const root = folderOf(t, {
+    'a.js': "const b = require('./deep/b.mjs');\n// require('./c.js')\n",
+    'deep/b.mjs': "import { c } from '../c.js';\n",
+    'c.js': "const a = () => import('./a.js');\n",
+    'd.js': "require('./a.js');\nrequire('node:fs');\n",
+  });
+  assert.deepEqual(circles(javascriptImports(root)), [['a.js', 'c.js', 'deep/b.mjs']]);
+});

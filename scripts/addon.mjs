@@ -18,7 +18,8 @@ export function ensureAddonBuilt({ log = console.error } = {}) {
   log('Building the addon with cargo (a minute the first time) …');
   const { status } = spawnSync(process.execPath, [path.join(projectRoot, 'js', 'cli.js'), 'build'], {
     cwd: projectRoot,
-    stdio: 'inherit',
+    // What `npm pack --json` says on its standard output stays readable.
+    stdio: ['inherit', process.stderr, 'inherit'],
   });
   if (status !== 0) throw new Error('The addon could not be built; cargo said why above.');
 }

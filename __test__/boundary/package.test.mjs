@@ -1,5 +1,6 @@
 // The package as npm would publish it: what is in it, and whether every kind of importer finds it.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -21,6 +22,26 @@ before(async () => {
 });
 
 after(() => fs.rm(directory, { recursive: true, force: true }));
+
+test('a checkout whose binary cannot be built packs nothing and says so in one line', async (t) => {
+  const checkout = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-checkout-'));
+  t.after(() => fs.rm(checkout, { recursive: true, force: true }));
+  for (const name of ['package.json', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'js', 'scripts']) {
+    await fs.cp(path.join(ROOT, name), path.join(checkout, name), { recursive: true });
+  }
+  const bin = path.join(checkout, 'bin');
+  await fs.mkdir(bin);
+  await fs.writeFile(path.join(bin, 'cargo'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  const env = childEnvironment({ PATH: `${bin}${path.delimiter}${process.env.PATH}` });
+  const { status, stdout, stderr } = spawnSync(npm, ['pack'], { cwd: checkout, env, encoding: 'utf8' });
+  assert.notEqual(status, 0, stdout);
+  assert.match(stderr, /^captify-hub: nothing was packed\. .+$/m);
+  const names = await fs.readdir(checkout);
+  assert.deepEqual(
+    names.filter((name) => name.endsWith('.tgz')),
+    [],
+  );
+});
 
 test('the package has what it promises', async () => {
   const manifest = JSON.parse(await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'));

@@ -54,6 +54,8 @@ impl From<Fault> for Close {
 #[derive(Debug)]
 pub struct Codec {
     context: WebSocketContext,
+    /// Whether `context` holds nothing of anybody. Not while it is used: whoever panics then leaves it so.
+    is_empty: bool,
     config: WebSocketConfig,
     max_message_bytes: u64,
 }
@@ -66,7 +68,7 @@ impl Codec {
             .write_buffer_size(0)
             .max_frame_size(Some(max_message_bytes))
             .max_message_size(Some(max_message_bytes));
-        Self { context: context(config), config, max_message_bytes: max_message_bytes as u64 }
+        Self { context: context(config), is_empty: true, config, max_message_bytes: max_message_bytes as u64 }
     }
 }
 
@@ -136,11 +138,12 @@ impl Decoder {
         } else if scan.whole > LARGE_FRAME_BYTES {
             drain(&mut context(codec.config), &mut feed, &scan, deliver)?;
         } else if scan.whole > 0 {
-            let drained = drain(&mut codec.context, &mut feed, &scan, deliver);
-            if drained.is_err() || !codec.context.can_read() {
+            // What another connection left in it, of frames against the protocol or by a panic, is nobody else's.
+            if !std::mem::replace(&mut codec.is_empty, false) {
                 codec.context = context(codec.config);
             }
-            drained?;
+            drain(&mut codec.context, &mut feed, &scan, deliver)?;
+            codec.is_empty = codec.context.can_read();
         }
         Ok(scan)
     }

@@ -218,6 +218,42 @@ fn a_panic_closes_its_own_connection_and_no_other() {
 }
 
 #[test]
+fn what_is_left_of_a_connection_that_panicked_reaches_nobody_else() {
+    let server = Server::start(|config| config.threads = 1);
+    server.hub.serve(Arc::new(Panics));
+    server.hub.serve(Arc::new(Echo::new("/ws/echo")));
+    let secret = b"only this client's";
+    let rests = [
+        frame(0x81, secret),
+        frame(0x82, secret),
+        [frame(0x89, secret), frame(0x81, secret)].concat(),
+        [frame(0x01, secret), frame(0x80, secret)].concat(),
+        frame(0x01, secret),
+        [frame(0x88, &1000_u16.to_be_bytes()), frame(0x81, secret)].concat(),
+        frame(0x81, &[b's'; 70_000]),
+        // Against the protocol, and the beginning of a frame.
+        [frame(0xf1, secret), frame(0x81, secret)].concat(),
+        frame(0x81, secret)[..10].to_vec(),
+        Vec::new(),
+    ];
+    for (index, rest) in rests.iter().enumerate() {
+        for early in [false, true] {
+            let bytes = [frame(0x81, b"now"), rest.clone()].concat();
+            let mut client = server.connect_with("/ws/panics", if early { &bytes } else { &[] });
+            if !early {
+                client.write_raw(&bytes);
+            }
+            assert_eq!(client.closed().0, 1011, "rest {index}, early: {early}");
+            let mut stranger = server.connect("/ws/echo");
+            for sent in ["one", "two", "three"] {
+                stranger.send(sent);
+                assert_eq!(stranger.text(), sent, "rest {index}, early: {early}");
+            }
+        }
+    }
+}
+
+#[test]
 fn dropping_a_hub_ends_its_threads_and_sockets() {
     let server = Server::start(|_| ());
     let mut client = server.join("doc", "a");

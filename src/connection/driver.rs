@@ -76,8 +76,20 @@ impl Driver {
         self.charge(0, 0);
         if !early.is_empty() {
             let shard = Arc::clone(&self.shard);
-            self.take(early, &mut lock(shard.scratch()));
+            self.guarded(|driver| driver.take(early, &mut lock(shard.scratch())));
         }
+    }
+
+    /// Does `work`, whose panic closes this connection and no other.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(|| work(self)))
+            .inspect_err(|panic| {
+                let what = crate::shard::panic_text(&**panic);
+                log::error!("panic while serving connection {}: {what}", self.connection.id());
+                self.leave();
+                self.connection.fail(&Close::internal());
+            })
+            .ok()
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -212,19 +224,11 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let driver = &mut *self;
-        match catch_unwind(AssertUnwindSafe(|| driver.turn(cx))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let what = crate::shard::panic_text(&*panic);
-                log::error!("panic while serving connection {}: {what}", self.connection.id());
-                self.leave();
-                self.connection.fail(&Close::internal());
-                // What is left, sending the close frame and awaiting FIN, runs none of the code that panicked.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        self.guarded(|driver| driver.turn(cx)).unwrap_or_else(|| {
+            // What is left, sending the close frame and awaiting FIN, runs none of the code that panicked.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
     }
 }
 

@@ -59,7 +59,15 @@ impl Server {
 
     /// A client of a user, after its handshake.
     pub fn connect_as(&self, target: &str, user: Option<&str>) -> Client {
-        let mut stream = self.raw_as(target, b"", user);
+        Self::greeted(self.raw_as(target, b"", user))
+    }
+
+    /// A client after its handshake, which sent `early` right behind its request.
+    pub fn connect_with(&self, target: &str, early: &[u8]) -> Client {
+        Self::greeted(self.raw(target, early))
+    }
+
+    fn greeted(mut stream: TcpStream) -> Client {
         let head = read_head(&mut stream);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         Client(WebSocket::from_raw_socket(stream, Role::Client, None))

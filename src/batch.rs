@@ -67,7 +67,9 @@ impl Gathering {
         if self.bytes.capacity() == 0 {
             self.bytes = BytesMut::with_capacity(CHUNK_BYTES);
         }
-        let start = self.bytes.len();
+        // What a panic left of a frame is not part of the next one.
+        let start = self.parts.last().map_or(0, |part| part.end);
+        self.bytes.truncate(start);
         encode(&mut self.bytes);
         if head.offset.is_some() {
             self.numbered += self.bytes.len() - start;
@@ -134,5 +136,32 @@ impl Batch {
     pub fn ranges(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &Part)> {
         let mut start = 0;
         self.parts.iter().map(move |part| (std::mem::replace(&mut start, part.end)..part.end, part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use bytes::BufMut;
+
+    use super::{Gathering, Head};
+
+    #[test]
+    fn a_panic_in_an_encoder_leaves_nothing_to_the_frames_around_it() {
+        let mut gathering = Gathering::default();
+        gathering.push(Head::default(), |out| out.put_slice(b"before"));
+        let panicking = AssertUnwindSafe(|| {
+            gathering.push(Head::default(), |out| {
+                out.put_slice(b"half a fra");
+                panic!("meant for the log: panic in an encoder");
+            });
+        });
+        catch_unwind(panicking).unwrap_err();
+        gathering.push(Head::default(), |out| out.put_slice(b"after"));
+        assert_eq!(gathering.last(), b"after");
+        let batch = gathering.take();
+        let frames: Vec<_> = batch.ranges().map(|(range, _)| &batch.bytes[range]).collect();
+        assert_eq!(frames, [&b"before"[..], b"after"]);
     }
 }

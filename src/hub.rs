@@ -324,7 +324,7 @@ impl Hub {
         rooms.filter(|room| room.count() > 0).map(|room| room.document().text().to_owned()).collect()
     }
 
-    fn room(&self, document: &str) -> Option<Arc<Room>> {
+    pub(crate) fn room(&self, document: &str) -> Option<Arc<Room>> {
         Some(Arc::clone(&*self.shared.rooms.by_id.get(&Id::new(document)?)?))
     }
 

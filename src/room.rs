@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +25,7 @@ use crate::{
     protocol::{self, Id, Topic},
     recovery::{Ask, Identity, Memory, Outcome, Position, Reload, Settings},
     sent::{Place, Sent},
-    shard::{Shard, Work},
+    shard::{Shard, Work, panic_text},
     sync::lock,
 };
 
@@ -276,14 +277,24 @@ impl Room {
         }
     }
 
+    /// Sends a batch to every member. After a panic in the middle of it nobody can say who got what, so all are closed:
+    /// they come back and are given what they missed, or told to reload.
     fn send(&self, members: &[Member], batch: &Batch) {
-        if let Some(memory) = &self.memory
-            && batch.numbered > 0
-        {
-            lock(memory).history.append(batch, self.shard.now());
-        }
-        for Member { id, connection, client, .. } in members {
-            connection.send_batch(batch, |part| part.is_for(*id, client));
+        let sent = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(memory) = &self.memory
+                && batch.numbered > 0
+            {
+                lock(memory).history.append(batch, self.shard.now());
+            }
+            for Member { id, connection, client, .. } in members {
+                connection.send_batch(batch, |part| part.is_for(*id, client));
+            }
+        }));
+        if let Err(panic) = sent {
+            log::error!("panic while sending to a room: {}; its members are closed", panic_text(&*panic));
+            for member in members {
+                member.connection.close(&Close::internal());
+            }
         }
     }
 
@@ -316,23 +327,34 @@ impl Membership {
         number: Option<u64>,
         encode: impl FnOnce(&mut BytesMut, Option<u64>),
     ) {
-        let Self { room, connection, lineage, place } = self;
+        let Self { room, place, .. } = self;
         let alone = room.memory.is_none() && room.count() <= 1;
         if alone && number.is_none() {
             return;
         }
         let mut state = lock(&room.state);
-        if number.is_some_and(|number| !state.sent.apply(*place, number)) || alone {
+        if number.is_some_and(|number| !state.sent.is_new(*place, number)) {
             return;
         }
+        if !alone {
+            self.gather(&mut state, topic, encode);
+        }
+        // Not before it is published: what is applied is acknowledged, and not taken again.
+        if let Some(number) = number {
+            state.sent.apply(*place, number);
+        }
+    }
+
+    fn gather(&self, state: &mut State, topic: Topic, encode: impl FnOnce(&mut BytesMut, Option<u64>)) {
+        let Self { room, connection, lineage, place } = self;
         let keep = topic.keep();
-        let offset = if keep == Keep::Every { room.next_offset(&mut state) } else { None };
+        let offset = if keep == Keep::Every { room.next_offset(state) } else { None };
         let head = Head { from: Some(*connection), lineage: Some(*lineage), to: None, keep, offset };
-        room.gather(&mut state, head, |out| encode(out, offset));
+        room.gather(state, head, |out| encode(out, offset));
         if let Keep::Newest(topic) = keep
             && room.memory.is_some()
         {
-            let State { gathered, sent, .. } = &mut *state;
+            let State { gathered, sent, .. } = state;
             sent.keep(*place, topic, gathered.last());
         }
     }
@@ -351,8 +373,78 @@ impl Drop for Membership {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Read,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::Arc,
+        time::Duration,
+    };
+
+    use bytes::BufMut;
+
+    use crate::{
+        Config, Hub,
+        accept::Incoming,
+        batch::{Batch, Gathering, Head},
+        connection::ConnectionId,
+        frame,
+        handshake::Upgrade,
+        sync::lock,
+    };
+
     #[test]
     fn a_member_is_a_line_of_memory() {
         assert!(size_of::<super::Member>() <= 64, "{}", size_of::<super::Member>());
+    }
+
+    fn join(hub: &Hub, client: &str) -> (ConnectionId, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let upgrade = Upgrade::from_lines(&format!(
+            "GET\n/ws/fabric?documentId=doc&clientID={client}\n1.1\nConnection\nUpgrade\nUpgrade\nwebsocket\n\
+             Sec-WebSocket-Version\n13\nSec-WebSocket-Key\ndGhlIHNhbXBsZSBub25jZQ=="
+        ));
+        let id = hub.accept(Incoming { stream, upgrade, early: Vec::new() }).unwrap();
+        read_to(&socket, b"\"offset\":0}");
+        (id, socket)
+    }
+
+    fn read_to(mut socket: &TcpStream, end: &[u8]) -> String {
+        let (mut all, mut byte) = (Vec::new(), [0]);
+        while !all.ends_with(end) {
+            socket.read_exact(&mut byte).unwrap();
+            all.push(byte[0]);
+        }
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    /// A batch of two frames, whose second one panics while it is sent to `victim`, and to nobody else.
+    fn broken_for(victim: ConnectionId) -> Batch {
+        let mut gathering = Gathering::default();
+        let of_victim = Head { from: Some(victim), ..Head::default() };
+        gathering.push(of_victim, |out| out.put_slice(&frame::text("its own")));
+        gathering.push(Head::default(), |out| out.put_slice(&frame::text("for all")));
+        let mut batch = gathering.take();
+        batch.parts[1].end += 1;
+        batch
+    }
+
+    #[test]
+    fn a_panic_while_a_room_sends_closes_every_member_so_that_nobody_misses_something_unseen() {
+        let hub = Hub::start(Config { threads: 1, ..Config::default() }).unwrap();
+        let members = ["a", "b", "c"].map(|client| join(&hub, client));
+        let room = hub.room("doc").unwrap();
+        let batch = broken_for(members[1].0);
+        let sending = Arc::clone(&room);
+        room.shard().handle().spawn(async move { sending.send(&lock(&sending.members), &batch) });
+        let [a, b, c] = members.map(|(_, socket)| read_to(&socket, b"Internal error"));
+        assert!(a.contains("for all"), "{a:?}");
+        assert!(!b.contains("for all") && !c.contains("for all"), "{b:?} {c:?}");
+        // Whoever comes next finds a room that works.
+        let (_, next) = join(&hub, "d");
+        hub.publish("doc", None, "\"hello\"").unwrap();
+        read_to(&next, b"\"hello\"");
     }
 }

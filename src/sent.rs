@@ -56,12 +56,15 @@ impl Sent {
         self.places[place.0 as usize].as_ref().map_or(0, |latest| latest.applied)
     }
 
-    /// Whether a message with this number is to be applied: it has not been before.
-    pub fn apply(&mut self, place: Place, number: u64) -> bool {
+    /// Whether a message with this number has not been applied before.
+    pub fn is_new(&self, place: Place, number: u64) -> bool {
+        number > self.applied(place)
+    }
+
+    /// A message with this number was applied.
+    pub fn apply(&mut self, place: Place, number: u64) {
         let latest = self.latest(place);
-        let new = number > latest.applied;
         latest.applied = latest.applied.max(number);
-        new
     }
 
     /// Keeps a member's newest frame of a topic that says what is true now.
@@ -140,12 +143,15 @@ mod tests {
     fn a_message_is_applied_once() {
         let mut sent = Sent::default();
         let a = sent.enter(0);
-        assert!(sent.apply(a, 1) && sent.apply(a, 3));
-        assert!(!sent.apply(a, 3) && !sent.apply(a, 2));
+        assert!(sent.is_new(a, 1));
+        sent.apply(a, 1);
+        sent.apply(a, 3);
+        assert!(!sent.is_new(a, 3) && !sent.is_new(a, 2) && sent.is_new(a, 4));
+        sent.apply(a, 2);
         assert_eq!(sent.applied(a), 3);
         assert_eq!(sent.leave(a), 3);
         let b = sent.enter(3);
-        assert!(!sent.apply(b, 3), "the next connection of the lineage goes on");
+        assert!(!sent.is_new(b, 3), "the next connection of the lineage goes on");
     }
 
     #[test]

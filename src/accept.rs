@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{IpAddr, TcpStream},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,8 +18,9 @@ use crate::{
     handshake::{self, Refusal, Upgrade},
     hub::{Alive, Permit, Shared, Slot},
     limits::is_reached,
+    panics::guarded,
     security::{self, Kind},
-    shard::{Shard, panic_text},
+    shard::Shard,
     visitors::Entry,
 };
 
@@ -164,11 +164,8 @@ fn begin(arrival: Arrival) -> Fate {
         None => Err(Close::new(close::UNSUPPORTED, format!("No handler for {}", upgrade.path()))),
         Some(slot) => {
             let permit = Permit::of(slot);
-            catch_unwind(AssertUnwindSafe(|| slot.endpoint.open(&connection, &upgrade)))
-                .unwrap_or_else(|panic| {
-                    log::error!("panic while opening connection {id}: {}", panic_text(&*panic));
-                    Err(Close::internal())
-                })
+            guarded("opening a connection", || slot.endpoint.open(&connection, &upgrade))
+                .unwrap_or_else(|| Err(Close::internal()))
                 .map(|session| (session, permit))
         }
     };

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{pass::Pass, sync::lock, visitors::Visitors};
+use crate::{close::Close, panics::guarded, pass::Pass, sync::lock, visitors::Visitors};
 
 /// When to look at which pass.
 #[derive(Debug)]
@@ -56,9 +56,13 @@ impl Expiries {
                 let ((_, serial), pass) = due.pop_first()?;
                 (serial, pass)
             };
-            if let Some(pass) = pass.upgrade()
-                && let Some(next) = pass.look_at_session(now, self.warning)
-            {
+            let Some(pass) = pass.upgrade() else { continue };
+            let looked = guarded("ending a session", || pass.look_at_session(now, self.warning));
+            if looked.is_none() {
+                // Nobody would look at it again.
+                pass.end(&Close::unauthorized());
+            }
+            if let Some(next) = looked.flatten() {
                 let mut due = lock(&self.due);
                 due.insert((next, serial), Arc::downgrade(&pass));
                 pass.set_due(Some(next));

@@ -15,7 +15,7 @@
 //! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
 //! - [`decoder`], [`frame`], [`protocol`], [`batch`]: bytes and messages, without sockets.
 //! - [`limits`], [`rate`], [`security`], [`notice`]: how much is too much, who notes it, and what a client is told.
-//! - [`config`], [`error`], [`close`], `sync`: leaves.
+//! - [`config`], [`error`], [`close`], `panics`, `sync`: leaves.
 
 pub mod accept;
 pub mod admission;
@@ -41,6 +41,7 @@ pub mod loopback;
 pub mod notice;
 pub mod offences;
 pub mod outbox;
+mod panics;
 mod pass;
 pub mod protocol;
 pub mod rate;

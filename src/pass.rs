@@ -100,7 +100,10 @@ impl Pass {
     pub(crate) fn set_access(&self, access: Option<Access>) {
         let Some(access) = access else { return self.end(&Close::forbidden()) };
         let read_only = access == Access::Read;
-        if self.read_only.swap(read_only, Ordering::Relaxed) != read_only {
+        let was_read_only = self.read_only.swap(read_only, Ordering::Relaxed);
+        // As in `end`: whoever attaches a connection meanwhile sees the change, or is seen here.
+        fence(Ordering::SeqCst);
+        if was_read_only != read_only {
             self.notify(notice::access(access));
         }
     }

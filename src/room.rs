@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -22,10 +21,11 @@ use crate::{
     connection::{Connection, ConnectionId},
     hub::Rooms,
     lineage::LineageId,
+    panics::guarded,
     protocol::{self, Id, Topic},
     recovery::{Ask, Identity, Memory, Outcome, Position, Reload, Settings},
     sent::{Place, Sent},
-    shard::{Shard, Work, panic_text},
+    shard::{Shard, Work},
     sync::lock,
 };
 
@@ -280,7 +280,7 @@ impl Room {
     /// Sends a batch to every member. After a panic in the middle of it nobody can say who got what, so all are closed:
     /// they come back and are given what they missed, or told to reload.
     fn send(&self, members: &[Member], batch: &Batch) {
-        let sent = catch_unwind(AssertUnwindSafe(|| {
+        let sent = guarded("sending to a room, whose members are closed", || {
             if let Some(memory) = &self.memory
                 && batch.numbered > 0
             {
@@ -289,9 +289,8 @@ impl Room {
             for Member { id, connection, client, .. } in members {
                 connection.send_batch(batch, |part| part.is_for(*id, client));
             }
-        }));
-        if let Err(panic) = sent {
-            log::error!("panic while sending to a room: {}; its members are closed", panic_text(&*panic));
+        });
+        if sent.is_none() {
             for member in members {
                 member.connection.close(&Close::internal());
             }

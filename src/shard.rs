@@ -5,10 +5,9 @@
 //! noted, and sent from by a task that runs after the connections which could be read.
 
 use std::{
-    any::Any,
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
+    ops::Bound,
     sync::{
         Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU32, Ordering},
@@ -22,14 +21,19 @@ use tokio::{runtime, sync::Notify, time::Instant};
 use crate::{
     Config, Error,
     batch::Batch,
+    close::Close,
     connection::{Connection, ConnectionId},
     decoder::Codec,
     hub::Rooms,
+    panics::guarded,
     room::Room,
     scheduling::await_turns,
     sync::lock,
     visitors::Visitors,
 };
+
+/// Connections that the clock looks at before those with something to read have their turn: some 20 µs.
+const TICKS_PER_TURN: usize = 256;
 
 /// Bytes read at once; shared by all connections of the thread.
 const INPUT_BYTES: usize = 64 << 10;
@@ -43,7 +47,8 @@ pub(crate) struct Shard {
     wake: Notify,
     /// The hub has ended.
     stop: Notify,
-    connections: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
+    /// In an order, so that the clock can go on where it stopped.
+    connections: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
     scratch: Mutex<Scratch>,
     /// Milliseconds since the shard began, as of the last tick.
     now: AtomicU32,
@@ -63,7 +68,7 @@ pub(crate) enum Work {
         endpoint: usize,
     },
     /// For the end: after everything before it, closes every connection.
-    CloseAll(crate::close::Close),
+    CloseAll(Close),
 }
 
 /// Memory that one connection at a time uses.
@@ -187,9 +192,7 @@ impl Shard {
             // What was published before anybody is closed leaves before that: some of it may be acknowledged already.
             work.sort_by_key(|work| matches!(work, Work::CloseAll(_)));
             for work in work {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.perform(&work))) {
-                    log::error!("panic while {}: {}", work.name(), panic_text(&*panic));
-                }
+                guarded(work.name(), || self.perform(&work));
             }
         }
     }
@@ -199,14 +202,17 @@ impl Shard {
             Work::Flush(room) => room.flush(),
             Work::Broadcast { batch, endpoint } => {
                 for connection in lock(&self.connections).values() {
-                    if connection.endpoint() == Some(*endpoint) {
-                        connection.send_batch(batch, |_| true);
+                    let send = || connection.send_batch(batch, |_| true);
+                    if connection.endpoint() == Some(*endpoint) && guarded(work.name(), send).is_none() {
+                        connection.close(&Close::internal());
                     }
                 }
             }
             Work::CloseAll(close) => {
                 for connection in lock(&self.connections).values() {
-                    connection.close(close);
+                    if guarded(work.name(), || connection.close(close)).is_none() {
+                        connection.terminate();
+                    }
                 }
             }
         }
@@ -222,16 +228,35 @@ impl Shard {
             interval.tick().await;
             let now = milliseconds(begin.elapsed());
             self.now.store(now, Ordering::Relaxed);
-            for connection in lock(&self.connections).values() {
-                connection.tick(now, clock.heartbeat, clock.close_timeout);
+            let mut after = Bound::Unbounded;
+            while let Some(last) = self.tick_some(after, now, clock) {
+                after = Bound::Excluded(last);
+                // Those with something to read have their turn between two slices.
+                tokio::task::yield_now().await;
             }
             if clock.forget.is_some_and(|every| now.wrapping_sub(forgotten) >= every) {
                 forgotten = now;
-                if let Some(rooms) = self.rooms.get().and_then(Weak::upgrade) {
-                    rooms.forget(self);
-                }
+                guarded("forgetting", || {
+                    if let Some(rooms) = self.rooms.get().and_then(Weak::upgrade) {
+                        rooms.forget(self);
+                    }
+                });
             }
         }
+    }
+
+    /// Ticks the next connections behind one; answers the last of them, `None` where there was none.
+    fn tick_some(&self, after: Bound<ConnectionId>, now: u32, clock: Clock) -> Option<ConnectionId> {
+        let connections = lock(&self.connections);
+        let mut last = None;
+        for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
+            last = Some(*id);
+            let tick = || connection.tick(now, clock.heartbeat, clock.close_timeout);
+            if guarded("watching over a connection", tick).is_none() {
+                connection.terminate();
+            }
+        }
+        last
     }
 }
 
@@ -278,15 +303,6 @@ fn milliseconds(duration: Duration) -> u32 {
     duration.as_millis() as u32
 }
 
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -296,8 +312,14 @@ mod tests {
         time::Duration,
     };
 
-    use super::Work;
-    use crate::{Config, Hub, accept::Incoming, close::Close, handshake::Upgrade};
+    use super::{Bound, Clock, TICKS_PER_TURN, Work};
+    use crate::{
+        Config, Hub,
+        accept::Incoming,
+        close::Close,
+        connection::{Connection, ConnectionId},
+        handshake::Upgrade,
+    };
 
     const UPGRADE: &str = "GET\n/ws/fabric?documentId=doc&clientID=a\n1.1\nConnection\nUpgrade\nUpgrade\nwebsocket\n\
                            Sec-WebSocket-Version\n13\nSec-WebSocket-Key\ndGhlIHNhbXBsZSBub25jZQ==";
@@ -332,5 +354,25 @@ mod tests {
         });
         let last = read_to(&mut client, b"Service restart");
         assert!(String::from_utf8_lossy(&last).contains(r#"{"type":"last","offset":1}"#), "{last:?}");
+    }
+
+    #[test]
+    fn the_clock_looks_at_every_connection_in_slices() {
+        let hub = Hub::start(Config { threads: 1, heartbeat: None, ..Config::default() }).unwrap();
+        let shard = &hub.shared.shards[0];
+        let connections: Vec<_> = (0..2 * TICKS_PER_TURN as u64 + 1)
+            .map(|number| Arc::new(Connection::new(ConnectionId::new(number), None, Vec::new(), 1024, 0)))
+            .collect();
+        for connection in &connections {
+            shard.add(Arc::clone(connection));
+        }
+        let clock = Clock { heartbeat: Some(1), ..Clock::of(hub.config()) };
+        let pinged = || connections.iter().filter(|connection| connection.buffered_bytes() > 0).count();
+        let (mut after, mut turns) = (Bound::Unbounded, Vec::new());
+        while let Some(last) = shard.tick_some(after, 5, clock) {
+            after = Bound::Excluded(last);
+            turns.push(pinged());
+        }
+        assert_eq!(turns, [TICKS_PER_TURN, 2 * TICKS_PER_TURN, 2 * TICKS_PER_TURN + 1]);
     }
 }

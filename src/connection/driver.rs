@@ -1,7 +1,6 @@
 //! The task of a connection: reads, hands messages on, writes what had to wait, and sees it to its end.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,6 +17,7 @@ use crate::{
     decoder::Decoder,
     endpoint::{Farewell, Session},
     hub::Permit,
+    panics::guarded,
     rate::Meter,
     security::Kind,
     shard::{Scratch, Shard},
@@ -82,14 +82,13 @@ impl Driver {
 
     /// Does `work`, whose panic closes this connection and no other.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        catch_unwind(AssertUnwindSafe(|| work(self)))
-            .inspect_err(|panic| {
-                let what = crate::shard::panic_text(&**panic);
-                log::error!("panic while serving connection {}: {what}", self.connection.id());
-                self.leave();
-                self.connection.fail(&Close::internal());
-            })
-            .ok()
+        let done = guarded("serving a connection", || work(self));
+        if done.is_none() {
+            log::error!("connection {} is closed after a panic", self.connection.id());
+            self.leave();
+            self.connection.fail(&Close::internal());
+        }
+        done
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {

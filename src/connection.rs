@@ -363,6 +363,14 @@ impl Connection {
         matches!(lock(&self.writer).phase, Phase::Ending { .. } | Phase::Lingering | Phase::Dead)
     }
 
+    /// The thread was paused: what the peer did not do meanwhile counts for nothing.
+    pub(crate) fn forgive(&self, now: u32) {
+        self.heard(now);
+        if self.closing_since.load(Ordering::Relaxed) != 0 {
+            self.closing_since.store(now.max(1), Ordering::Relaxed);
+        }
+    }
+
     /// The thread's clock ticks: pings a silent peer, and drops one that stays silent or does not finish its close.
     pub(crate) fn tick(&self, now: u32, heartbeat: Option<u32>, close_timeout: u32) {
         if self.is_open() {

@@ -50,7 +50,7 @@ pub(crate) struct Shard {
     /// In an order, so that the clock can go on where it stopped.
     connections: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
     scratch: Mutex<Scratch>,
-    /// Milliseconds since the shard began, as of the last tick.
+    /// Milliseconds of [`ObservedTime`], as of the last tick.
     now: AtomicU32,
     /// The rooms that are to forget in time.
     rooms: OnceLock<Weak<Rooms>>,
@@ -157,7 +157,7 @@ impl Shard {
         let _ = self.rooms.set(rooms);
     }
 
-    /// Milliseconds since the shard began, as of the last tick.
+    /// Milliseconds since the shard began, less its pauses, as of the last tick.
     pub(crate) fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
     }
@@ -220,16 +220,20 @@ impl Shard {
 
     /// One timer for the heartbeats and the closing handshakes of all connections, and for what rooms forget.
     async fn tick(&self, clock: Clock) {
-        let begin = Instant::now();
+        let mut time = ObservedTime { passed: Duration::ZERO, last: Instant::now() };
         let mut interval = tokio::time::interval(clock.step);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut forgotten = 0;
         loop {
             interval.tick().await;
-            let now = milliseconds(begin.elapsed());
+            let paused = time.advance(Instant::now(), clock.step);
+            let now = milliseconds(time.passed);
             self.now.store(now, Ordering::Relaxed);
+            if paused {
+                log::debug!("this thread was paused, so nobody's silence counts from before");
+            }
             let mut after = Bound::Unbounded;
-            while let Some(last) = self.tick_some(after, now, clock) {
+            while let Some(last) = self.tick_some(after, now, clock, paused) {
                 after = Bound::Excluded(last);
                 // Those with something to read have their turn between two slices.
                 tokio::task::yield_now().await;
@@ -246,12 +250,21 @@ impl Shard {
     }
 
     /// Ticks the next connections behind one; answers the last of them, `None` where there was none.
-    fn tick_some(&self, after: Bound<ConnectionId>, now: u32, clock: Clock) -> Option<ConnectionId> {
+    fn tick_some(
+        &self,
+        after: Bound<ConnectionId>,
+        now: u32,
+        clock: Clock,
+        paused: bool,
+    ) -> Option<ConnectionId> {
         let connections = lock(&self.connections);
         let mut last = None;
         for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
             last = Some(*id);
-            let tick = || connection.tick(now, clock.heartbeat, clock.close_timeout);
+            let tick = || match paused {
+                true => connection.forgive(now),
+                false => connection.tick(now, clock.heartbeat, clock.close_timeout),
+            };
             if guarded("watching over a connection", tick).is_none() {
                 connection.terminate();
             }
@@ -297,6 +310,25 @@ impl Clock {
     }
 }
 
+/// The time in which a thread could see what its peers did. Pauses of the whole process (a stopped container, a suspended
+/// machine) are no part of it: pongs that came meanwhile lie unread, or are still to be sent again by the peer's TCP.
+#[derive(Debug)]
+struct ObservedTime {
+    passed: Duration,
+    last: Instant,
+}
+
+impl ObservedTime {
+    /// The clock ticks, every `step` unless the thread is kept from it. Answers whether there was a pause.
+    fn advance(&mut self, now: Instant, step: Duration) -> bool {
+        let since = now.saturating_duration_since(std::mem::replace(&mut self.last, now));
+        // A step is at most a quarter of a heartbeat: whoever did not answer a ping has then had half of one to do so.
+        let paused = since > 2 * step;
+        self.passed += if paused { step } else { since };
+        paused
+    }
+}
+
 /// Milliseconds, wrapping after 49 days: only differences of them are of use.
 #[expect(clippy::cast_possible_truncation, reason = "wrapping is meant")]
 fn milliseconds(duration: Duration) -> u32 {
@@ -312,7 +344,9 @@ mod tests {
         time::Duration,
     };
 
-    use super::{Bound, Clock, TICKS_PER_TURN, Work};
+    use tokio::time::Instant;
+
+    use super::{Bound, Clock, ObservedTime, TICKS_PER_TURN, Work};
     use crate::{
         Config, Hub,
         accept::Incoming,
@@ -369,10 +403,24 @@ mod tests {
         let clock = Clock { heartbeat: Some(1), ..Clock::of(hub.config()) };
         let pinged = || connections.iter().filter(|connection| connection.buffered_bytes() > 0).count();
         let (mut after, mut turns) = (Bound::Unbounded, Vec::new());
-        while let Some(last) = shard.tick_some(after, 5, clock) {
+        while let Some(last) = shard.tick_some(after, 5, clock, false) {
             after = Bound::Excluded(last);
             turns.push(pinged());
         }
         assert_eq!(turns, [TICKS_PER_TURN, 2 * TICKS_PER_TURN, 2 * TICKS_PER_TURN + 1]);
+    }
+
+    #[test]
+    fn a_pause_is_no_time_in_which_a_peer_was_silent() {
+        let step = Duration::from_secs(1);
+        let begin = Instant::now();
+        let mut time = ObservedTime { passed: Duration::ZERO, last: begin };
+        for (at, passed, paused) in
+            [(1.0, 1.0, false), (3.0, 3.0, false), (5.1, 4.0, true), (63.0, 5.0, true), (64.0, 6.0, false)]
+        {
+            let at = begin + Duration::from_secs_f64(at);
+            assert_eq!(time.advance(at, step), paused, "{at:?}");
+            assert_eq!(time.passed, Duration::from_secs_f64(passed));
+        }
     }
 }

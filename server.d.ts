@@ -170,7 +170,10 @@ export interface HubOptions {
    * `maxOutboxBytes` of them at least: with less than that it always has to reload.
    */
   historyMaxBytes?: number;
-  /** Bytes that all documents together may take to be remembered. Default 64 MiB. */
+  /**
+   * Bytes of all documents' messages that are remembered. Default 64 MiB; 0 remembers none. Above it the documents with the
+   * longest histories forget their oldest messages. Clients that are away are apart from it, up to 32 MiB.
+   */
   historyTotalBytes?: number;
   /**
    * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key

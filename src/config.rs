@@ -57,7 +57,7 @@ pub struct HistoryLimits {
     /// Bytes of one document's publications. Default 8 MiB: a client that is closed as slow has missed as much as may wait
     /// for one connection, and that must be there when it comes back.
     pub bytes: usize,
-    /// Bytes of all documents together, with what it takes to remember them. Default 64 MiB.
+    /// Bytes of all documents together. Default 64 MiB; 0 remembers none. Above it the largest histories give way.
     pub total_bytes: usize,
 }
 

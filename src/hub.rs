@@ -21,6 +21,7 @@ use crate::{
     expiry,
     fabric::Fabric,
     frame,
+    history::Relief,
     protocol::Id,
     recovery::{Ask, Settings},
     room::{Membership, Room, Welcome},
@@ -76,6 +77,16 @@ impl Rooms {
     /// Lets the rooms of a shard forget what is too old. On that shard, so nobody can be joining one of them.
     pub(crate) fn forget(&self, shard: &Shard) {
         self.by_id.retain(|_, room| !std::ptr::eq(&raw const **room.shard(), shard) || !room.forget());
+    }
+
+    /// Has the rooms with the largest histories forget the oldest of them, each on its own shard.
+    pub(crate) fn relieve(&self, relief: &Arc<Relief>) {
+        let rooms: Vec<_> = self.by_id.iter().map(|room| Arc::clone(&room)).collect();
+        let level = relief.level(rooms.iter().map(|room| room.history_bytes()).collect());
+        for room in rooms.into_iter().filter(|room| room.history_bytes() > level) {
+            let shard = Arc::clone(room.shard());
+            shard.push(Work::Trim { room, bytes: level, relief: Arc::clone(relief) });
+        }
     }
 
     /// Forgets a room without members. On the document's shard, so nobody can be joining it.

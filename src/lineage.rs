@@ -54,10 +54,10 @@ impl Lineages {
         Self { away: HashMap::new(), budget }
     }
 
-    /// A lineage's connection has ended. Where the budget is used up it is forgotten: its client will have to reload.
+    /// A lineage's connection has ended.
     pub fn leave(&mut self, lineage: LineageId, applied: u64, now: u32) {
-        if self.budget.take(COST) && self.away.insert(lineage, Away { since: now, applied }).is_some() {
-            self.budget.give_back(COST);
+        if self.away.insert(lineage, Away { since: now, applied }).is_none() {
+            self.budget.charge(COST);
         }
     }
 
@@ -68,8 +68,10 @@ impl Lineages {
         (now.wrapping_sub(away.since) <= window).then_some(away.applied)
     }
 
-    /// Forgets who was away for longer than `window` milliseconds.
+    /// Forgets who was away for longer than `window` milliseconds, or than what is left of that where more are away than
+    /// the budget is made for.
     pub fn forget(&mut self, now: u32, window: u32) {
+        let window = self.budget.shortened(window);
         let before = self.away.len();
         self.away.retain(|_, away| now.wrapping_sub(away.since) <= window);
         if self.away.is_empty() {
@@ -121,13 +123,24 @@ mod tests {
         let mut lineages = Lineages::new(Arc::clone(&budget));
         lineages.leave(A, 1, 0);
         lineages.leave(B, 2, 50);
-        lineages.leave(LineageId::new(3), 3, 60);
-        assert_eq!(lineages.take(LineageId::new(3), 60, 100), None, "there was no room for it");
         lineages.forget(101, 100);
         assert_eq!(budget.used(), COST);
         assert_eq!(lineages.take(B, 101, 100), Some(2));
         lineages.leave(A, 1, 0);
         drop(lineages);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn where_too_many_are_away_those_give_way_who_left_first() {
+        let budget = Arc::new(Budget::new(2 * COST));
+        let mut lineages = Lineages::new(Arc::clone(&budget));
+        for (lineage, since) in [(1, 0), (2, 40), (3, 60), (4, 90)] {
+            lineages.leave(LineageId::new(lineage), lineage, since);
+        }
+        lineages.forget(100, 100);
+        assert_eq!(budget.used(), 2 * COST);
+        assert_eq!(lineages.take(LineageId::new(2), 100, 100), None);
+        assert_eq!(lineages.take(LineageId::new(3), 100, 100), Some(3));
     }
 }

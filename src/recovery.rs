@@ -20,11 +20,18 @@ use crate::{
 /// What a room without members costs of the budget while it is remembered.
 const ROOM_BYTES: usize = 1 << 10;
 
+/// What rooms without members and clients that are away may take before they are remembered for a shorter time: some
+/// 350,000 clients. Apart from the histories, so that nobody's messages can cost those anything who missed nothing.
+const AWAY_BYTES: usize = 32 << 20;
+
 /// What the rooms of a hub share to remember.
 #[derive(Debug)]
 pub(crate) struct Settings {
     signer: Signer,
+    /// For histories.
     budget: Arc<Budget>,
+    /// For clients that are away, and rooms without members.
+    away: Arc<Budget>,
     limits: HistoryLimits,
     /// In milliseconds.
     window: u32,
@@ -40,10 +47,15 @@ impl Settings {
             Some(secret) => Signer::new(secret),
             None => Signer::random().map_err(Error::Start)?,
         };
+        let mut limits = config.history;
+        if limits.total_bytes == 0 {
+            limits.messages = 0;
+        }
         Ok(Some(Arc::new(Self {
             signer,
-            budget: Arc::new(Budget::new(config.history.total_bytes)),
-            limits: config.history,
+            budget: Arc::new(Budget::new(limits.total_bytes)),
+            away: Arc::new(Budget::new(AWAY_BYTES)),
+            limits,
             window: milliseconds(window),
             max_shown_bytes: config.max_outbox_bytes / 4,
         })))
@@ -167,11 +179,10 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        let (limits, budget) = (settings.limits, &settings.budget);
         Self {
             epoch: Epoch::random(),
-            history: History::new(limits, Arc::clone(budget)),
-            lineages: Lineages::new(Arc::clone(budget)),
+            history: History::new(settings.limits, Arc::clone(&settings.budget)),
+            lineages: Lineages::new(Arc::clone(&settings.away)),
             empty_since: None,
             settings,
         }
@@ -185,17 +196,15 @@ impl Memory {
     /// Somebody joins.
     pub(crate) fn wake(&mut self) {
         if self.empty_since.take().is_some() {
-            self.settings.budget.give_back(ROOM_BYTES);
+            self.settings.away.give_back(ROOM_BYTES);
         }
     }
 
-    /// The last member has left. Answers whether the room is remembered; not where the budget is used up.
-    pub(crate) fn rest(&mut self, now: u32) -> bool {
-        let remembered = self.empty_since.is_none() && self.settings.budget.take(ROOM_BYTES);
-        if remembered {
-            self.empty_since = Some(now);
+    /// The last member has left.
+    pub(crate) fn rest(&mut self, now: u32) {
+        if self.empty_since.replace(now).is_none() {
+            self.settings.away.charge(ROOM_BYTES);
         }
-        remembered
     }
 
     /// Forgets what is too old; answers whether that is the room itself.
@@ -203,7 +212,7 @@ impl Memory {
         let window = self.settings.window;
         self.history.forget(now, window);
         self.lineages.forget(now, window);
-        self.empty_since.is_some_and(|since| now.wrapping_sub(since) > window)
+        self.empty_since.is_some_and(|since| now.wrapping_sub(since) > self.settings.away.shortened(window))
     }
 
     /// Where a member of `lineage` stands now.

@@ -19,6 +19,7 @@ use crate::{
     batch::{Batch, Gathering, Head, Keep},
     close::Close,
     connection::{Connection, ConnectionId},
+    history::History,
     hub::Rooms,
     lineage::LineageId,
     panics::guarded,
@@ -43,6 +44,8 @@ pub struct Room {
     count: AtomicUsize,
     /// What is remembered for those who come back; `None` where that is nothing. Only the room's thread locks it.
     memory: Option<Box<Mutex<Memory>>>,
+    /// Bytes of its history, for whoever makes room.
+    history_bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +105,7 @@ impl Room {
             members: Mutex::default(),
             count: AtomicUsize::new(0),
             memory: settings.map(|settings| Box::new(Mutex::new(Memory::new(settings)))),
+            history_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -205,16 +209,15 @@ impl Room {
         }
         self.count.store(members.len(), Ordering::Release);
         drop(state);
-        let mut remembered = false;
         if let Some(memory) = &self.memory {
             let (mut memory, now) = (lock(memory), self.shard.now());
             if member.lineage != NO_LINEAGE {
                 memory.lineages.leave(member.lineage, applied, now);
             }
-            remembered = members.is_empty() && memory.rest(now);
-        }
-        if members.is_empty()
-            && !remembered
+            if members.is_empty() {
+                memory.rest(now);
+            }
+        } else if members.is_empty()
             && let Some(rooms) = self.rooms.upgrade()
         {
             rooms.remove(&self.document);
@@ -284,7 +287,7 @@ impl Room {
             if let Some(memory) = &self.memory
                 && batch.numbered > 0
             {
-                lock(memory).history.append(batch, self.shard.now());
+                self.append(&mut lock(memory).history, batch);
             }
             for Member { id, connection, client, .. } in members {
                 connection.send_batch(batch, |part| part.is_for(*id, client));
@@ -297,10 +300,38 @@ impl Room {
         }
     }
 
+    fn append(&self, history: &mut History, batch: &Batch) {
+        history.append(batch, self.shard.now());
+        self.history_bytes.store(history.bytes(), Ordering::Relaxed);
+        if let Some(relief) = history.relief()
+            && let Some(rooms) = self.rooms.upgrade()
+        {
+            self.shard.push(Work::Relieve(rooms, relief));
+        }
+    }
+
+    /// Bytes of its history, as of the last change; from any thread.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.history_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the oldest of its history until that takes `bytes` at most. On the room's thread.
+    pub(crate) fn trim(&self, bytes: usize) {
+        if let Some(memory) = &self.memory {
+            let mut memory = lock(memory);
+            memory.history.trim(bytes);
+            self.history_bytes.store(memory.history.bytes(), Ordering::Relaxed);
+        }
+    }
+
     /// Forgets what is too old; answers whether that is the room itself. On the room's thread.
     pub(crate) fn forget(&self) -> bool {
         let empty = lock(&self.members).is_empty();
-        self.memory.as_ref().is_some_and(|memory| lock(memory).forget(self.shard.now()) && empty)
+        let Some(memory) = &self.memory else { return false };
+        let mut memory = lock(memory);
+        let forgotten = memory.forget(self.shard.now());
+        self.history_bytes.store(memory.history.bytes(), Ordering::Relaxed);
+        forgotten && empty
     }
 }
 

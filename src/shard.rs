@@ -24,6 +24,7 @@ use crate::{
     close::Close,
     connection::{Connection, ConnectionId},
     decoder::Codec,
+    history::Relief,
     hub::Rooms,
     panics::guarded,
     room::Room,
@@ -66,6 +67,17 @@ pub(crate) enum Work {
         batch: Arc<Batch>,
         /// The endpoint's number.
         endpoint: usize,
+    },
+    /// More is remembered than may be.
+    Relieve(Arc<Rooms>, Relief),
+    /// A room is to forget the oldest of its history.
+    Trim {
+        /// The room.
+        room: Arc<Room>,
+        /// What its history may take.
+        bytes: usize,
+        /// Until the last room is done, nobody looks for others.
+        relief: Arc<Relief>,
     },
     /// For the end: after everything before it, closes every connection.
     CloseAll(Close),
@@ -192,25 +204,31 @@ impl Shard {
             // What was published before anybody is closed leaves before that: some of it may be acknowledged already.
             work.sort_by_key(|work| matches!(work, Work::CloseAll(_)));
             for work in work {
-                guarded(work.name(), || self.perform(&work));
+                guarded(work.name(), || self.perform(work));
             }
         }
     }
 
-    fn perform(&self, work: &Work) {
+    fn perform(&self, work: Work) {
+        let name = work.name();
         match work {
             Work::Flush(room) => room.flush(),
             Work::Broadcast { batch, endpoint } => {
                 for connection in lock(&self.connections).values() {
-                    let send = || connection.send_batch(batch, |_| true);
-                    if connection.endpoint() == Some(*endpoint) && guarded(work.name(), send).is_none() {
+                    let send = || connection.send_batch(&batch, |_| true);
+                    if connection.endpoint() == Some(endpoint) && guarded(name, send).is_none() {
                         connection.close(&Close::internal());
                     }
                 }
             }
+            Work::Relieve(rooms, relief) => rooms.relieve(&Arc::new(relief)),
+            Work::Trim { room, bytes, relief } => {
+                room.trim(bytes);
+                drop(relief);
+            }
             Work::CloseAll(close) => {
                 for connection in lock(&self.connections).values() {
-                    if guarded(work.name(), || connection.close(close)).is_none() {
+                    if guarded(name, || connection.close(&close)).is_none() {
                         connection.terminate();
                     }
                 }
@@ -278,6 +296,7 @@ impl Work {
         match self {
             Self::Flush(_) => "sending to a room",
             Self::Broadcast { .. } => "sending to an endpoint",
+            Self::Relieve(..) | Self::Trim { .. } => "making room",
             Self::CloseAll(_) => "closing connections",
         }
     }

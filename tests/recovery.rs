@@ -388,20 +388,51 @@ fn a_document_that_everybody_has_left_is_neither_counted_nor_forgotten_before_th
 }
 
 #[test]
-fn rooms_and_lineages_come_out_of_the_budget_too() {
+fn without_memory_for_messages_who_missed_none_is_recovered_all_the_same() {
     let server = Server::start(|config| config.history.total_bytes = 0);
     let (a, position) = join(&server, "a");
     cut(&server, a, 0);
-    assert_eq!(reason(&server, "a", &position), "OTHER_EPOCH", "there was no memory to keep the room");
-    let (mut keeper, position) = join(&server, "keeper");
-    let (a, of_a) = join(&server, "a");
-    cut(&server, a, 1);
-    assert_eq!(reason(&server, "a", &of_a), "TOKEN_EXPIRED");
+    let (again, position, word) = back(&server, "a", &position);
+    assert_eq!(word["type"], "recovered", "also where nobody was left");
+    let (mut keeper, of_keeper) = join(&server, "keeper");
+    cut(&server, again, 1);
+    let (again, position, word) = back(&server, "a", &position);
+    assert_eq!(word["type"], "recovered");
+    cut(&server, again, 1);
     server.hub.publish("doc", None, &message(1)).unwrap();
     assert_eq!(json(&mut keeper)["offset"], 1, "what is delivered has its offset all the same");
-    let (mut again, _, word) = back(&server, "keeper", &position);
+    assert_eq!(reason(&server, "a", &position), "HISTORY_GONE");
+    let (mut again, _, word) = back(&server, "keeper", &of_keeper);
     assert_eq!(word["reason"], "HISTORY_GONE");
     again.hears_nothing("doc");
+}
+
+#[test]
+fn greedy_documents_cost_no_other_what_it_remembers() {
+    let server = Server::start(|config| config.history.total_bytes = 1 << 20);
+    let (mut keeper, _) = join(&server, "keeper");
+    let (a, of_a) = join(&server, "a");
+    let (b, of_b) = join(&server, "b");
+    cut(&server, b, 2);
+    server.hub.publish("doc", None, &message(1)).unwrap();
+    assert_eq!(json(&mut keeper)["offset"], 1);
+    let long = format!(r#"{{"type":"x","long":"{}"}}"#, "x".repeat(64 << 10));
+    let mut greedy: Vec<_> = (0..8).map(|index| server.join(&format!("greedy{index}"), "c")).collect();
+    for _ in 0..10 {
+        for (index, client) in greedy.iter_mut().enumerate() {
+            server.hub.publish(&format!("greedy{index}"), None, &long).unwrap();
+            client.text();
+        }
+    }
+    let (c, of_c) = join(&server, "c");
+    cut(&server, c, 2);
+    server.hub.publish("doc", None, &message(2)).unwrap();
+    assert_eq!(json(&mut keeper)["offset"], 2);
+    for (client, position) in [("b", of_b), ("c", of_c)] {
+        let (_, _, word) = back(&server, client, &position);
+        assert_eq!((word["type"].as_str(), word["to"].as_u64()), (Some("recovered"), Some(2)), "{client}");
+    }
+    drop((a, of_a));
 }
 
 #[test]

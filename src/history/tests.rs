@@ -156,21 +156,59 @@ fn a_publication_that_does_not_fit_takes_all_before_it_along() {
 }
 
 #[test]
-fn all_documents_share_a_budget_and_whoever_appends_gives_way() {
+fn whoever_appends_is_never_refused_and_above_the_limit_somebody_is_to_make_room() {
     let one = 10 + size_of::<Publication>();
     let budget = Arc::new(Budget::new(3 * one));
     let (mut quiet, mut busy) =
         (History::new(LIMITS, Arc::clone(&budget)), History::new(LIMITS, Arc::clone(&budget)));
-    publish(&mut quiet, "0123456789", 0);
-    for _ in 0..100 {
+    for _ in 0..3 {
         publish(&mut busy, "0123456789", 0);
-        assert!(budget.used() <= 3 * one);
     }
-    assert!(since(&quiet, 0, B).is_some());
-    assert!(since(&busy, 98, B).is_some());
-    assert_eq!(since(&busy, 97, B), None);
+    assert!(busy.relief().is_none());
+    publish(&mut quiet, "0123456789", 0);
+    let relief = quiet.relief().unwrap();
+    assert!(busy.relief().is_none(), "one is enough");
+    let level = relief.level(vec![busy.bytes(), quiet.bytes()]);
+    quiet.trim(level);
+    busy.trim(level);
+    assert!(since(&quiet, 0, B).is_some(), "the smaller one keeps all");
+    assert!(since(&busy, 2, B).is_some());
+    assert_eq!(since(&busy, 1, B), None);
+    drop(relief);
     drop(busy);
     assert_eq!(budget.used(), one);
+}
+
+#[test]
+fn the_largest_give_way_down_to_the_same_size() {
+    let relief = |limit| {
+        let budget = Arc::new(Budget::new(limit));
+        budget.charge(limit + 1);
+        budget.relief().unwrap()
+    };
+    // Of 800 an eighth is to be free.
+    let cases: [(&[usize], usize); 5] = [
+        (&[100, 200, 1000, 1000], 200),
+        (&[1000, 100, 1000, 200], 200),
+        (&[10, 10, 10_000], 680),
+        (&[300, 400], usize::MAX),
+        (&[], usize::MAX),
+    ];
+    for (sizes, level) in cases {
+        assert_eq!(relief(800).level(sizes.to_vec()), level, "{sizes:?}");
+    }
+}
+
+#[test]
+fn an_age_is_shortened_by_as_much_as_is_used_above_the_limit() {
+    let budget = Budget::new(100);
+    for (used, age) in [(0, 1000), (100, 1000), (200, 500), (400, 250)] {
+        budget.charge(used);
+        assert_eq!(budget.shortened(1000), age, "{used}");
+        budget.give_back(used);
+    }
+    budget.charge(usize::MAX / 2);
+    assert_eq!((budget.shortened(u32::MAX), Budget::new(0).shortened(7)), (0, 7));
 }
 
 #[test]

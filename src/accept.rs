@@ -19,9 +19,9 @@ use crate::{
     hub::{Alive, Permit, Shared, Slot},
     limits::is_reached,
     panics::guarded,
-    security::{self, Kind},
+    security,
     shard::Shard,
-    visitors::Entry,
+    visitors::{Entry, Refused},
 };
 
 /// How long a refused peer may take to read its refusal.
@@ -71,15 +71,17 @@ pub(crate) struct Arrived {
     /// For whom it counts.
     entry: Option<Box<Entry>>,
     /// Why it is turned away all the same.
-    refusal: Option<Close>,
+    refused: Option<Refused>,
 }
 
 /// Counts a socket that wants in: a change of access from here on reaches it, whatever its handshake waits for.
 pub(crate) fn arrive(shared: &Shared, upgrade: &mut Upgrade, peer: Option<IpAddr>) -> Arrived {
+    // From here on it is who the connection counts for and is reported as.
+    upgrade.admission.address = upgrade.admission.address.or(peer);
     let slot = shared.slot(upgrade.path());
     let document = slot.as_ref().and_then(|slot| slot.endpoint.affinity(upgrade));
-    let (entry, refusal) = shared.visitors.enter(upgrade, document.as_deref(), peer);
-    Arrived { slot, document, entry, refusal }
+    let (entry, refused) = shared.visitors.enter(upgrade, document.as_deref());
+    Arrived { slot, document, entry, refused }
 }
 
 pub(crate) fn accept(
@@ -139,7 +141,7 @@ struct Arrival {
 /// Answers the handshake.
 fn begin(arrival: Arrival) -> Fate {
     let Arrival { id, incoming: Incoming { stream, upgrade, early }, arrived, shared, shard } = arrival;
-    let Arrived { slot, document, entry, refusal } = arrived;
+    let Arrived { slot, document, entry, refused } = arrived;
     let response = match handshake::respond(&upgrade) {
         Ok(response) => response,
         Err(refusal) => {
@@ -153,9 +155,9 @@ fn begin(arrival: Arrival) -> Fate {
     let number = slot.as_ref().map(|slot| slot.number);
     let takes_notices = slot.as_ref().is_some_and(|slot| slot.endpoint.takes_notices());
     let connection = Connection::new(id, number, response, shared.config.max_outbox_bytes, shard.now());
-    let connection =
-        Arc::new(connection.admitted(entry.as_ref().and_then(|entry| entry.pass.clone()), takes_notices));
-    let refusal = refusal.or_else(|| full(&shared, &upgrade, document.as_deref()));
+    let pass = entry.as_ref().and_then(|entry| entry.pass.clone());
+    let connection = Arc::new(connection.admitted(pass, upgrade.admission.address, takes_notices));
+    let refusal = refusal(&shared, slot.as_deref(), &upgrade, refused, document.as_deref());
     let opened = match &slot {
         Some(slot) if refusal.is_some() => {
             slot.endpoint.refused(id);
@@ -198,13 +200,25 @@ fn begin(arrival: Arrival) -> Fate {
     Fate::Served(driver)
 }
 
-/// Whether there are as many connections as there may be.
-fn full(shared: &Shared, upgrade: &Upgrade, document: Option<&str>) -> Option<Close> {
-    if !is_reached(shared.connection_count(), shared.config.limits.connections) {
+/// The close for a socket that is turned away, with a report where that is for a limit.
+fn refusal(
+    shared: &Shared,
+    slot: Option<&Slot>,
+    upgrade: &Upgrade,
+    refused: Option<Refused>,
+    document: Option<&str>,
+) -> Option<Close> {
+    let is_full = || is_reached(shared.connection_count(), shared.config.limits.connections);
+    let (kind, reason) = match refused.or_else(|| is_full().then_some(Refused::CONNECTIONS))? {
+        Refused::Decided(close) => return Some(close),
+        Refused::Limit(kind, reason) => (kind, reason),
+    };
+    // Whose old connection hangs in a network that is gone would otherwise be kept out by it.
+    if slot.is_some_and(|slot| slot.endpoint.replaces(upgrade)) {
         return None;
     }
-    security::report(Kind::Connections, upgrade.user.as_deref(), upgrade.admission.address, document, 1);
-    Some(Close::limit("Too many connections"))
+    security::report(kind, upgrade.user.as_deref(), upgrade.admission.address, document, 1);
+    Some(Close::limit(reason))
 }
 
 /// Sends a refusal and waits for the peer to have read it: closing with unread bytes would reset the connection, and

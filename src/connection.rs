@@ -78,6 +78,8 @@ pub struct Connection {
     unread: AtomicBool,
     /// Whether its client knows the hub's own messages.
     takes_notices: bool,
+    /// The client's, as whoever let it in knows it; `None` where nobody does.
+    address: Option<IpAddr>,
     pass: Option<Arc<Pass>>,
 }
 
@@ -103,13 +105,19 @@ impl Connection {
             pinged: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             takes_notices: false,
+            address: None,
             pass: None,
         }
     }
 
     /// The connection with what it was let in with.
-    pub(crate) fn admitted(self, pass: Option<Arc<Pass>>, takes_notices: bool) -> Self {
-        Self { takes_notices, pass, ..self }
+    pub(crate) fn admitted(
+        self,
+        pass: Option<Arc<Pass>>,
+        address: Option<IpAddr>,
+        takes_notices: bool,
+    ) -> Self {
+        Self { takes_notices, address, pass, ..self }
     }
 
     /// What it was let in with; `None` where nobody asked.
@@ -124,17 +132,12 @@ impl Connection {
         }
     }
 
-    /// The socket's other end; `None` where it is gone.
-    fn peer(&self) -> Option<IpAddr> {
-        lock(&self.writer).stream.as_ref()?.peer_addr().ok().map(|peer| peer.ip())
-    }
-
-    /// Reports what its client did.
-    pub(crate) fn report(&self, kind: Kind) {
+    /// Reports what its client did, and how often.
+    pub(crate) fn report(&self, kind: Kind, count: u64) {
         let pass = self.pass();
         let (user, document) =
             (pass.and_then(|pass| pass.user.id()), pass.and_then(|pass| pass.document.as_deref()));
-        security::report(kind, user, pass.and_then(|pass| pass.address), document, 1);
+        security::report(kind, user, self.address, document, count);
     }
 
     /// Gives the connection its socket, and writes what waits: the whole handshake leaves at once, and before the
@@ -267,7 +270,7 @@ impl Connection {
             outbox.push(frame::close(&Close::slow()), None, Keep::Every);
             writer.phase = Phase::Ending { linger: true };
             log::warn!("connection {} reads too slowly: closed with 1013", self.id);
-            self.report(Kind::TooSlow);
+            self.report(Kind::TooSlow, 1);
         }
         writer.wake();
     }

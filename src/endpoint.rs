@@ -29,6 +29,13 @@ pub trait Endpoint: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whether a connection of this upgrade would take the place of one that is there, and so is not one more. On its
+    /// thread, and asked only where a limit is against it.
+    fn replaces(&self, upgrade: &Upgrade) -> bool {
+        let _ = upgrade;
+        false
+    }
+
     /// Begins a connection, on its thread, before any byte is answered; what it sends follows the 101 response.
     ///
     /// # Errors

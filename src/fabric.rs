@@ -49,6 +49,15 @@ impl Endpoint for Fabric {
         upgrade.parameter("documentId").map(Cow::into_owned)
     }
 
+    fn replaces(&self, upgrade: &Upgrade) -> bool {
+        let id = |name| upgrade.parameter(name).and_then(|value| Id::new(&value));
+        let (Some(document), Some(client), Some(ask)) = (id("documentId"), id("clientID"), Ask::of(upgrade))
+        else {
+            return false;
+        };
+        self.rooms.replaces(&document, &client, upgrade.user.as_deref(), &ask)
+    }
+
     fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close> {
         let parameter = |name| upgrade.parameter(name).filter(|value| !value.is_empty());
         let (Some(document), Some(client)) = (parameter("documentId"), parameter("clientID")) else {
@@ -58,7 +67,7 @@ impl Endpoint for Fabric {
             Id::new(&document).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid documentId"))?;
         let client = Id::new(&client).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid clientID"))?;
 
-        if self.rooms.is_full(&document) {
+        if self.rooms.is_full(&document) && !self.replaces(upgrade) {
             let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
             security::report(Kind::ConnectionsPerDocument, user, address, Some(document.text()), 1);
             return Err(Close::limit("Too many connections of this document"));
@@ -122,7 +131,7 @@ impl Session for FabricSession {
                 if topic.keep() == Keep::Every && connection.pass().is_some_and(Pass::is_read_only) =>
             {
                 self.replies.extend_from_slice(&notice::read_only());
-                connection.report(Kind::ReadOnly);
+                connection.report(Kind::ReadOnly, 1);
             }
             Ok(ClientMessage::Publish { topic, payload, version, id, ack }) => {
                 self.owes_ack |= ack;
@@ -131,7 +140,7 @@ impl Session for FabricSession {
                 });
             }
             Err(fault) => {
-                connection.report(Kind::BadMessage);
+                connection.report(Kind::BadMessage, 1);
                 protocol::put_error(&mut self.replies, fault.code());
                 log::info!(
                     "connection {} of client {:?}, document {document:?}: {}",

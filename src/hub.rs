@@ -56,6 +56,12 @@ impl Rooms {
         self.max_members > 0 && self.by_id.get(document).is_some_and(|room| room.count() >= self.max_members)
     }
 
+    /// Whether what a client shows is of a member that is there. On the document's shard.
+    pub(crate) fn replaces(&self, document: &Id, client: &Id, user: Option<&str>, ask: &Ask) -> bool {
+        let room = self.by_id.get(document).map(|room| Arc::clone(&room));
+        room.is_some_and(|room| room.replaces(client, user, ask))
+    }
+
     /// Makes a connection a member of a document's room. On the document's shard.
     pub(crate) fn join(
         self: &Arc<Self>,

@@ -231,11 +231,9 @@ impl Memory {
         replace: impl FnOnce(LineageId) -> Option<u64>,
     ) -> (Outcome, Option<LineageId>) {
         let reload = |reason| (Outcome::Reload { reason, up_to: None }, None);
-        if ask.epoch != Some(self.epoch) {
-            return reload(Reload::OtherEpoch);
-        }
-        let Some(lineage) = self.settings.signer.verify(&ask.token, self.claims(who)) else {
-            return reload(Reload::BadToken);
+        let lineage = match self.lineage_of(ask, who) {
+            Ok(lineage) => lineage,
+            Err(reason) => return reload(reason),
         };
         let window = self.settings.window;
         let Some(up_to) = replace(lineage).or_else(|| self.lineages.take(lineage, now, window)) else {
@@ -247,6 +245,14 @@ impl Memory {
             Err(reason) => Outcome::Reload { reason, up_to: Some(up_to) },
         };
         (outcome, Some(lineage))
+    }
+
+    /// The lineage that a client shows to be its own.
+    pub(crate) fn lineage_of(&self, ask: &Ask, who: Identity<'_>) -> Result<LineageId, Reload> {
+        if ask.epoch != Some(self.epoch) {
+            return Err(Reload::OtherEpoch);
+        }
+        self.settings.signer.verify(&ask.token, self.claims(who)).ok_or(Reload::BadToken)
     }
 
     fn missed(

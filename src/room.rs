@@ -158,6 +158,13 @@ impl Room {
         (Membership { room: Arc::clone(self), connection: id, lineage, place }, welcome)
     }
 
+    /// Whether what a client shows is of a member that is there, whose place it would take. On the room's thread.
+    pub(crate) fn replaces(&self, client: &Id, user: Option<&str>, ask: &Ask) -> bool {
+        let Some(memory) = &self.memory else { return false };
+        let lineage = lock(memory).lineage_of(ask, Identity { document: &self.document, client, user });
+        lineage.is_ok_and(|lineage| lock(&self.members).iter().any(|member| member.lineage == lineage))
+    }
+
     /// What `connection`, which is about to become a member, is sent; and its lineage.
     fn welcome(
         &self,

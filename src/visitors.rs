@@ -23,7 +23,7 @@ use crate::{
     limits::{Limits, is_reached},
     pass::Pass,
     rate::{self, Meter},
-    security::{self, Kind},
+    security::Kind,
     sync::lock,
 };
 
@@ -95,29 +95,24 @@ impl Visitors {
         &self.limits
     }
 
-    /// Counts a socket that wants in, unless a limit or a decision is against it: then the close to answer with.
+    /// Counts a socket that wants in, also over a limit: only its endpoint knows whether it is one more.
     pub(crate) fn enter(
         self: &Arc<Self>,
         upgrade: &mut Upgrade,
         document: Option<&str>,
-        peer: Option<IpAddr>,
-    ) -> (Option<Box<Entry>>, Option<Close>) {
+    ) -> (Option<Box<Entry>>, Option<Refused>) {
         if let Some(close) = upgrade.admission.refusal.take() {
-            return (None, Some(close));
+            return (None, Some(Refused::Decided(close)));
         }
         // Whoever decided has read the query as well, and must have found the same in it.
         let decided = upgrade.admission.document.as_deref();
         if decided.zip(document).is_some_and(|(decided, document)| decided != document) {
-            return (None, Some(Close::forbidden()));
+            return (None, Some(Refused::Decided(Close::forbidden())));
         }
         let mut entry = Entry { visitors: Arc::clone(self), counted: None, pass: None };
-        let refusal = entry.fill(upgrade, document, peer).err().map(|(kind, reason)| {
-            let address = upgrade.admission.address.or(peer);
-            security::report(kind, upgrade.user.as_deref(), address, document, 1);
-            Close::limit(reason)
-        });
+        let over = entry.fill(upgrade, document);
         let counts = entry.counted.is_some() || entry.pass.is_some();
-        (counts.then(|| Box::new(entry)), refusal)
+        (counts.then(|| Box::new(entry)), over)
     }
 
     /// Counts what was read; answers how long to wait before reading more.
@@ -173,6 +168,22 @@ impl Visitors {
     }
 }
 
+/// Why a socket that wants in is turned away.
+#[derive(Debug, Clone)]
+pub(crate) enum Refused {
+    /// Somebody decided so.
+    Decided(Close),
+    /// It would be one too many. Not where it takes the place of a connection that is still there.
+    Limit(Kind, &'static str),
+}
+
+impl Refused {
+    const ADDRESS: Self = Self::Limit(Kind::ConnectionsPerAddress, "Too many connections from this address");
+    const USER: Self = Self::Limit(Kind::ConnectionsPerUser, "Too many connections of this user");
+    const DOCUMENTS: Self = Self::Limit(Kind::DocumentsPerUser, "Too many documents of this user");
+    pub(crate) const CONNECTIONS: Self = Self::Limit(Kind::Connections, "Too many connections");
+}
+
 /// Being counted for an address or a user; dropping it ends that. A connection that counts for neither has none.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -192,27 +203,24 @@ impl Entry {
         }
     }
 
-    fn fill(
-        &mut self,
-        upgrade: &Upgrade,
-        document: Option<&str>,
-        peer: Option<IpAddr>,
-    ) -> Result<(), (Kind, &'static str)> {
+    /// Counts; answers the first limit that it is over.
+    fn fill(&mut self, upgrade: &Upgrade, document: Option<&str>) -> Option<Refused> {
+        let mut over = None;
         let Visitors { limits, addresses, users, next_serial, .. } = &*self.visitors;
         let admission = &upgrade.admission;
-        let address = admission.address.or(peer);
-        if let Some(key) = address.filter(|address| admission.forwarded || !is_private(*address)).map(shared)
+        if let Some(key) =
+            admission.address.filter(|address| admission.forwarded || !is_private(*address)).map(shared)
         {
             let mut count = addresses.entry(key).or_default();
             if is_reached(*count, limits.connections_per_address) {
-                return Err((Kind::ConnectionsPerAddress, "Too many connections from this address"));
+                over = Some(Refused::ADDRESS);
             }
             *count += 1;
             drop(count);
             self.counted = Some(key);
         }
         if upgrade.user.is_none() && admission.expires_in.is_none() && admission.access.is_none() {
-            return Ok(());
+            return over;
         }
         let id = upgrade.user.clone().unwrap_or_default();
         // The guard is held to the end, so that the user cannot be forgotten meanwhile.
@@ -220,14 +228,14 @@ impl Entry {
         let mut passes = lock(&user.passes);
         if user.id().is_some() {
             if is_reached(passes.len(), limits.connections_per_user) {
-                return Err((Kind::ConnectionsPerUser, "Too many connections of this user"));
+                over.get_or_insert(Refused::USER);
             }
             if let Some(document) = document
                 && limits.documents_per_user > 0
             {
                 let open: HashSet<_> = passes.values().filter_map(|pass| pass.document.as_deref()).collect();
                 if !open.contains(document) && is_reached(open.len(), limits.documents_per_user) {
-                    return Err((Kind::DocumentsPerUser, "Too many documents of this user"));
+                    over.get_or_insert(Refused::DOCUMENTS);
                 }
             }
         }
@@ -238,11 +246,11 @@ impl Entry {
         pass.document = document.map(Into::into);
         pass.client = upgrade.parameter("clientID").map(Into::into);
         pass.profile.clone_from(&admission.profile);
-        pass.address = address;
+        pass.address = admission.address;
         let pass = Arc::new(pass);
         passes.insert(serial, Arc::clone(&pass));
         self.pass = Some(pass);
-        Ok(())
+        over
     }
 }
 

@@ -183,7 +183,7 @@ impl Driver {
         send_replies(&self.connection, replies);
         if let Err(fault) = outcome {
             log::info!("connection {} broke the protocol: {fault:?}", self.connection.id());
-            self.report(Kind::BadFrame, 1);
+            self.connection.report(Kind::BadFrame, 1);
             self.leave();
             self.connection.fail(&Close::from(fault));
             return;

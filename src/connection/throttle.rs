@@ -12,11 +12,7 @@ use std::{
 use tokio::time::{Sleep, sleep};
 
 use super::driver::Driver;
-use crate::{
-    close::Close,
-    notice,
-    security::{self, Kind},
-};
+use crate::{close::Close, notice, security::Kind};
 
 /// How often at most a client is told that it is held back.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +47,7 @@ impl Driver {
         }
         if now - throttle.since + wait > patience {
             log::info!("connection {} goes on sending too much: closed with 1013", self.connection.id());
-            self.report(Kind::RateClosed, 1);
+            self.connection.report(Kind::RateClosed, 1);
             self.leave();
             self.connection.close(&Close::limit("Too much was sent"));
             return;
@@ -61,7 +57,7 @@ impl Driver {
         self.connection.set_unread(true);
         if first {
             log::info!("connection {} sends too much: held back for {wait:?}", self.connection.id());
-            self.report(Kind::RateLimited, 1);
+            self.connection.report(Kind::RateLimited, 1);
         }
     }
 
@@ -75,16 +71,5 @@ impl Driver {
         throttle.sleep = None;
         self.connection.set_unread(false);
         false
-    }
-
-    /// Reports what this client did.
-    pub(super) fn report(&self, kind: Kind, count: u64) {
-        let pass = self.connection.pass();
-        let address = match pass {
-            Some(pass) => pass.address,
-            None => self.connection.peer(),
-        };
-        let user = pass.and_then(|pass| pass.user.id());
-        security::report(kind, user, address, pass.and_then(|pass| pass.document.as_deref()), count);
     }
 }

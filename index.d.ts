@@ -19,7 +19,7 @@ export type Json = unknown;
  * - `HUB_VERSION_MISMATCH`: the running hub speaks another version of the registry than this copy of the package.
  * - `HUB_INVALID_ARGUMENT`: an argument or option has the wrong type or range; the message names it.
  * - `HUB_CLOSED`: the hub was closed, or is draining, and takes nothing new.
- * - `HUB_OVERLOADED`: more than 64 MiB wait for a document's thread to send them; nothing of this message was sent.
+ * - `HUB_OVERLOADED`: more than 64 MiB wait for the threads of a document or endpoint to send them; nothing of this message was sent.
  * - `HUB_BINARY_MISSING`: no native binary for this platform; the message names the command that builds it.
  * - `HUB_BINARY_INVALID`: a native binary was found but could not be loaded, or is of another version.
  * - `HUB_LISTEN_FAILED`: `startServer` could not listen on the port or host asked for.
@@ -245,6 +245,7 @@ export interface WebSocketManager {
    *
    * @param message a string is sent as it is, anything else as its JSON.
    * @returns the number of connections the message was queued for.
+   * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection)
    */
   broadcast(path: string, message: Json): Promise<number>;
 }

@@ -107,6 +107,33 @@ pub(crate) struct Slot {
     pub(crate) number: usize,
     pub(crate) endpoint: Arc<dyn Endpoint>,
     open: AtomicUsize,
+    /// Bytes of broadcasts that some thread has not sent yet.
+    pending: AtomicUsize,
+}
+
+/// A broadcast to an endpoint; it counts among what waits until the last thread has dropped it.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    pub(crate) batch: Batch,
+    slot: Arc<Slot>,
+}
+
+impl Broadcast {
+    fn new(slot: Arc<Slot>, batch: Batch) -> Arc<Self> {
+        slot.pending.fetch_add(batch.bytes.len(), Ordering::Relaxed);
+        Arc::new(Self { batch, slot })
+    }
+
+    /// The number of the endpoint.
+    pub(crate) fn endpoint(&self) -> usize {
+        self.slot.number
+    }
+}
+
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        self.slot.pending.fetch_sub(self.batch.bytes.len(), Ordering::Relaxed);
+    }
 }
 
 /// One open connection of an endpoint; dropping it takes it out of the count.
@@ -260,7 +287,12 @@ impl Hub {
     pub fn serve(&self, endpoint: Arc<dyn Endpoint>) {
         let mut slots = lock(&self.shared.slots);
         let number = slots.len();
-        slots.push(Arc::new(Slot { number, endpoint, open: AtomicUsize::new(0) }));
+        slots.push(Arc::new(Slot {
+            number,
+            endpoint,
+            open: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
+        }));
     }
 
     /// Paths that are served.
@@ -301,18 +333,22 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]
+    /// [`Error::Closed`], [`Error::Overloaded`]
     pub fn broadcast(&self, path: &str, message: &str) -> Result<usize, Error> {
         if self.shared.is_draining() {
             return Err(Error::Closed);
         }
         let Some(slot) = self.shared.slot(path) else { return Ok(0) };
         let receivers = slot.open.load(Ordering::Acquire);
-        if receivers > 0 {
-            let batch = Arc::new(Batch::of(frame::text(message), Keep::Every));
-            for shard in &*self.shared.shards {
-                shard.push(Work::Broadcast { batch: Arc::clone(&batch), endpoint: slot.number });
-            }
+        if receivers == 0 {
+            return Ok(0);
+        }
+        if slot.pending.load(Ordering::Relaxed) > self.shared.config.max_pending_bytes {
+            return Err(Error::Overloaded);
+        }
+        let broadcast = Broadcast::new(slot, Batch::of(frame::text(message), Keep::Every));
+        for shard in &*self.shared.shards {
+            shard.push(Work::Broadcast(Arc::clone(&broadcast)));
         }
         Ok(receivers)
     }

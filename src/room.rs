@@ -77,6 +77,10 @@ struct Member {
 /// `Option` it would be more.
 const NO_LINEAGE: LineageId = LineageId::new(0);
 
+/// Above this a room sends what its members publish at once instead of after all that can be read: however many write
+/// at a time, no more of it waits.
+const MAX_GATHERED_BYTES: usize = 1 << 20;
+
 /// What a connection is sent that has become a member.
 #[derive(Debug)]
 pub(crate) struct Welcome {
@@ -370,6 +374,11 @@ impl Membership {
             return;
         }
         let mut state = lock(&room.state);
+        if state.gathered.len() > MAX_GATHERED_BYTES {
+            drop(state);
+            room.flush();
+            state = lock(&room.state);
+        }
         if number.is_some_and(|number| !state.sent.is_new(*place, number)) {
             return;
         }
@@ -419,13 +428,15 @@ mod tests {
 
     use bytes::BufMut;
 
+    use super::MAX_GATHERED_BYTES;
     use crate::{
         Config, Hub,
         accept::Incoming,
         batch::{Batch, Gathering, Head},
-        connection::ConnectionId,
+        connection::{Connection, ConnectionId},
         frame,
         handshake::Upgrade,
+        protocol::{Id, Topic},
         sync::lock,
     };
 
@@ -483,5 +494,27 @@ mod tests {
         let (_, next) = join(&hub, "d");
         hub.publish("doc", None, "\"hello\"").unwrap();
         read_to(&next, b"\"hello\"");
+    }
+
+    #[test]
+    fn what_members_publish_in_one_turn_waits_up_to_a_bound() {
+        const MESSAGE_BYTES: usize = 200 << 10;
+        let hub = Hub::start(Config { threads: 1, ..Config::default() }).unwrap();
+        let (_, reader) = join(&hub, "reader");
+        let room = hub.room("doc").unwrap();
+        let writing = Arc::clone(&room);
+        let (done, waited) = std::sync::mpsc::channel();
+        room.shard().handle().spawn(async move {
+            let id = ConnectionId::new(u64::MAX);
+            let writer = Arc::new(Connection::new(id, None, Vec::new(), 1 << 20, 0));
+            let (membership, _) = writing.join(writer, Id::new("writer").unwrap(), None, None);
+            for _ in 0..20 {
+                membership.publish(Topic::Update, None, |out, _| out.put_bytes(b'x', MESSAGE_BYTES));
+                done.send(lock(&writing.state).gathered.len()).unwrap();
+            }
+        });
+        let most = waited.iter().max().unwrap();
+        assert!(most > MAX_GATHERED_BYTES && most <= MAX_GATHERED_BYTES + MESSAGE_BYTES, "{most}");
+        drop(reader);
     }
 }

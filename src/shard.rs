@@ -20,12 +20,11 @@ use tokio::{runtime, sync::Notify, time::Instant};
 
 use crate::{
     Config, Error,
-    batch::Batch,
     close::Close,
     connection::{Connection, ConnectionId},
     decoder::Codec,
     history::Relief,
-    hub::Rooms,
+    hub::{Broadcast, Rooms},
     panics::guarded,
     room::Room,
     scheduling::await_turns,
@@ -62,12 +61,7 @@ pub(crate) enum Work {
     /// A room has something to send.
     Flush(Arc<Room>),
     /// For every connection of an endpoint.
-    Broadcast {
-        /// What to send.
-        batch: Arc<Batch>,
-        /// The endpoint's number.
-        endpoint: usize,
-    },
+    Broadcast(Arc<Broadcast>),
     /// More is remembered than may be.
     Relieve(Arc<Rooms>, Relief),
     /// A room is to forget the oldest of its history.
@@ -213,10 +207,10 @@ impl Shard {
         let name = work.name();
         match work {
             Work::Flush(room) => room.flush(),
-            Work::Broadcast { batch, endpoint } => {
+            Work::Broadcast(broadcast) => {
                 for connection in lock(&self.connections).values() {
-                    let send = || connection.send_batch(&batch, |_| true);
-                    if connection.endpoint() == Some(endpoint) && guarded(name, send).is_none() {
+                    let send = || connection.send_batch(&broadcast.batch, |_| true);
+                    if connection.endpoint() == Some(broadcast.endpoint()) && guarded(name, send).is_none() {
                         connection.close(&Close::internal());
                     }
                 }
@@ -295,7 +289,7 @@ impl Work {
     fn name(&self) -> &'static str {
         match self {
             Self::Flush(_) => "sending to a room",
-            Self::Broadcast { .. } => "sending to an endpoint",
+            Self::Broadcast(_) => "sending to an endpoint",
             Self::Relieve(..) | Self::Trim { .. } => "making room",
             Self::CloseAll(_) => "closing connections",
         }

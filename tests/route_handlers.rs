@@ -169,3 +169,35 @@ fn more_than_may_wait_for_a_document_is_refused_and_not_half_sent() {
     assert_eq!(server.hub.publish("doc", None, "taken again").unwrap(), 1);
     assert_eq!(member.text(), "taken again");
 }
+
+#[test]
+fn more_than_may_wait_for_an_endpoint_is_refused_and_not_half_sent() {
+    let server = Server::start(|config| {
+        config.threads = 2;
+        config.max_pending_bytes = 1 << 20;
+    });
+    let gate = Arc::new(Mutex::new(()));
+    server.hub.serve(Arc::new(Busy(Arc::clone(&gate))));
+    let mut member = server.join("doc", "a");
+    // One on each thread: what one of them has not sent yet waits, however far the other is.
+    let mut busy: Vec<_> = (0..8).map(|_| server.connect("/ws/busy")).collect();
+    let closed = gate.lock().unwrap();
+    for client in &mut busy {
+        client.send("stand still");
+    }
+    busy[0].0.read().unwrap();
+
+    let message = "x".repeat(600 << 10);
+    let broadcast = |path, message: &str| server.hub.broadcast(path, message);
+    assert_eq!(broadcast("/ws/fabric", &message).unwrap(), 1);
+    assert_eq!(broadcast("/ws/fabric", &message).unwrap(), 1, "the limit is not reached yet");
+    assert!(matches!(broadcast("/ws/fabric", "refused"), Err(Error::Overloaded)));
+    assert_eq!(broadcast("/ws/busy", "of another endpoint").unwrap(), 8);
+    assert_eq!(broadcast("/ws/nobody", &message).unwrap(), 0);
+
+    drop(closed);
+    assert_eq!(member.text(), message);
+    assert_eq!(member.text(), message);
+    eventually("there is room again", || broadcast("/ws/fabric", "taken again").is_ok());
+    assert_eq!(member.text(), "taken again");
+}

@@ -67,14 +67,19 @@ impl Gathering {
         if self.bytes.capacity() == 0 {
             self.bytes = BytesMut::with_capacity(CHUNK_BYTES);
         }
-        // What a panic left of a frame is not part of the next one.
-        let start = self.parts.last().map_or(0, |part| part.end);
-        self.bytes.truncate(start);
+        let start = self.cut();
         encode(&mut self.bytes);
         if head.offset.is_some() {
             self.numbered += self.bytes.len() - start;
         }
         self.parts.push(Part { end: self.bytes.len(), head });
+    }
+
+    /// Cuts off what a panic has left of a frame; answers where the last one ends.
+    fn cut(&mut self) -> usize {
+        let end = self.parts.last().map_or(0, |part| part.end);
+        self.bytes.truncate(end);
+        end
     }
 
     /// The frame that was appended last.
@@ -95,6 +100,7 @@ impl Gathering {
 
     /// The batch to send; the next frames are gathered anew.
     pub fn take(&mut self) -> Batch {
+        self.cut();
         let parts = std::mem::take(&mut self.parts);
         let restricted = parts.iter().any(|part| part.head.to.is_some());
         let mut senders: Vec<ConnectionId> = parts.iter().filter_map(|part| part.head.from).collect();
@@ -151,16 +157,19 @@ mod tests {
     fn a_panic_in_an_encoder_leaves_nothing_to_the_frames_around_it() {
         let mut gathering = Gathering::default();
         gathering.push(Head::default(), |out| out.put_slice(b"before"));
-        let panicking = AssertUnwindSafe(|| {
-            gathering.push(Head::default(), |out| {
+        let panic_in = |gathering: &mut Gathering| {
+            let encode = |out: &mut bytes::BytesMut| {
                 out.put_slice(b"half a fra");
                 panic!("meant for the log: panic in an encoder");
-            });
-        });
-        catch_unwind(panicking).unwrap_err();
+            };
+            catch_unwind(AssertUnwindSafe(|| gathering.push(Head::default(), encode))).unwrap_err();
+        };
+        panic_in(&mut gathering);
         gathering.push(Head::default(), |out| out.put_slice(b"after"));
         assert_eq!(gathering.last(), b"after");
+        panic_in(&mut gathering);
         let batch = gathering.take();
+        assert_eq!(&batch.bytes[..], b"beforeafter");
         let frames: Vec<_> = batch.ranges().map(|(range, _)| &batch.bytes[range]).collect();
         assert_eq!(frames, [&b"before"[..], b"after"]);
     }

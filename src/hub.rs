@@ -251,15 +251,27 @@ impl Hub {
     pub fn start(config: Config) -> Result<Self, Error> {
         config.check()?;
         let visitors = Visitors::new(config.limits.clone(), config.session_warning);
-        let shards: Arc<[_]> = (0..config.threads)
-            .map(|index| Shard::start(index, &config, Arc::clone(&visitors)))
-            .collect::<Result<_, _>>()?;
+        let settings = Settings::of(&config)?;
+        let mut shards: Vec<Arc<Shard>> = Vec::new();
+        for index in 0..config.threads {
+            match Shard::start(index, &config, Arc::clone(&visitors)) {
+                Ok(shard) => shards.push(shard),
+                Err(error) => {
+                    // Nobody else would end their threads.
+                    for shard in &shards {
+                        shard.stop();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        let shards: Arc<[_]> = shards.into();
         let rooms = Arc::new(Rooms {
             by_id: DashMap::new(),
             shards: Arc::clone(&shards),
             hasher: RandomState::new(),
             max_pending_bytes: config.max_pending_bytes,
-            settings: Settings::of(&config)?,
+            settings,
             max_members: config.limits.connections_per_document,
         });
         for shard in &*shards {
@@ -375,6 +387,11 @@ impl Hub {
     pub fn documents(&self) -> Vec<String> {
         let rooms = self.shared.rooms.by_id.iter();
         rooms.filter(|room| room.count() > 0).map(|room| room.document().text().to_owned()).collect()
+    }
+
+    /// Documents with an open connection.
+    pub fn document_count(&self) -> usize {
+        self.shared.rooms.by_id.iter().filter(|room| room.count() > 0).count()
     }
 
     pub(crate) fn room(&self, document: &str) -> Option<Arc<Room>> {

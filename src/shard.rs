@@ -273,9 +273,12 @@ impl Shard {
         let mut last = None;
         for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
             last = Some(*id);
-            let tick = || match paused {
-                true => connection.forgive(now),
-                false => connection.tick(now, clock.heartbeat, clock.close_timeout),
+            let tick = || {
+                if paused {
+                    connection.forgive(now);
+                } else {
+                    connection.tick(now, clock.heartbeat, clock.close_timeout);
+                }
             };
             if guarded("watching over a connection", tick).is_none() {
                 connection.terminate();
@@ -407,7 +410,7 @@ mod tests {
     fn the_clock_looks_at_every_connection_in_slices() {
         let hub = Hub::start(Config { threads: 1, heartbeat: None, ..Config::default() }).unwrap();
         let shard = &hub.shared.shards[0];
-        let connections: Vec<_> = (0..2 * TICKS_PER_TURN as u64 + 1)
+        let connections: Vec<_> = (0..=2 * TICKS_PER_TURN as u64)
             .map(|number| Arc::new(Connection::new(ConnectionId::new(number), None, Vec::new(), 1024, 0)))
             .collect();
         for connection in &connections {

@@ -1,4 +1,16 @@
-//! Locking without poison.
+//! Locking without poison, and the order of the locks.
+//!
+//! Whoever holds one of these takes only those to the right of it; no two of one kind are ever held together.
+//!
+//! - of a room: `Room::members` → `Room::state`, and `Room::members` → `Room::memory`. Only the room's thread takes
+//!   `members` and `memory`; any thread may take `state`.
+//! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
+//! - the map of rooms → `Room::members`, and `Room::members` → the map of rooms: in both orders, which is safe because both
+//!   are done only for a room of the thread that does it.
+//! - `Shard::connections` → `Connection::writer`, and `Shard::scratch` → all of a connection and its room.
+//! - the map of users → `User::passes` → `User::meter`; `Expiries::due` → `Pass::session_end`.
+//! - `Connection::writer` → the queue of security events, the queue of the log, and the letters of a mailbox: those are leaves,
+//!   held for a push and never while something is written or called.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -162,9 +162,13 @@ impl Visitors {
         self.users.get(id).map(|user| user.passes()).unwrap_or_default()
     }
 
-    fn all(&self) -> Vec<Arc<Pass>> {
-        let users: Vec<_> = self.users.iter().map(|user| Arc::clone(&user)).collect();
-        users.iter().flat_map(|user| user.passes()).collect()
+    /// Of all passes those that are meant; only they are cloned.
+    fn matching(&self, is_meant: impl Fn(&Pass) -> bool) -> Vec<Arc<Pass>> {
+        let mut found = Vec::new();
+        for user in &self.users {
+            found.extend(lock(&user.passes).values().filter(|pass| is_meant(pass)).cloned());
+        }
+        found
     }
 }
 
@@ -367,7 +371,7 @@ impl Hub {
         let visitors = &self.shared.visitors;
         let passes = match sessions {
             Sessions::User(user) | Sessions::Session(user, _) => visitors.user(user),
-            Sessions::Any(_) => visitors.all(),
+            Sessions::Any(session) => visitors.matching(|pass| pass.session.as_deref() == Some(session)),
         };
         let at = Instant::now() + left.min(LONGEST_SESSION);
         let is_meant = |pass: &&Arc<Pass>| match sessions {
@@ -381,9 +385,9 @@ impl Hub {
 
     /// The connections of a document about whose access somebody decided.
     pub fn visitors(&self, document: &str) -> Vec<Visitor> {
-        let passes = self.shared.visitors.all();
-        let of_document = passes.iter().filter(|pass| pass.document.as_deref() == Some(document));
+        let of_document = self.shared.visitors.matching(|pass| pass.document.as_deref() == Some(document));
         of_document
+            .iter()
             .map(|pass| Visitor {
                 user: pass.user.id.to_string(),
                 serial: pass.serial,

@@ -230,7 +230,7 @@ fn what_is_left_of_a_connection_that_panicked_reaches_nobody_else() {
         [frame(0x01, secret), frame(0x80, secret)].concat(),
         frame(0x01, secret),
         [frame(0x88, &1000_u16.to_be_bytes()), frame(0x81, secret)].concat(),
-        frame(0x81, &[b's'; 70_000]),
+        frame(0x81, &b"s".repeat(70_000)),
         // Against the protocol, and the beginning of a frame.
         [frame(0xf1, secret), frame(0x81, secret)].concat(),
         frame(0x81, secret)[..10].to_vec(),

@@ -413,3 +413,37 @@ overEveryWay(
   },
   { Server: HubChild, descriptors: 200 },
 );
+
+test('a start that fails half-way leaves no thread behind', async () => {
+  // Each thread needs some descriptors of its own, and there are enough for a few.
+  const program = `
+    import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+    import { setTimeout as delay } from 'node:timers/promises';
+    import { createHub } from '@captify-io/hub/server';
+    const nameOf = (id) => {
+      try {
+        return readFileSync('/proc/self/task/' + id + '/comm', 'utf8').trim();
+      } catch {
+        return 'gone';
+      }
+    };
+    const threads = () => readdirSync('/proc/self/task').map(nameOf).filter((name) => /^hub-[0-9]/.test(name));
+    const hoard = [];
+    try {
+      for (;;) hoard.push(openSync('/dev/null'));
+    } catch {
+      for (const descriptor of hoard.splice(0, 20)) closeSync(descriptor);
+    }
+    try {
+      createHub({ threads: 64, logLevel: 'off' });
+      console.log('started');
+    } catch (error) {
+      console.log(error.code);
+    }
+    for (const descriptor of hoard.splice(0)) closeSync(descriptor);
+    while (threads().length > 0) await delay(10);
+    console.log('no thread is left');
+  `;
+  const { code, output } = await runProgram('a hub without descriptors', program);
+  assert.deepEqual([code, output], [0, 'HUB_START_FAILED\nno thread is left\n']);
+});

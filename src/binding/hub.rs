@@ -173,7 +173,8 @@ impl NativeHub {
         if !super::log::set_level(&options.log_level) {
             return Err(invalid("option logLevel must be 'off', 'error', 'warn', 'info' or 'debug'"));
         }
-        let bell = Bell::new(&ring).map_err(|error| invalid(&error.to_string()))?;
+        let bell =
+            Bell::new(&ring).map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let hub = Hub::start(Config::from(&options))?;
         let mailbox = Arc::new(Mailbox::new(Box::new(bell), hub.config().max_inbox_bytes));
         Ok(Self {
@@ -302,7 +303,7 @@ impl NativeHub {
         let of_hub = |measure: fn(&Hub) -> usize| hub.as_deref().map_or(0, |hub| count(measure(hub)));
         NativeStats {
             connections: of_hub(Hub::total_count),
-            documents: of_hub(|hub| hub.documents().len()),
+            documents: of_hub(Hub::document_count),
             users: of_hub(Hub::user_count),
             events: security::totals()
                 .map(|(code, total)| (code.to_owned(), u32::try_from(total).unwrap_or(u32::MAX)))
@@ -345,7 +346,9 @@ impl NativeHub {
             return Ok(promise);
         };
         let closing = std::thread::Builder::new().name("hub-close".to_owned()).spawn(move || {
-            resolve(count(hub.close(Duration::from_millis(timeout_ms.into()))));
+            let terminated = hub.close(Duration::from_millis(timeout_ms.into()));
+            log::logger().flush();
+            resolve(count(terminated));
         });
         closing.map_err(|error| napi::Error::from_reason(error.to_string()))?;
         Ok(promise)

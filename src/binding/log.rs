@@ -1,10 +1,101 @@
 //! The hub's log, on stderr, where PM2 and journald expect it.
+//!
+//! Lines are written by a thread of their own: whoever logs may hold the lock of a room or connection, and a pipe that nobody
+//! reads would stop it, and with it everybody on its thread. What strangers can cause is bounded, in lines that wait and in
+//! lines a second; how many were left out is said.
 
-use std::io::Write;
+use std::{
+    collections::VecDeque,
+    io::Write,
+    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
-struct Stderr;
+use crate::sync::lock;
+
+/// Lines that wait for stderr; the ones after them are left out.
+const MAX_WAITING: usize = 4096;
+
+/// Lines below `error` in one second; the ones after them are left out. Where somebody asked for `debug`, all are written.
+const MAX_A_SECOND: u32 = 200;
+
+/// How long the end of a hub waits for what was logged.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<String>,
+    left_out: u64,
+    /// The second that is being counted, and its lines.
+    second: Option<Instant>,
+    lines: u32,
+    /// The thread is writing what it has taken.
+    writing: bool,
+}
+
+impl Queue {
+    fn push(&mut self, level: Level, line: String, now: Instant) {
+        if self.second.is_none_or(|second| now - second >= Duration::from_secs(1)) {
+            self.second = Some(now);
+            self.lines = 0;
+        }
+        let counts = level > Level::Error && log::max_level() < LevelFilter::Debug;
+        self.lines += u32::from(counts);
+        if (counts && self.lines > MAX_A_SECOND) || self.waiting.len() >= MAX_WAITING {
+            self.left_out += 1;
+        } else {
+            self.waiting.push_back(line);
+        }
+    }
+
+    /// Everything to be written now.
+    fn drain(&mut self) -> String {
+        let mut text: String = self.waiting.drain(..).collect();
+        if self.left_out > 0 {
+            let left_out = std::mem::take(&mut self.left_out);
+            text.extend(["[hub] warn: ", &left_out.to_string(), " more lines were left out\n"]);
+        }
+        text
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.left_out == 0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stderr {
+    queue: Mutex<Queue>,
+    /// Something waits.
+    filled: Condvar,
+    /// Nothing waits any more.
+    emptied: Condvar,
+}
+
+static STDERR: LazyLock<Stderr> = LazyLock::new(Stderr::default);
+
+impl Stderr {
+    fn write_all(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            queue.writing = false;
+            if queue.is_empty() {
+                self.emptied.notify_all();
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.writing = true;
+            let text = queue.drain();
+            drop(queue);
+            // Nobody is left to be told that stderr is gone.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            queue = lock(&self.queue);
+        }
+    }
+}
 
 impl Log for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -14,19 +105,68 @@ impl Log for Stderr {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_ascii_lowercase();
-            // Nobody is left to be told that stderr is gone.
-            let _ = writeln!(std::io::stderr(), "[hub] {level}: {}", record.args());
+            let line = format!("[hub] {level}: {}\n", record.args());
+            lock(&self.queue).push(record.level(), line, Instant::now());
+            self.filled.notify_one();
         }
     }
 
-    fn flush(&self) {}
+    /// Waits until what was logged is written, or for as long as that may take.
+    fn flush(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        let mut queue = lock(&self.queue);
+        while queue.writing || !queue.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            queue = self.emptied.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 /// Writes from now on what is at least as severe as `level`: `off`, `error`, `warn`, `info` or `debug`.
 pub(super) fn set_level(level: &str) -> bool {
     let Ok(level) = level.parse::<LevelFilter>() else { return false };
     // The second hub of a process finds the logger there already.
-    let _ = log::set_logger(&Stderr);
+    if log::set_logger(&*STDERR).is_ok() {
+        let writing = thread::Builder::new().name("hub-log".to_owned()).spawn(|| STDERR.write_all());
+        if writing.is_err() {
+            // Without its thread there is no log; the hub's own threads will not start either, which says so.
+            log::set_max_level(LevelFilter::Off);
+            return true;
+        }
+    }
     log::set_max_level(level);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use log::{Level, LevelFilter};
+
+    use super::{MAX_A_SECOND, MAX_WAITING, Queue};
+
+    #[test]
+    fn what_strangers_cause_is_bounded_and_says_what_was_left_out() {
+        log::set_max_level(LevelFilter::Warn);
+        let (mut queue, begin) = (Queue::default(), Instant::now());
+        for _ in 0..MAX_A_SECOND + 50 {
+            queue.push(Level::Warn, "stranger\n".to_owned(), begin);
+        }
+        queue.push(Level::Error, "fault\n".to_owned(), begin);
+        let text = queue.drain();
+        assert_eq!(text.matches("stranger").count(), MAX_A_SECOND as usize);
+        assert!(text.contains("fault") && text.ends_with("[hub] warn: 50 more lines were left out\n"));
+        queue.push(Level::Warn, "stranger\n".to_owned(), begin + Duration::from_secs(1));
+        assert_eq!(queue.drain(), "stranger\n", "the next second begins anew");
+
+        for _ in 0..MAX_WAITING + 7 {
+            queue.push(Level::Error, "fault\n".to_owned(), begin);
+        }
+        assert!(queue.drain().ends_with("[hub] warn: 7 more lines were left out\n"));
+        assert!(queue.is_empty());
+    }
 }

@@ -124,10 +124,15 @@ impl Writer {
     }
 }
 
+#[cfg(any(target_vendor = "apple", windows))]
+const FLAGS: SendFlags = SendFlags::empty();
+#[cfg(not(any(target_vendor = "apple", windows)))]
+const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
 /// Not by the C library, whose `send` is prepared for being cancelled: 80 ns a call. A peer that is gone raises no SIGPIPE:
-/// Node ignores that signal, as Rust's own programs do.
+/// Node ignores that signal, and where a flag for it exists, whoever else embeds the hub need not.
 // A function of its own because `npm run guard` counts its calls, as it counts the C library's.
 #[inline(never)]
 fn send(stream: &TcpStream, bytes: &[u8]) -> Result<usize, Errno> {
-    net::send(stream, bytes, SendFlags::empty())
+    net::send(stream, bytes, FLAGS)
 }

@@ -59,6 +59,11 @@ pub trait Session: Send {
         let _ = connection;
     }
 
+    /// How many of the messages since the last call do not count against what the connection may send.
+    fn uncounted(&mut self) -> u64 {
+        0
+    }
+
     /// A pong came.
     fn pong(&mut self, payload: &[u8]) {
         let _ = payload;

@@ -1,20 +1,27 @@
 //! The fabric endpoint: clients of one document exchange updates, awareness, selections and steps.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::BytesMut;
 
 use crate::{
+    Config,
     batch::Keep,
     close::{self, Close},
     connection::Connection,
-    endpoint::{Endpoint, Session},
+    endpoint::{Endpoint, Farewell, Session},
     handshake::Upgrade,
     hub::Rooms,
     notice,
     offences::Offences,
+    pace::Pace,
     pass::Pass,
-    protocol::{self, ClientMessage, Fault, Id},
+    protocol::{self, ClientMessage, Fault, Id, Topic},
+    rate::Rate,
     recovery::{Ask, Outcome, Reload},
     room::{Membership, Welcome},
     security::{self, Kind},
@@ -28,11 +35,13 @@ pub const PATH: &str = "/ws/fabric";
 pub struct Fabric {
     rooms: Arc<Rooms>,
     max_depth: usize,
+    /// What a connection may send.
+    messages: Rate,
 }
 
 impl Fabric {
-    pub(crate) fn new(rooms: Arc<Rooms>, max_depth: usize) -> Self {
-        Self { rooms, max_depth }
+    pub(crate) fn new(rooms: Arc<Rooms>, config: &Config) -> Self {
+        Self { rooms, max_depth: config.max_depth, messages: config.limits.messages }
     }
 }
 
@@ -96,6 +105,7 @@ impl Endpoint for Fabric {
             replies: BytesMut::new(),
             max_depth: self.max_depth,
             offences: Offences::default(),
+            pace: Pace::new(self.messages),
             owes_ack: false,
         }))
     }
@@ -108,8 +118,24 @@ struct FabricSession {
     replies: BytesMut,
     max_depth: usize,
     offences: Offences,
+    pace: Pace,
     /// Whether the client is to be told which of its messages were applied.
     owes_ack: bool,
+}
+
+impl FabricSession {
+    fn publish(&self, topic: Topic, id: Option<u64>, payload: &str, version: &str) {
+        let document = self.membership.room().document();
+        self.membership.publish(topic, id, |out, offset| {
+            protocol::put_publication(out, document, &self.client, topic, payload, version, offset);
+        });
+    }
+
+    fn show(&self, held: Vec<(Topic, String)>) {
+        for (topic, payload) in held {
+            self.publish(topic, None, &payload, "");
+        }
+    }
 }
 
 impl Session for FabricSession {
@@ -135,9 +161,9 @@ impl Session for FabricSession {
             }
             Ok(ClientMessage::Publish { topic, payload, version, id, ack }) => {
                 self.owes_ack |= ack;
-                self.membership.publish(topic, id, |out, offset| {
-                    protocol::put_publication(out, document, &self.client, topic, payload, version, offset);
-                });
+                if topic.keep() == Keep::Every || self.pace.admit(topic, payload) {
+                    self.publish(topic, id, payload, version);
+                }
             }
             Err(fault) => {
                 connection.report(Kind::BadMessage, 1);
@@ -158,6 +184,24 @@ impl Session for FabricSession {
                 }
             }
         }
+    }
+
+    fn uncounted(&mut self) -> u64 {
+        self.pace.uncounted()
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Poll::Ready(held) = self.pace.poll_due(cx) {
+            self.show(held);
+        }
+        Poll::Ready(())
+    }
+
+    fn leave(mut self: Box<Self>) -> Option<Box<dyn Farewell>> {
+        // Such as a cursor that is taken back.
+        let held = self.pace.take_held();
+        self.show(held);
+        None
     }
 
     fn read_end(&mut self, connection: &Arc<Connection>) {

@@ -289,9 +289,9 @@ impl Hub {
             alive: Mutex::new(0),
             ended: Condvar::new(),
         });
-        let max_depth = shared.config.max_depth;
+        let fabric = Fabric::new(rooms, &shared.config);
         let hub = Self { shared };
-        hub.serve(Arc::new(Fabric::new(rooms, max_depth)));
+        hub.serve(Arc::new(fabric));
         Ok(hub)
     }
 

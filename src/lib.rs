@@ -9,7 +9,7 @@
 //! - [`accept`], [`loopback`], [`handshake`], [`admission`]: how a socket comes in.
 //! - [`visitors`], `pass`, `expiry`: who is there, what they may do, and until when.
 //! - [`shard`], `scheduling`: a thread with its runtime, and what runs on it once for all its connections.
-//! - [`endpoint`], [`fabric`], [`echo`], [`offences`], [`scripted`]: what serves the connections of a path.
+//! - [`endpoint`], [`fabric`], `pace`, [`echo`], [`offences`], [`scripted`]: what serves the connections of a path.
 //! - [`room`]: members of a document and the fan-out to them.
 //! - [`recovery`], [`history`], [`lineage`], [`token`], [`sent`]: what a room remembers, and how a client comes back.
 //! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
@@ -41,6 +41,7 @@ pub mod loopback;
 pub mod notice;
 pub mod offences;
 pub mod outbox;
+mod pace;
 mod panics;
 mod pass;
 pub mod protocol;

@@ -35,6 +35,14 @@ impl Rate {
         Self { per_second: per_second as u64, burst: burst as u64 * SECOND / per_second as u64 }
     }
 
+    /// Half as fast, with half as much at once, but one.
+    pub(crate) fn half(self) -> Self {
+        let per_second = self.per_second.div_ceil(2);
+        let one = SECOND.checked_div(per_second).unwrap_or(0);
+        // A bucket of half the size takes as long to fill.
+        Self { per_second, burst: self.burst.max(one) }
+    }
+
     /// Nanoseconds in which `count` flows in.
     fn cost(self, count: u64) -> u64 {
         count.saturating_mul(SECOND) / self.per_second
@@ -43,11 +51,11 @@ impl Rate {
 
 /// One bucket: when it will be full again, in nanoseconds of [`now`].
 #[derive(Debug, Clone, Copy, Default)]
-struct Bucket(u64);
+pub(crate) struct Bucket(u64);
 
 impl Bucket {
     /// Takes `count`; answers how long to wait until the bucket holds anything again, 0 where it does.
-    fn take(&mut self, rate: Rate, count: u64, now: u64) -> u64 {
+    pub(crate) fn take(&mut self, rate: Rate, count: u64, now: u64) -> u64 {
         if rate == Rate::NONE {
             return 0;
         }

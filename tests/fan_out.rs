@@ -1,9 +1,12 @@
 //! Messages reach every other member of their document, once, in order.
 
+#![allow(clippy::allow_attributes, clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
+
 mod support;
 
-use std::thread;
+use std::{thread, time::Duration};
 
+use captify_hub::{limits::Limits, rate::Rate};
 use support::Server;
 
 #[test]
@@ -106,4 +109,36 @@ fn a_binary_frame_with_json_is_read_like_a_text() {
     assert_eq!(b.text(), r#"{"type":"update","documentId":"doc","update":1,"clientID":"a","offset":1}"#);
     a.write_raw(&support::frame(0x82, b"\xff\xfe"));
     assert_eq!(a.text(), r#"{"type":"error","message":"Invalid message format","code":"BAD_JSON"}"#);
+}
+
+#[test]
+fn nobody_is_cut_off_for_moving_a_mouse_and_the_newest_counts() {
+    let server = Server::start(|config| {
+        config.limits = Limits {
+            messages: Rate::new(100, 10),
+            patience: Duration::from_millis(300),
+            ..Limits::default()
+        };
+    });
+    let mut watcher = server.join("doc", "watcher");
+    let mut mouse = server.join("doc", "mouse");
+    let last = 600;
+    for position in 1..=last {
+        mouse.send(&format!(r#"{{"type":"awareness","documentId":"doc","awareness":{position}}}"#));
+        thread::sleep(Duration::from_millis(2));
+    }
+    let (mut seen, mut newest) = (0, 0);
+    while newest < last {
+        let message: serde_json::Value = serde_json::from_str(&watcher.text()).unwrap();
+        let position = message["awareness"].as_u64().unwrap();
+        assert!(position > newest, "in order");
+        newest = position;
+        seen += 1;
+    }
+    assert!(seen > 20 && seen < last / 3, "{seen} of {last} in a bit more than a second, at 50 a second");
+    // It was neither held back nor closed, and what it takes back before it goes is taken back.
+    mouse.send(r#"{"type":"awareness","documentId":"doc","awareness":"one more"}"#);
+    mouse.send(r#"{"type":"awareness","documentId":"doc","awareness":null}"#);
+    mouse.close();
+    while !watcher.text().contains(r#""awareness":null"#) {}
 }

@@ -168,6 +168,7 @@ impl Driver {
         });
         if let Stage::Serving(session) = stage {
             session.read_end(connection);
+            messages -= session.uncounted().min(messages);
         }
         if let Some(frame) = closed {
             self.leave();

@@ -243,8 +243,9 @@ export interface Hub {
   readonly paths: readonly string[];
   /**
    * Ends the hub: new upgrades get 503, queues are flushed, every client is closed with 1012 (service restart).
-   * Resolves when the last connection is gone or `timeoutMs` (default 5000) has passed, whichever is first. Calling
-   * it again returns the same promise. After it a new hub may be created.
+   * Resolves when the last connection is gone or `timeoutMs` (default 5000) has passed, whichever is first; a client that
+   * for a second neither answers nor takes anything is not waited for. Calling it again returns the same promise. After it
+   * a new hub may be created.
    */
   close(options?: { timeoutMs?: number }): Promise<CloseReport>;
 }

@@ -1,15 +1,35 @@
 'use strict';
 
+const { constants } = require('node:os');
+
 const { describe } = require('./faults.js');
 
 /** A signal that comes twice within this time is one: npm and a terminal both pass Ctrl-C on. */
 const SAME_MS = 500;
 
 /**
- * Calls `shutdown` on SIGINT, SIGTERM and PM2's `shutdown` message, then ends the process with its exit code. A second
- * signal ends it at once.
+ * What asks a process to end: Ctrl-C, a process manager, a closed terminal, Ctrl-\ or an image's STOPSIGNAL, and Ctrl-Break
+ * on Windows. Without a listener each but the first two would end it in the middle of everything, and SIGQUIT with a dump.
+ */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGBREAK'];
+
+/** What nodemon restarts by. Heap snapshots, reports and apps use it as well; whoever else listens to it has it. */
+const SHARED_SIGNAL = 'SIGUSR2';
+
+/** 128 and the signal's number, as a shell reports a process that a signal has ended. */
+const codeOf = (signal) => 128 + (constants.signals[signal] ?? 0);
+
+/** A terminal that was closed and a pipe whose reader is gone refuse every write, which must not end a shutdown half-way. */
+function outliveOutput() {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+/**
+ * Calls `shutdown` on {@link SIGNALS}, nodemon's signal and PM2's `shutdown` message, then ends the process with its exit
+ * code. A second signal ends it at once.
  *
- * @param {() => Promise<number>} shutdown resolves with the exit code
+ * @param {(code: number) => Promise<number>} shutdown is given the code of a process that the signal has ended; resolves
+ *   with the exit code
  * @returns a function that stops listening
  */
 function onSignal(shutdown) {
@@ -17,7 +37,8 @@ function onSignal(shutdown) {
   const onStop = (name, code) => {
     if (since === undefined) {
       since = Date.now();
-      shutdown().then(
+      outliveOutput();
+      shutdown(code).then(
         (exitCode) => process.exit(exitCode),
         (error) => {
           process.stderr.write(`[hub] error: shutdown failed: ${describe(error)}\n`);
@@ -29,19 +50,20 @@ function onSignal(shutdown) {
       process.exit(code);
     }
   };
-  // 128 and the signal's number, as a shell reports a process that a signal has ended.
-  const onInterrupt = () => onStop('SIGINT', 130);
-  const onTerminate = () => onStop('SIGTERM', 143);
+  const onSharedSignal = () => {
+    if (process.listenerCount(SHARED_SIGNAL) === 1) onStop(SHARED_SIGNAL, codeOf(SHARED_SIGNAL));
+  };
   const onMessage = (message) => {
     if (message === 'shutdown') onStop('shutdown', 1);
   };
-  process.on('SIGINT', onInterrupt);
-  process.on('SIGTERM', onTerminate);
-  process.on('message', onMessage);
+  const listeners = [
+    ...SIGNALS.map((signal) => [signal, () => onStop(signal, codeOf(signal))]),
+    [SHARED_SIGNAL, onSharedSignal],
+    ['message', onMessage],
+  ];
+  for (const [event, listener] of listeners) process.on(event, listener);
   return () => {
-    process.off('SIGINT', onInterrupt);
-    process.off('SIGTERM', onTerminate);
-    process.off('message', onMessage);
+    for (const [event, listener] of listeners) process.off(event, listener);
   };
 }
 

@@ -14,6 +14,7 @@ const { createHub } = require('./hub.js');
 const { NextUpgrades } = require('./next-upgrades.js');
 const { registration } = require('./registration.js');
 const { onSignal } = require('./signals.js');
+const { explainIncompleteNext, useStandaloneConfig } = require('./standalone.js');
 
 const DEFAULT_PORT = 3000;
 const DEFAULT_SHUTDOWN_MS = 8000;
@@ -75,7 +76,8 @@ function loadNext(dir) {
     const next = createRequire(join(dir, 'package.json'))('next');
     return next.default ?? next;
   } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error;
+    const known = explainIncompleteNext(error, dir);
+    if (known !== error || error.code !== 'MODULE_NOT_FOUND') throw known;
     throw new HubError(
       'HUB_NEXT_MISSING',
       `There is no next in ${dir}. Start server.mjs in the app's directory after npm install, or pass the option dir.`,
@@ -153,6 +155,7 @@ async function startServer(options = {}) {
 async function start(checked) {
   const { dir, dev, hostname, shutdownTimeoutMs } = checked;
   const next = loadNext(dir);
+  if (!dev) useStandaloneConfig(dir);
   let handlersRegistered;
   let registered = new Promise((resolve) => (handlersRegistered = resolve));
   let edited;
@@ -188,7 +191,7 @@ async function start(checked) {
     server.close();
     server.closeAllConnections();
     await Promise.allSettled([hub.close({ timeoutMs: 0 }), app?.close?.()]);
-    throw error;
+    throw explainIncompleteNext(error, dir);
   }
 }
 

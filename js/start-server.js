@@ -11,6 +11,7 @@ const { commandLine, fromEnvironment, hostnameWarning, nodeEnvironment } = requi
 const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('./errors.js');
 const { createHub } = require('./hub.js');
+const { nextConfig } = require('./next-config.js');
 const { NextUpgrades } = require('./next-upgrades.js');
 const { registration } = require('./registration.js');
 const { onSignal } = require('./signals.js');
@@ -172,10 +173,12 @@ async function start(checked) {
     app = next({ ...checked.next, dir, dev, hostname, port: checked.port, httpServer: decoy });
     await app.prepare();
     hub.prepare();
+    const config = await nextConfig(app);
     const serve = app.getRequestHandler();
     server.on('request', (request, response) => serve(request, response));
     const upgrades = new NextUpgrades(app, decoy);
     server.on('upgrade', (request, socket, head) => {
+      withoutBasePath(request, config.basePath, hub);
       if (hub.owns(request.url)) hub.upgrade(request, socket, head);
       else upgrades.handle(request, socket, head);
     });
@@ -183,7 +186,7 @@ async function start(checked) {
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
-    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname));
+    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname), config);
     let closing;
     const close = () => (closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }));
     return { hub, server, url: urlOf(server, hostname), port: server.address().port, close };
@@ -192,6 +195,17 @@ async function start(checked) {
     server.closeAllConnections();
     await Promise.allSettled([hub.close({ timeoutMs: 0 }), app?.close?.()]);
     throw explainIncompleteNext(error, dir);
+  }
+}
+
+/**
+ * Below the app's base path the hub is reached as well as without it, since a proxy may pass on nothing else. Handlers see
+ * their own path either way. HMR's and every other upgrade keep theirs: Next takes it off by itself.
+ */
+function withoutBasePath(request, basePath, hub) {
+  const { url } = request;
+  if (basePath && url.startsWith(`${basePath}/`) && hub.owns(url.slice(basePath.length))) {
+    request.url = url.slice(basePath.length);
   }
 }
 

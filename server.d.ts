@@ -271,7 +271,7 @@ export interface ServerOptions {
   hostname?: string;
   /**
    * How long a connection without a request is kept open, in milliseconds. Default: argument `--keepAliveTimeout`, else
-   * Node's 5000. Behind a load balancer it must be more than the balancer's own, or some requests are answered with 502.
+   * `KEEP_ALIVE_TIMEOUT`, else Node's 5000. Behind a load balancer it must be more than the balancer's own, or some requests are answered with 502.
    */
   keepAliveTimeoutMs?: number;
   /**

@@ -35,6 +35,12 @@ function fromEnvironment(name, env = process.env) {
   return env[name]?.trim() || undefined;
 }
 
+/** `KEEP_ALIVE_TIMEOUT`, which the server.js of `output: 'standalone'` reads; as there, what is no number of milliseconds is none. */
+function keepAliveFromEnvironment(env = process.env) {
+  const milliseconds = Number.parseInt(env.KEEP_ALIVE_TIMEOUT, 10);
+  return milliseconds >= 0 ? milliseconds : undefined;
+}
+
 /**
  * `NODE_ENV` without blanks, for the app as well: `set NODE_ENV=production && node server.mjs` has one at its end on
  * Windows, by which Next and React would take a server in production for one in development.
@@ -55,4 +61,4 @@ function hostnameWarning(hostname, env = process.env) {
   return `HOSTNAME=${meant} is not read, as by next start: it listens on every address. For one, pass -H ${meant} or the option hostname`;
 }
 
-module.exports = { commandLine, fromEnvironment, nodeEnvironment, hostnameWarning };
+module.exports = { commandLine, fromEnvironment, keepAliveFromEnvironment, nodeEnvironment, hostnameWarning };

@@ -7,7 +7,13 @@ const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
 const { whole } = require('./checks.js');
-const { commandLine, fromEnvironment, hostnameWarning, nodeEnvironment } = require('./command-line.js');
+const {
+  commandLine,
+  fromEnvironment,
+  hostnameWarning,
+  keepAliveFromEnvironment,
+  nodeEnvironment,
+} = require('./command-line.js');
 const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('./errors.js');
 const { createHub } = require('./hub.js');
@@ -41,7 +47,9 @@ function serverOptions(options) {
     dev: options.dev ?? mode !== 'production',
     port: portOf({ 'option port': options.port, 'argument --port': given.port, PORT: fromEnvironment('PORT') }),
     hostname: hostnameOf(options.hostname ?? given.hostname),
-    keepAliveTimeoutMs: keepAliveOf(options.keepAliveTimeoutMs ?? given.keepAliveTimeoutMs),
+    keepAliveTimeoutMs: keepAliveOf(
+      options.keepAliveTimeoutMs ?? given.keepAliveTimeoutMs ?? keepAliveFromEnvironment(),
+    ),
     shutdownTimeoutMs: whole(options.shutdownTimeoutMs ?? DEFAULT_SHUTDOWN_MS, 'shutdownTimeoutMs', { min: 1 }),
     next: { ...given.next, ...options.next },
     hub: options.hub ?? {},

@@ -1,6 +1,7 @@
 'use strict';
 
 const { constants } = require('node:os');
+const { isatty } = require('node:tty');
 
 const { describe } = require('./faults.js');
 
@@ -24,6 +25,25 @@ function outliveOutput() {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
+/** Which of stdin, stdout and stderr are terminals now. */
+const terminals = () => [0, 1, 2].filter((descriptor) => isatty(descriptor));
+
+/**
+ * Ends the process. As it exits Node gives terminals their modes back, and aborts with a dump where one is gone by then. So
+ * there, once everybody who listens to its exit was called, SIGHUP ends it, as it would without any of this.
+ *
+ * @param {number[]} before which were terminals
+ */
+function leave(code, before) {
+  if (before.some((descriptor) => !isatty(descriptor))) {
+    process.on('exit', () => {
+      process.removeAllListeners('SIGHUP');
+      process.kill(process.pid, 'SIGHUP');
+    });
+  }
+  process.exit(code);
+}
+
 /**
  * Calls `shutdown` on {@link SIGNALS}, nodemon's signal and PM2's `shutdown` message, then ends the process with its exit
  * code. A second signal ends it at once.
@@ -34,20 +54,21 @@ function outliveOutput() {
  */
 function onSignal(shutdown) {
   let since;
+  const before = terminals();
   const onStop = (name, code) => {
     if (since === undefined) {
       since = Date.now();
       outliveOutput();
       shutdown(code).then(
-        (exitCode) => process.exit(exitCode),
+        (exitCode) => leave(exitCode, before),
         (error) => {
           process.stderr.write(`[hub] error: shutdown failed: ${describe(error)}\n`);
-          process.exit(1);
+          leave(1, before);
         },
       );
     } else if (Date.now() - since > SAME_MS) {
       process.stderr.write(`[hub] warn: ${name} came again: ended at once\n`);
-      process.exit(code);
+      leave(code, before);
     }
   };
   const onSharedSignal = () => {

@@ -1,9 +1,11 @@
 // How a server ends: by what terminals and process managers send, and not held up by who is gone.
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import http from 'node:http';
 import test, { describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FabricClient, silentUpgrade } from '../support/fabric-client.mjs';
+import { childEnvironment, until } from '../support/processes.mjs';
 import { makeStubApp, served, startStub } from '../support/stub-app.mjs';
 
 const isWindows = process.platform === 'win32';
@@ -84,6 +86,40 @@ describe('a signal', { skip: isWindows }, () => {
     await service.printed(/a heap snapshot/);
     client.send({ type: 'sync', documentId: 'document' });
     await client.received((message) => message.type === 'synced');
+  });
+});
+
+/** Runs a program in a terminal, which is closed once something comes on stdin; prints how the program ended. */
+const IN_TERMINAL = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+shown = b''
+while b'listening on' not in shown or not shown.endswith(b'\\n'):
+    shown += os.read(terminal, 4096)
+print(shown.decode(), flush=True)
+sys.stdin.readline()
+os.close(terminal)
+print('ended with', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+`;
+const python = spawnSync('python3', ['-c', 'import pty']).status === 0;
+
+describe('a terminal that is closed', { skip: isWindows || !python }, () => {
+  test('ends the server with a word to its clients, by SIGHUP and without a dump', async (t) => {
+    const script = ['-c', IN_TERMINAL, process.execPath, 'server.mjs', ...LOOPBACK];
+    const env = childEnvironment({ NODE_ENV: 'production', PORT: '0' });
+    const terminal = spawn('python3', script, { cwd: makeStubApp(), env, stdio: ['pipe', 'pipe', 'inherit'] });
+    t.after(() => terminal.kill('SIGKILL'));
+    let shown = '';
+    terminal.stdout.setEncoding('utf8').on('data', (text) => (shown += text));
+    const [, port] = await until('the server', () => /listening on .*"port":(\d+)}/.exec(shown));
+    const client = await FabricClient.connect(`ws://127.0.0.1:${port}`, 'document', 'anna');
+    t.after(() => client.drop());
+    terminal.stdin.end('close it\n');
+    assert.equal((await client.closing()).code, 1012);
+    // Node by itself aborts here, with SIGABRT or SIGSEGV.
+    assert.equal(Number((await until('the end', () => /ended with (-?\d+)/.exec(shown)))[1]), -1);
   });
 });
 

@@ -184,9 +184,10 @@ async function start(checked) {
     const config = await nextConfig(app);
     const serve = app.getRequestHandler();
     server.on('request', (request, response) => serve(request, response));
+    // Before whoever asks whether an upgrade is the hub's.
+    server.on('upgrade', (request) => withoutBasePath(request, config.basePath, hub));
     const upgrades = new NextUpgrades(app, decoy);
     server.on('upgrade', (request, socket, head) => {
-      withoutBasePath(request, config.basePath, hub);
       if (hub.owns(request.url)) hub.upgrade(request, socket, head);
       else upgrades.handle(request, socket, head);
     });

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
 import test, { describe } from 'node:test';
+import { FabricClient, rawUpgrade } from '../support/fabric-client.mjs';
 import { freePorts } from '../support/ports.mjs';
 import { makeStubApp, served, startStub } from '../support/stub-app.mjs';
 
@@ -199,6 +200,21 @@ describe('NODE_ENV', () => {
     assert.equal(nodeEnvironment(env), undefined);
     assert.deepEqual(env, {});
   });
+});
+
+test('sockets are below the base path and without it, and nowhere else', async (t) => {
+  const { port } = await start(t, { args: ['-H', '127.0.0.1'], env: { PORT: '0', STUB_BASE_PATH: '/base' } });
+  for (const prefix of ['', '/base']) {
+    const query = 'documentId=document&clientID=anna';
+    const client = new FabricClient(`ws://127.0.0.1:${port}${prefix}/ws/fabric?${query}`);
+    t.after(() => client.drop());
+    assert.equal((await client.received(({ type }) => type === 'connected')).documentId, 'document');
+  }
+  const nobody = new FabricClient(`ws://127.0.0.1:${port}/base/ws/nobody`);
+  assert.deepEqual(await nobody.closing(), { code: 1003, reason: 'No handler for /ws/nobody' });
+  for (const target of ['/bases/ws/fabric', '/base/base/ws/fabric', '/base/wsx', '/base', '/other/ws/fabric']) {
+    assert.match(await rawUpgrade(port, target), /^HTTP\/1\.1 4\d\d /, target);
+  }
 });
 
 test('a warning about HOSTNAME is only given for an address that is not listened on', () => {

@@ -7,7 +7,8 @@ import { Service, childEnvironment } from './processes.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** `GET /slow` is answered after half a second; STUB_SLOW_START never ends its start, STUB_TALKS writes at its end. */
+/** `GET /slow` is answered after half a second; STUB_SLOW_START never ends its start, STUB_TALKS writes at its end,
+ * STUB_BASE_PATH is its configuration's. */
 const NEXT = `
 const talk = () => process.env.STUB_TALKS && console.log('one more line');
 module.exports = (options) => ({
@@ -21,6 +22,7 @@ module.exports = (options) => ({
     else answer();
   },
   upgradeHandler: async () => {},
+  server: { getServer: async () => ({ nextConfig: { basePath: process.env.STUB_BASE_PATH }, prepare: async () => {} }) },
   close: async () => { for (let line = 0; line < 20; line += 1) { talk(); await new Promise(setImmediate); } },
 });
 `;

@@ -246,8 +246,9 @@ export interface Hub {
   readonly paths: readonly string[];
   /**
    * Ends the hub: new upgrades get 503, queues are flushed, every client is closed with 1012 (service restart).
-   * Resolves when the last connection is gone or `timeoutMs` (default 5000) has passed, whichever is first. Calling
-   * it again returns the same promise. After it a new hub may be created.
+   * Resolves when the last connection is gone or `timeoutMs` (default 5000) has passed, whichever is first; a client that
+   * for a second neither answers nor takes anything is not waited for. Calling it again returns the same promise. After it
+   * a new hub may be created.
    */
   close(options?: { timeoutMs?: number }): Promise<CloseReport>;
 }
@@ -264,10 +265,23 @@ export interface ServerOptions {
   dir?: string;
   /** Development mode. Default: `NODE_ENV` is not `production`. */
   dev?: boolean;
-  /** Port to listen on; 0 takes a free one. Default: `PORT`, else 3000. */
-  port?: number;
-  /** Host name or address to listen on. Default: `HOSTNAME`, else every address of the machine. */
+  /** Port to listen on; 0 takes a free one. Default: argument `-p`, else `PORT`, else 3000. */
+  port?: number | string;
+  /**
+   * Host name or address to listen on. Default: argument `-H`, else every address of the machine. The variable `HOSTNAME` is
+   * not read, as by `next start`: containers and login shells set it to the machine's own name.
+   */
   hostname?: string;
+  /**
+   * How long a connection without a request is kept open, in milliseconds. Default: argument `--keepAliveTimeout`, else
+   * `KEEP_ALIVE_TIMEOUT`, else Node's 5000. Behind a load balancer it must be more than the balancer's own, or some requests are answered with 502.
+   */
+  keepAliveTimeoutMs?: number;
+  /**
+   * The command line in which `-p`, `-H`, `--keepAliveTimeout`, `--turbopack` and `--webpack` are looked for, as `next start` and
+   * `next dev` take them; others are the app's own. Default: `process.argv.slice(2)`.
+   */
+  args?: readonly string[];
   /** Longest time a shutdown may take, in milliseconds. Default 8000. */
   shutdownTimeoutMs?: number;
   /** More options for `next()`, such as `{ turbopack: true }` or `{ webpack: true }`. */
@@ -291,7 +305,9 @@ export interface RunningServer {
 
 /**
  * The whole of a custom `server.mjs`: starts Next and the hub on one port, prints the banner, tells PM2 `ready`, and
- * shuts down cleanly on SIGINT, SIGTERM and PM2's `shutdown` message. A second signal ends the process at once.
+ * shuts down cleanly on SIGINT, SIGTERM, SIGHUP (a closed terminal), SIGQUIT, Ctrl-Break on Windows, PM2's `shutdown` message
+ * and, where nobody else listens to it, SIGUSR2 (nodemon): every client is closed with 1012, and the exit code is 0. A second
+ * signal, half a second later or more, ends the process at once, and so does one that comes before it serves.
  *
  * @throws `HUB_NEXT_MISSING`, `HUB_LISTEN_FAILED`, and what {@link createHub} throws
  */

@@ -34,7 +34,7 @@ test('PM2 runs the server by the shipped ecosystem file', { timeout: 600_000 }, 
   fs.copyFileSync(shipped, config);
 
   const [port] = await freePorts(1);
-  const pm2 = new Pm2({ HOSTNAME: '127.0.0.1', PORT: String(port) });
+  const pm2 = new Pm2({ PORT: String(port) });
   t.after(() => pm2.kill());
   const ws = `ws://127.0.0.1:${port}`;
 

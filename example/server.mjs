@@ -1,4 +1,4 @@
-// The whole of a custom server: Next and the hub on one port. PORT, HOSTNAME and NODE_ENV come from the environment.
+// The whole of a custom server: Next and the hub on one port. PORT and NODE_ENV come from the environment.
 import { startServer } from '@captify-io/hub/server';
 
 await startServer({ dir: import.meta.dirname });

@@ -16,13 +16,14 @@ function columns(text) {
   return width;
 }
 
-/** The box that is printed at start, as wide as its longest line. */
-function banner({ url, paths, environment }) {
+/** The box that is printed at start, as wide as its longest line. `address` is given where it is not every one. */
+function banner({ url, address, paths, environment }) {
   const labelled = (label, value) => `  ${`${label}:`.padEnd(LABEL_WIDTH)}${value}`;
   const title = ['  Captify Server Started'];
   const body = [
     labelled('HTTP Server', url),
     labelled('WebSocket Server', `${url.replace(/^http/, 'ws')}/ws`),
+    ...(address ? [labelled('Listens only on', address)] : []),
     '',
     '  WebSocket Endpoints:',
     ...paths.map((path) => `    - ${path}`),

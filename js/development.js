@@ -1,18 +1,49 @@
 'use strict';
 
-const { existsSync } = require('node:fs');
+const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
-const { fabricHandler } = require('./definitions.js');
+const { definitions, fabricHandler } = require('./definitions.js');
 
 /** The route that registers the app's handlers, where it has one. */
 const ROUTE = '/api/ws-handlers';
-const FILES = ['src/app', 'app'].flatMap((app) =>
-  ['ts', 'js', 'tsx', 'jsx', 'mjs'].map((type) => [app, ROUTE, `route.${type}`]),
-);
+const SEGMENTS = ROUTE.slice(1).split('/');
 
 /** An upgrade goes on after this time with the handlers that are there: the first request compiles the route. */
 const PATIENCE_MS = 5000;
+
+function entries(directory) {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a file for `segments` lies below `directory` of the App Router, in route groups or not: `(x)` is in no path. */
+function hasRoute(directory, [segment, ...rest], isRouteFile) {
+  return entries(directory).some((entry) => {
+    if (segment === undefined && isRouteFile(entry.name)) return true;
+    const isGroup = /^\([^.)][^)]*\)$/.test(entry.name);
+    if (isGroup) return hasRoute(join(directory, entry.name), [segment, ...rest].filter(Boolean), isRouteFile);
+    return segment !== undefined && entry.name === segment && hasRoute(join(directory, segment), rest, isRouteFile);
+  });
+}
+
+/** Whether the app in `dir` has the route: `route.ts` of the App Router, or a file of that name of the Pages Router. */
+function findsRoute(dir, pageExtensions) {
+  const named = (name) => new Set(pageExtensions.map((extension) => `${name}.${extension}`));
+  const routes = named('route');
+  const [parent, page] = SEGMENTS;
+  const pages = named(page);
+  const indexes = named('index');
+  return ['src', '.'].some(
+    (root) =>
+      hasRoute(join(dir, root, 'app'), SEGMENTS, (name) => routes.has(name)) ||
+      entries(join(dir, root, 'pages', parent)).some((entry) => pages.has(entry.name)) ||
+      entries(join(dir, root, 'pages', parent, page)).some((entry) => indexes.has(entry.name)),
+  );
+}
 
 /**
  * In development, has edited handlers take effect. Next never runs `register()` again, and Turbopack does not even
@@ -22,12 +53,19 @@ const PATIENCE_MS = 5000;
 class EditedHandlers {
   #dir;
   #url;
+  #pageExtensions;
   #asking;
+  #said;
 
-  /** @param {string} dir the app's directory */
-  constructor(dir, url) {
+  /**
+   * @param {string} dir the app's directory
+   * @param {string} url where the server is reached
+   * @param config the app's, as `nextConfig` gives it
+   */
+  constructor(dir, url, { basePath, trailingSlash, pageExtensions }) {
     this.#dir = dir;
-    this.#url = new URL(ROUTE, url);
+    this.#pageExtensions = pageExtensions;
+    this.#url = new URL(`${basePath}${ROUTE}${trailingSlash ? '/' : ''}`, url);
   }
 
   /**
@@ -36,7 +74,12 @@ class EditedHandlers {
    */
   refresh(request) {
     if (request.url.split(/[?#]/, 1)[0] === fabricHandler.path) return undefined;
-    if (!FILES.some((parts) => existsSync(join(this.#dir, ...parts)))) return undefined;
+    if (!findsRoute(this.#dir, this.#pageExtensions)) {
+      const [first] = definitions();
+      if (first)
+        this.#say(`edited handlers take effect after a restart: the app has no route ${ROUTE}, see "Adding a handler"`);
+      return undefined;
+    }
     this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
     const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS).unref());
     return Promise.race([this.#asking, patience]);
@@ -44,15 +87,26 @@ class EditedHandlers {
 
   async #ask() {
     try {
-      const { status } = await fetch(this.#url, { redirect: 'manual' });
-      if (status >= 300) this.#warn(`was answered with ${status}`);
+      const { status, headers } = await fetch(this.#url, { redirect: 'manual' });
+      if (status < 300 && headers.get('content-type')?.startsWith('text/html')) {
+        this.#warn('was answered with a page, maybe by middleware: let it pass there');
+      } else if (status < 300) this.#said = undefined;
+      else if (status < 400) this.#warn(`was redirected to ${headers.get('location')} with ${status}`);
+      else this.#warn(`was answered with ${status}`);
     } catch (error) {
       this.#warn(`failed: ${error.cause?.message ?? error.message}`);
     }
   }
 
   #warn(what) {
-    process.stderr.write(`[hub] warn: ${ROUTE}, which registers edited handlers, ${what}\n`);
+    this.#say(`${this.#url.pathname}, which registers edited handlers, ${what}`);
+  }
+
+  /** Once, until something else is to be said: a page that reconnects would write it every second. */
+  #say(text) {
+    if (this.#said === text) return;
+    this.#said = text;
+    process.stderr.write(`[hub] warn: ${text}\n`);
   }
 }
 

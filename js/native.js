@@ -1,18 +1,32 @@
 'use strict';
 
-const { existsSync } = require('node:fs');
+const { existsSync, readFileSync } = require('node:fs');
 const { join, resolve } = require('node:path');
 
 const { HubError } = require('./errors.js');
+const { BUILD, loadFailure } = require('./load-failure.js');
 const { version } = require('../package.json');
 
-const BUILD = 'npx captify-hub build';
 const ROOT = join(__dirname, '..');
+
+/**
+ * Whether this process runs on musl, by what is mapped into it. A report of Node's says it, too, but it looks up the names
+ * of both ends of every open socket, one by one and with Node standing still, which Node 20.11 cannot be told not to do.
+ */
+function isMusl() {
+  try {
+    return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-');
+  } catch {
+    return false;
+  }
+}
+
+let platform;
 
 /** The name of this platform's directory under prebuilds/. */
 function platformName() {
-  const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
-  return `${process.platform}-${process.arch}${musl ? '-musl' : ''}`;
+  platform ??= `${process.platform}-${process.arch}${process.platform === 'linux' && isMusl() ? '-musl' : ''}`;
+  return platform;
 }
 
 /** Where the binary is looked for: `HUB_NATIVE_PATH`, which overrides everything, or this platform's prebuild. */
@@ -27,11 +41,11 @@ let loaded;
 function loadNative() {
   if (loaded) return loaded;
   const path = binaryPath();
-  const platform = platformName();
+  const name = platformName();
   if (!existsSync(path)) {
     throw new HubError(
       'HUB_BINARY_MISSING',
-      `@captify-io/hub ${version} has no binary for ${platform}: looked for ${path}. ` +
+      `@captify-io/hub ${version} has no binary for ${name}: looked for ${path}. ` +
         `Build it with \`${BUILD}\` (needs Rust 1.91 or newer), or set HUB_NATIVE_PATH.`,
     );
   }
@@ -41,8 +55,7 @@ function loadNative() {
   } catch (error) {
     throw new HubError(
       'HUB_BINARY_INVALID',
-      `@captify-io/hub ${version} could not load its binary for ${platform}, ${path}: ${error.message}. ` +
-        `Build it anew with \`${BUILD}\`.`,
+      `@captify-io/hub ${version} could not load its binary for ${name}, ${path}: ${loadFailure(error, path)}`,
       { cause: error },
     );
   }
@@ -50,7 +63,7 @@ function loadNative() {
   if (built !== version) {
     throw new HubError(
       'HUB_BINARY_INVALID',
-      `@captify-io/hub is ${version}, but its binary for ${platform}, ${path}, is ${built ?? 'none of the hub'}. ` +
+      `@captify-io/hub is ${version}, but its binary for ${name}, ${path}, is ${built ?? 'none of the hub'}. ` +
         `Build it anew with \`${BUILD}\`.`,
     );
   }

@@ -7,15 +7,27 @@ const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
 const { whole } = require('./checks.js');
+const {
+  commandLine,
+  fromEnvironment,
+  hostnameWarning,
+  keepAliveFromEnvironment,
+  nodeEnvironment,
+} = require('./command-line.js');
 const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('./errors.js');
 const { createHub } = require('./hub.js');
+const { nextConfig } = require('./next-config.js');
 const { NextUpgrades } = require('./next-upgrades.js');
 const { registration } = require('./registration.js');
 const { onSignal } = require('./signals.js');
+const { explainIncompleteNext, useStandaloneConfig } = require('./standalone.js');
 
 const DEFAULT_PORT = 3000;
 const DEFAULT_SHUTDOWN_MS = 8000;
+
+/** Longest time a timer of Node takes. */
+const MAX_TIMER_MS = 0x7fff_ffff;
 
 /** Connections the kernel may hold until Node accepts them: everybody comes back at once after a restart. */
 const BACKLOG = 4096;
@@ -23,23 +35,48 @@ const BACKLOG = 4096;
 /** Part of the shutdown's time that is kept for HTTP and Next after the hub has closed its clients. */
 const HTTP_SHARE = 0.25;
 
+/** How often a shutdown closes the connections that have had their answer. */
+const IDLE_ROUND_MS = 50;
+
 function serverOptions(options) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
-  const { env } = process;
-  const port = options.port ?? (env.PORT ? Number(env.PORT) : DEFAULT_PORT);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    invalid(`${options.port === undefined ? 'PORT' : 'option port'} must be a port number, not ${env.PORT ?? port}`);
-  }
+  const given = commandLine(options.args ?? process.argv.slice(2));
+  const mode = nodeEnvironment();
   return {
     dir: resolve(options.dir ?? process.cwd()),
-    dev: options.dev ?? env.NODE_ENV !== 'production',
-    port,
-    hostname: options.hostname ?? (env.HOSTNAME || undefined),
+    dev: options.dev ?? mode !== 'production',
+    port: portOf({ 'option port': options.port, 'argument --port': given.port, PORT: fromEnvironment('PORT') }),
+    hostname: hostnameOf(options.hostname ?? given.hostname),
+    keepAliveTimeoutMs: keepAliveOf(
+      options.keepAliveTimeoutMs ?? given.keepAliveTimeoutMs ?? keepAliveFromEnvironment(),
+    ),
     shutdownTimeoutMs: whole(options.shutdownTimeoutMs ?? DEFAULT_SHUTDOWN_MS, 'shutdownTimeoutMs', { min: 1 }),
-    next: options.next ?? {},
+    next: { ...given.next, ...options.next },
     hub: options.hub ?? {},
     print: options.banner === false ? () => {} : (options.banner ?? console.log),
   };
+}
+
+/** The first that is given counts, as a number or as text; text without a character is as good as none. */
+function portOf(candidates) {
+  const isGiven = ([, value]) => value !== undefined && value !== null && String(value).trim() !== '';
+  const [name, value] = Object.entries(candidates).find(isGiven) ?? ['', DEFAULT_PORT];
+  const port = typeof value === 'string' ? Number(value) : value;
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    invalid(`${name} must be a port number, not ${String(value)}`);
+  }
+  return port;
+}
+
+/** The name or address to listen on; `undefined` for every address. `[::1]`, as in a URL, is `::1`. */
+function hostnameOf(value) {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string') invalid(`option hostname must be a string, not ${String(value)}`);
+  return value.trim().replace(/^\[(.*)\]$/, '$1') || undefined;
+}
+
+function keepAliveOf(value) {
+  return value === undefined ? undefined : whole(value, 'keepAliveTimeoutMs', { max: MAX_TIMER_MS });
 }
 
 /** The app's own Next, wherever this package is installed. */
@@ -48,7 +85,8 @@ function loadNext(dir) {
     const next = createRequire(join(dir, 'package.json'))('next');
     return next.default ?? next;
   } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error;
+    const known = explainIncompleteNext(error, dir);
+    if (known !== error || error.code !== 'MODULE_NOT_FOUND') throw known;
     throw new HubError(
       'HUB_NEXT_MISSING',
       `There is no next in ${dir}. Start server.mjs in the app's directory after npm install, or pass the option dir.`,
@@ -57,41 +95,76 @@ function loadNext(dir) {
   }
 }
 
+const NO_ADDRESS = 'this machine has no such address; without hostname it listens on every one';
+const LISTEN_HINTS = {
+  EADDRINUSE: 'another process listens there',
+  EACCES: 'this user may not listen there; ports below 1024 are for root, or for who was given them',
+  EADDRNOTAVAIL: NO_ADDRESS,
+  ENOTFOUND: NO_ADDRESS,
+  EAI_AGAIN: NO_ADDRESS,
+};
+
 async function listen(server, { port, hostname }) {
   server.listen({ port, host: hostname, backlog: BACKLOG });
   try {
     await once(server, 'listening');
   } catch (error) {
     const where = `${hostname ?? 'every address'}, port ${port}`;
-    const hint =
-      error.code === 'EADDRINUSE'
-        ? 'another process listens there'
-        : hostname && ['ENOTFOUND', 'EADDRNOTAVAIL', 'EAI_AGAIN'].includes(error.code)
-          ? 'this machine has no such address; unset HOSTNAME to listen on all'
-          : error.message;
+    const hint = LISTEN_HINTS[error.code] ?? error.message;
     throw new HubError('HUB_LISTEN_FAILED', `Could not listen on ${where}: ${hint} (${error.code})`, { cause: error });
   }
 }
 
+const isEverywhere = (hostname) => !hostname || hostname === '0.0.0.0' || hostname === '::';
+
 function urlOf(server, hostname) {
-  const everywhere = !hostname || hostname === '0.0.0.0' || hostname === '::';
-  const host = everywhere ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname;
+  const host = isEverywhere(hostname) ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname;
   return `http://${host}:${server.address().port}`;
+}
+
+/** What it listens on, where that was chosen: `localhost` may be another address than what a proxy asks. */
+function addressOf(server, hostname) {
+  if (isEverywhere(hostname)) return undefined;
+  const { address } = server.address();
+  return address === hostname ? address : `${address} (${hostname})`;
 }
 
 /** Resolves once `server` has answered what it was asked, or `timeoutMs` has passed. */
 async function closeHttp(server, timeoutMs) {
   const closed = new Promise((done) => server.close(done));
+  // Again and again: one that is answered now would else be kept for its next request, and the port closed meanwhile.
   server.closeIdleConnections();
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_ROUND_MS);
   const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }
 
 async function startServer(options = {}) {
   const checked = serverOptions(options);
+  // Until it serves, a signal ends the process at once, as if nobody listened; process 1 of a container would ignore it.
+  let stop = async (code) => code;
+  const unlisten = onSignal((code) => stop(code));
+  try {
+    const running = await start(checked);
+    stop = () => withDeadline(running.close(), checked.shutdownTimeoutMs);
+    const close = () => {
+      unlisten();
+      return running.close();
+    };
+    announce(running, checked);
+    return { ...running, close };
+  } catch (error) {
+    unlisten();
+    throw error;
+  }
+}
+
+async function start(checked) {
   const { dir, dev, hostname, shutdownTimeoutMs } = checked;
   const next = loadNext(dir);
+  if (!dev) useStandaloneConfig(dir);
   let handlersRegistered;
   let registered = new Promise((resolve) => (handlersRegistered = resolve));
   let edited;
@@ -100,13 +173,19 @@ async function startServer(options = {}) {
   // hub's upgrades too. See NextUpgrades.
   const decoy = new EventEmitter();
   const server = http.createServer();
+  if (checked.keepAliveTimeoutMs !== undefined) server.keepAliveTimeout = checked.keepAliveTimeoutMs;
+  const warning = hostnameWarning(hostname);
+  if (warning) process.stderr.write(`[hub] warn: ${warning}\n`);
   let app;
   try {
     app = next({ ...checked.next, dir, dev, hostname, port: checked.port, httpServer: decoy });
     await app.prepare();
     hub.prepare();
+    const config = await nextConfig(app);
     const serve = app.getRequestHandler();
     server.on('request', (request, response) => serve(request, response));
+    // Before whoever asks whether an upgrade is the hub's.
+    server.on('upgrade', (request) => withoutBasePath(request, config.basePath, hub));
     const upgrades = new NextUpgrades(app, decoy);
     server.on('upgrade', (request, socket, head) => {
       if (hub.owns(request.url)) hub.upgrade(request, socket, head);
@@ -116,36 +195,34 @@ async function startServer(options = {}) {
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
-    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname));
-    return ready({ hub, server, app, upgrades, checked, hostname, shutdownTimeoutMs });
+    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname), config);
+    let closing;
+    const close = () => (closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }));
+    return { hub, server, url: urlOf(server, hostname), port: server.address().port, close };
   } catch (error) {
     server.close();
     server.closeAllConnections();
     await Promise.allSettled([hub.close({ timeoutMs: 0 }), app?.close?.()]);
-    throw error;
+    throw explainIncompleteNext(error, dir);
   }
 }
 
-function ready({ hub, server, app, upgrades, checked, hostname, shutdownTimeoutMs }) {
-  const url = urlOf(server, hostname);
-  let closing;
-  const close = () => {
-    closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs });
-    return closing;
-  };
-  const unlisten = onSignal(() => withDeadline(close(), shutdownTimeoutMs));
-  checked.print(banner({ url, paths: hub.paths, environment: checked.dev ? 'development' : 'production' }));
-  process.send?.('ready');
-  return {
-    hub,
-    server,
-    url,
-    port: server.address().port,
-    close: () => {
-      unlisten();
-      return close();
-    },
-  };
+/**
+ * Below the app's base path the hub is reached as well as without it, since a proxy may pass on nothing else. Handlers see
+ * their own path either way. HMR's and every other upgrade keep theirs: Next takes it off by itself.
+ */
+function withoutBasePath(request, basePath, hub) {
+  const { url } = request;
+  if (basePath && url.startsWith(`${basePath}/`) && hub.owns(url.slice(basePath.length))) {
+    request.url = url.slice(basePath.length);
+  }
+}
+
+function announce({ hub, server, url }, { dev, hostname, print }) {
+  const environment = dev ? 'development' : 'production';
+  print(banner({ url, address: addressOf(server, hostname), paths: hub.paths, environment }));
+  // Whoever started this process may be gone by now, which is no reason not to serve.
+  if (process.connected) process.send('ready', () => {});
 }
 
 async function shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }) {

@@ -20,7 +20,7 @@ use crate::{
     limits::is_reached,
     panics::guarded,
     security,
-    shard::Shard,
+    shard::{Shard, Work},
     visitors::{Entry, Refused},
 };
 
@@ -192,9 +192,10 @@ fn begin(arrival: Arrival) -> Fate {
         }
         return Fate::Gone;
     }
-    let mut driver = Driver::new(connection, shard, session, permit, entry);
+    let mut driver = Driver::new(connection, Arc::clone(&shard), session, permit, entry);
     if shared.is_draining() {
-        driver.connection().close(&Close::restart());
+        // The drain may not have seen it. Not closed here: what its room was told before the drain leaves before that.
+        shard.push(Work::CloseAll(Close::restart()));
     }
     driver.begin(&early);
     Fate::Served(driver)

@@ -1,6 +1,7 @@
 //! The registry: endpoints, rooms, shards; the calls for route handlers; the end.
 
 use std::{
+    collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -218,15 +219,17 @@ impl Shared {
         }
     }
 
-    fn wait_until_ended(&self, deadline: Instant) {
+    /// Waits for the last connection to be gone, or for the deadline; answers which it was.
+    fn wait_until_ended(&self, deadline: Instant) -> bool {
         let mut alive = lock(&self.alive);
         while *alive > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             alive = self.ended.wait_timeout(alive, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
+        true
     }
 }
 
@@ -235,6 +238,13 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").field("alive", &*lock(&self.alive)).finish_non_exhaustive()
     }
 }
+
+/// How long a drain waits for a peer that takes nothing and answers nothing. There is always one, a phone without
+/// network, and until the drain has ended nobody can come back: the port is closed.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(900);
+
+/// How often a drain looks.
+const DRAIN_ROUND: Duration = Duration::from_millis(100);
 
 /// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
 #[derive(Debug)]
@@ -399,16 +409,31 @@ impl Hub {
     }
 
     /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one
-    /// is gone, or cuts off what is left after `timeout`. Answers how many had to be cut off.
+    /// is gone, or cuts off what is left after `timeout`; who neither answers nor takes anything is cut off after
+    /// a second. Answers how many had to be cut off.
     pub fn close(&self, timeout: Duration) -> usize {
         let deadline = Instant::now() + timeout;
         self.shared.draining.store(true, Ordering::SeqCst);
         for shard in &*self.shared.shards {
             shard.push(Work::CloseAll(Close::restart()));
         }
-        self.shared.wait_until_ended(deadline);
-        let terminated = self.shared.shards.iter().map(|shard| shard.terminate_all()).sum();
-        if terminated > 0 {
+        let mut terminated = 0;
+        let mut waits = HashMap::new();
+        loop {
+            let shards = self.shared.shards.iter();
+            terminated +=
+                shards.map(|shard| shard.terminate_stuck(&mut waits, DRAIN_PATIENCE)).sum::<usize>();
+            let round = deadline.min(Instant::now() + DRAIN_ROUND);
+            if self.shared.wait_until_ended(round) {
+                return terminated;
+            }
+            if round == deadline {
+                break;
+            }
+        }
+        let left: usize = self.shared.shards.iter().map(|shard| shard.terminate_all()).sum();
+        terminated += left;
+        if left > 0 {
             // They are only dropped now, which takes no peer's consent.
             self.shared.wait_until_ended(Instant::now() + Duration::from_secs(1));
         }

@@ -5,7 +5,7 @@
 //! noted, and sent from by a task that runs after the connections which could be read.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::Bound,
     sync::{
@@ -183,6 +183,31 @@ impl Shard {
             connection.terminate();
         }
         connections.len()
+    }
+
+    /// Terminates every closing connection for which as many bytes have waited for as long as `patience`; answers how
+    /// many. `waits` has how many wait, and since when. One that was not told yet, because this thread is late, is left
+    /// alone.
+    pub(crate) fn terminate_stuck(
+        &self,
+        waits: &mut HashMap<ConnectionId, (usize, Instant)>,
+        patience: Duration,
+    ) -> usize {
+        let connections: Vec<_> = lock(&self.connections).values().cloned().collect();
+        let mut terminated = 0;
+        for connection in connections.iter().filter(|connection| !connection.is_open()) {
+            let bytes = connection.buffered_bytes();
+            let waiting = waits.entry(connection.id()).or_insert_with(|| (bytes, Instant::now()));
+            if waiting.0 != bytes {
+                *waiting = (bytes, Instant::now());
+            } else if waiting.1.elapsed() >= patience {
+                connection.terminate();
+                terminated += 1;
+                // Until its task has dropped it, it is not counted again.
+                waiting.1 = Instant::now();
+            }
+        }
+        terminated
     }
 
     /// Leaves something to do; from any thread.

@@ -5,7 +5,7 @@ mod support;
 use std::{
     io::{Read, Write},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use captify_hub::{
@@ -50,6 +50,48 @@ fn draining_cuts_off_who_does_not_answer_and_says_how_many() {
     let _silent = [server.join("doc", "a"), server.join("doc", "b")];
     assert_eq!(server.hub.close(Duration::from_millis(100)), 2);
     assert_eq!(server.hub.close(Duration::from_millis(100)), 0);
+}
+
+#[test]
+fn draining_waits_a_second_for_who_does_not_answer() {
+    let server = Server::start(|_| ());
+    let mut silent: Vec<_> = (0..3).map(|n| server.join("doc", &n.to_string())).collect();
+    let mut answering = server.join("doc", "answering");
+    let answers = std::thread::spawn(move || answering.closed().0);
+    let began = Instant::now();
+    assert_eq!(server.hub.close(support::PATIENCE), 3);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(900) && took < support::PATIENCE / 2, "{took:?}");
+    assert_eq!(answers.join().unwrap(), 1012);
+    // They were told all the same.
+    for client in &mut silent {
+        assert_eq!(client.closed().0, 1012);
+    }
+}
+
+#[test]
+fn draining_waits_for_who_still_takes_what_waits() {
+    let server = Server::start(|config| config.max_outbox_bytes = 64 << 20);
+    let mut slow = server.join("doc", "slow");
+    let text = "x".repeat(1 << 20);
+    // More than the kernel keeps for both ends, so that the rest waits in the hub.
+    for _ in 0..32 {
+        server.hub.publish("doc", None, &text).unwrap();
+    }
+    let reads = std::thread::spawn(move || {
+        let mut messages = 0;
+        loop {
+            match slow.0.read() {
+                Ok(Message::Close(frame)) => return (messages, frame.map(|frame| frame.code.into())),
+                Ok(_) => messages += 1,
+                Err(error) => panic!("cut off after {messages} messages: {error}"),
+            }
+            // Several seconds in all, and never one without a byte.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    server.hub.close(support::PATIENCE);
+    assert_eq!(reads.join().unwrap(), (32, Some(1012_u16)));
 }
 
 #[test]

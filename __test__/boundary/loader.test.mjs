@@ -12,6 +12,7 @@ import { runProgram } from '../support/programs.mjs';
 import { frame, PING, PONG } from '../support/raw-client.mjs';
 
 const { platformName } = createRequire(import.meta.url)('../../js/native.js');
+const { loadFailure, neededGlibc, presentGlibc } = createRequire(import.meta.url)('../../js/load-failure.js');
 const { version } = createRequire(import.meta.url)('../../package.json');
 
 /** Tries to make a hub in a process of its own; resolves with the error's code and message. */
@@ -91,6 +92,51 @@ test('a binary of another version gives HUB_BINARY_INVALID and names both versio
   const { code, message } = await failure(binary, path.join(directory, 'js', 'server.js'));
   assert.equal(code, 'HUB_BINARY_INVALID');
   assert.ok(message.includes('99.0.0') && message.includes(version), message);
+});
+
+const isGlibc = process.platform === 'linux' && !platformName().endsWith('-musl');
+
+test('a binary for a newer glibc says which it needs and which there is', { skip: !isGlibc }, async (t) => {
+  const file = path.join(await temporary(t), 'hub.node');
+  const binary = process.env.HUB_NATIVE_PATH ?? path.join(ROOT, 'prebuilds', platformName(), 'hub.node');
+  const needed = neededGlibc(binary);
+  assert.match(needed, /^2\.\d\d$/);
+  // Names stay as long as they were, so the file is whole; only what it asks for is not to be had.
+  const text = await fs.readFile(binary, 'latin1');
+  await fs.writeFile(file, text.replaceAll(`GLIBC_${needed}`, 'GLIBC_2.98'), 'latin1');
+  const { code, message } = await failure(file);
+  assert.equal(code, 'HUB_BINARY_INVALID');
+  assert.ok(message.includes(`needs glibc 2.98 or newer, and this system has ${presentGlibc()}`), message);
+  assert.match(message, BUILD);
+});
+
+test('what a loader says is told as what is missing and what to do', () => {
+  const said = (text) => loadFailure(new Error(text), '/nowhere/hub.node');
+  const glibc = "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.34' not found (required by /app/hub.node)";
+  assert.match(said(glibc), /needs glibc 2\.34 or newer, and this system('s is older| has 2\.\d+)/);
+  const onMusl =
+    'Error loading shared library ld-linux-x86-64.so.2: No such file or directory (needed by /app/hub.node)';
+  assert.match(said(onMusl), /is for glibc/);
+  assert.match(said('Error relocating /app/hub.node: gnu_get_libc_version: symbol not found'), /is for glibc/);
+  const library = /the library libgcc_s\.so\.1 is missing on this system\. Install it/;
+  assert.match(said('libgcc_s.so.1: cannot open shared object file: No such file or directory'), library);
+  assert.match(said('Error loading shared library libgcc_s.so.1: No such file or directory (needed by /a)'), library);
+  assert.match(said('/app/hub.node: failed to map segment from shared object'), /noexec/);
+  assert.match(said('/app/hub.node: wrong ELF class: ELFCLASS32'), /no binary for this platform/);
+  for (const text of [glibc, onMusl, 'nobody has met this']) assert.ok(said(text).includes(text), text);
+  assert.match(said('nobody has met this'), BUILD);
+});
+
+test('the platform is found out without a report, which would look up names for every open socket', async () => {
+  const { code, output } = await runProgram(
+    'a hub where a report may not be made',
+    `
+    process.report.getReport = () => { throw new Error('a report was made'); };
+    const { createHub } = await import('@captify-io/hub/server');
+    console.log(await createHub({ logLevel: 'off' }).close());
+  `,
+  );
+  assert.deepEqual([code, output.trim()], [0, '{ terminated: 0 }']);
 });
 
 test('importing both entry points needs no binary', async () => {

@@ -12,14 +12,16 @@ import { until } from '../support/processes.mjs';
 const require = createRequire(import.meta.url);
 const { registration } = require('../../js/registration.js');
 const { EditedHandlers } = require('../../js/development.js');
+const { define } = require('../../js/definitions.js');
+const { nextConfig } = require('../../js/next-config.js');
 
 /** A server that notes its requests and answers them when told to. */
-async function answering(t, status = 204) {
+async function answering(t, status = 204, headers = {}) {
   const seen = [];
   const held = [];
   const server = http.createServer((request, response) => {
     seen.push(`${request.method} ${request.url}`);
-    held.push(() => response.writeHead(status).end());
+    held.push(() => response.writeHead(status, headers).end());
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.after(() => {
@@ -42,6 +44,7 @@ async function appDirectory(t, file = path.join('src', 'app', 'api', 'ws-handler
 }
 
 const agent = { url: '/ws/agent?threadId=1' };
+const plain = { basePath: '', trailingSlash: false, pageExtensions: ['tsx', 'ts', 'jsx', 'js'] };
 
 test("in production it waits for what Next's first request would wait for", async () => {
   let register;
@@ -74,10 +77,17 @@ test('a Next without that promise is asked for a file that is not there', async 
   assert.deepEqual(seen, ['HEAD /_next/static/none']);
 });
 
-for (const file of ['src/app/api/ws-handlers/route.ts', 'app/api/ws-handlers/route.js']) {
+for (const file of [
+  'src/app/api/ws-handlers/route.ts',
+  'app/api/ws-handlers/route.js',
+  'app/(internal)/api/ws-handlers/route.ts',
+  'src/app/(a)/(b)/api/(c)/ws-handlers/(d)/route.tsx',
+  'pages/api/ws-handlers.ts',
+  'src/pages/api/ws-handlers/index.js',
+]) {
   test(`an upgrade waits for ${file}, one request for all that wait`, async (t) => {
     const { url, seen, answer } = await answering(t);
-    const edited = new EditedHandlers(await appDirectory(t, file), url);
+    const edited = new EditedHandlers(await appDirectory(t, file), url, plain);
     let done = 0;
     const waiting = [agent, agent, { url: '/ws/other' }].map((request) =>
       edited.refresh(request).then(() => (done += 1)),
@@ -95,24 +105,97 @@ for (const file of ['src/app/api/ws-handlers/route.ts', 'app/api/ws-handlers/rou
 }
 
 test('an app without the route, and the endpoint in Rust, wait for nothing', async (t) => {
-  assert.equal(new EditedHandlers(await appDirectory(t, null), 'http://127.0.0.1:1').refresh(agent), undefined);
-  const edited = new EditedHandlers(await appDirectory(t), 'http://127.0.0.1:1');
+  assert.equal(new EditedHandlers(await appDirectory(t, null), 'http://127.0.0.1:1', plain).refresh(agent), undefined);
+  const edited = new EditedHandlers(await appDirectory(t), 'http://127.0.0.1:1', plain);
   assert.equal(edited.refresh({ url: '/ws/fabric?documentId=d&clientID=c' }), undefined);
 });
 
 test('a route that fails or is redirected is logged, and the upgrade goes on', async (t) => {
   const written = [];
   const write = t.mock.method(process.stderr, 'write', (text) => written.push(text));
-  const { url, seen, answer } = await answering(t, 307);
+  const { url, seen, answer } = await answering(t, 307, { location: '/login' });
   const directory = await appDirectory(t);
-  const redirected = new EditedHandlers(directory, url).refresh(agent);
+  const redirected = new EditedHandlers(directory, url, plain).refresh(agent);
   await until('the request', () => seen.length === 1);
   answer();
   await redirected;
-  await new EditedHandlers(directory, 'http://127.0.0.1:1').refresh(agent);
+  await new EditedHandlers(directory, 'http://127.0.0.1:1', plain).refresh(agent);
   write.mock.restore();
   const ours = written.filter((text) => text.includes('ws-handlers'));
   assert.equal(ours.length, 2);
-  assert.match(ours[0], /^\[hub\] warn: .*was answered with 307\n$/);
+  assert.match(ours[0], /^\[hub\] warn: .*was redirected to \/login with 307\n$/);
   assert.match(ours[1], /failed: /);
+});
+
+for (const file of [
+  'app/internal/api/ws-handlers/route.ts',
+  'app/(.)api/ws-handlers/route.ts',
+  'app/api/ws-handlers/page.tsx',
+  'app/api/ws-handlers/route.css',
+  'app/api/(ws-handlers)/route.ts',
+]) {
+  test(`${file} is no such route`, async (t) => {
+    assert.equal(
+      new EditedHandlers(await appDirectory(t, file), 'http://127.0.0.1:1', plain).refresh(agent),
+      undefined,
+    );
+  });
+}
+
+for (const [config, target] of [
+  [{ ...plain, trailingSlash: true }, '/api/ws-handlers/'],
+  [{ ...plain, basePath: '/docs/app' }, '/docs/app/api/ws-handlers'],
+  [{ ...plain, basePath: '/app', trailingSlash: true }, '/app/api/ws-handlers/'],
+]) {
+  test(`${target} is asked for, where the app's configuration has it there`, async (t) => {
+    const { url, seen, answer } = await answering(t);
+    const waiting = new EditedHandlers(await appDirectory(t), url, config).refresh(agent);
+    await until('the request', () => seen.length === 1);
+    answer();
+    await waiting;
+    assert.deepEqual(seen, [`GET ${target}`]);
+  });
+}
+
+test("a file counts by the app's own page extensions", async (t) => {
+  const directory = await appDirectory(t, 'app/api/ws-handlers/route.api.ts');
+  const edited = (pageExtensions) => new EditedHandlers(directory, 'http://127.0.0.1:1', { ...plain, pageExtensions });
+  t.mock.method(process.stderr, 'write', () => true);
+  assert.equal(edited(['tsx', 'ts']).refresh(agent), undefined);
+  await edited(['page.tsx', 'api.ts']).refresh(agent);
+});
+
+test('an app with handlers and without the route is told so, once', async (t) => {
+  const written = [];
+  t.mock.method(process.stderr, 'write', (text) => written.push(text));
+  const edited = new EditedHandlers(await appDirectory(t, null), 'http://127.0.0.1:1', plain);
+  edited.refresh(agent);
+  assert.deepEqual(written, [], 'there is no handler to edit');
+  const nothing = () => {};
+  define([{ path: '/ws/agent', onConnect: nothing, onMessage: nothing, onClose: nothing, onError: nothing }]);
+  for (let time = 0; time < 3; time += 1) assert.equal(edited.refresh(agent), undefined);
+  assert.equal(written.length, 1);
+  assert.match(written[0], /edited handlers take effect after a restart: the app has no route \/api\/ws-handlers/);
+});
+
+test('a page in the place of the route, as middleware gives it, is logged once until the route answers', async (t) => {
+  const written = [];
+  const { url, seen, answer } = await answering(t, 200, { 'content-type': 'text/html; charset=utf-8' });
+  const edited = new EditedHandlers(await appDirectory(t), url, plain);
+  const write = t.mock.method(process.stderr, 'write', (text) => written.push(text));
+  for (let time = 1; time <= 2; time += 1) {
+    const waiting = edited.refresh(agent);
+    await until('the request', () => seen.length === time);
+    answer();
+    await waiting;
+  }
+  write.mock.restore();
+  assert.equal(written.filter((text) => /was answered with a page, maybe by middleware/.test(text)).length, 1);
+});
+
+test("what is asked of Next's configuration has defaults, where a version keeps it elsewhere", async () => {
+  const known = { basePath: '/app', trailingSlash: true, pageExtensions: ['page.tsx'] };
+  const app = (config) => ({ server: { getServer: async () => ({ nextConfig: config }) } });
+  assert.deepEqual(await nextConfig(app(known)), known);
+  for (const other of [app(undefined), app({}), {}, { server: {} }]) assert.deepEqual(await nextConfig(other), plain);
 });

@@ -170,7 +170,6 @@ export class FixtureApp {
   environment(extra) {
     return childEnvironment({
       FIXTURE_ROOT: this.isLinked ? path.dirname(this.directory) : undefined,
-      HOSTNAME: '127.0.0.1',
       PORT: '0',
       ...extra,
     });
@@ -195,7 +194,7 @@ export class FixtureApp {
   /** `node server.mjs`; resolves when it listens. */
   async start(mode, bundler, extra = {}) {
     const env = this.environment({ NODE_ENV: mode, FIXTURE_BUNDLER: bundler, ...extra });
-    return this.#serve(`server.mjs, ${mode}, ${bundler} (${this.label})`, ['server.mjs'], env, {
+    return this.#serve(`server.mjs, ${mode}, ${bundler} (${this.label})`, ['server.mjs', '-H', '127.0.0.1'], env, {
       pattern: /\[fixture\] listening on port (\d+)/,
       ipc: true,
     });
@@ -203,7 +202,7 @@ export class FixtureApp {
 
   /** `next start`, without the hub. */
   async startWithoutHub() {
-    const env = this.environment({ NODE_ENV: 'production', HOSTNAME: undefined, PORT: undefined });
+    const env = this.environment({ NODE_ENV: 'production', PORT: undefined });
     const args = this.nextCommand('start', '--hostname', '127.0.0.1', '--port', '0');
     return this.#serve(`next start (${this.label})`, args, env, { pattern: /http:\/\/127\.0\.0\.1:(\d+)/ });
   }

@@ -1,10 +1,13 @@
 // Other versions of Node, from the packages that the npm package `node` itself consists of, one a platform. Taken
 // directly, they need no install script.
 import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { filledOnce } from './fixture-apps.mjs';
 import { childEnvironment, npm, run } from './processes.mjs';
+
+const { platformName } = createRequire(import.meta.url)('../../js/native.js');
 
 const root = fileURLToPath(new URL('../../build/nodes/', import.meta.url));
 
@@ -19,8 +22,7 @@ const packages = {
 
 /** The package with a Node for this platform, or `null` where there is none. */
 export function nodePackage() {
-  const isMusl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
-  return isMusl ? null : (packages[`${process.platform}-${process.arch}`] ?? null);
+  return packages[platformName()] ?? null;
 }
 
 /**

@@ -66,10 +66,6 @@ impl Driver {
         Self { connection, shard, decoder, stage, permit, entry, meter, throttle: None }
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// Hands over bytes that came with the upgrade.
     pub(crate) fn begin(&mut self, early: &[u8]) {
         // A user may have sent too much over connections before this one.

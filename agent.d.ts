@@ -23,7 +23,7 @@ export interface AgentRequest<Data = any> {
 }
 
 /**
- * An answer, chunk by chunk: strings, JSON values or the UI message chunks of the AI SDK v5, which are sent as they are.
+ * An answer, chunk by chunk: strings, JSON values or the UI message chunks of the AI SDK, which are sent as they are.
  * It is read no faster than its watchers take it, within {@link AgentOptions.slowWatcherMs}.
  */
 export type AgentAnswer = AsyncIterable<Json> | ReadableStream<any>;
@@ -120,6 +120,7 @@ export type AgentErrorCode =
 export type AgentClientMessage =
   | { type: 'stream'; threadId?: string; streamId?: string; data?: Json }
   | { type: 'abort'; threadId?: string; streamId: string }
+  | { type: 'ping'; threadId?: string }
   | { type: 'recover'; threadId?: string; streamId: string; seq: number };
 
 /** What a client gets, as JSON. */
@@ -130,6 +131,7 @@ export type AgentServerMessage =
       /** Streams that run, and those that ended lately. Nothing of them is sent before a `recover`. */
       streams: { streamId: string; state: 'running' | 'done' | 'error'; seq: number }[];
     }
+  | { type: 'pong'; threadId: string }
   | { type: 'started'; threadId: string; streamId: string }
   | { type: 'chunk'; threadId: string; streamId: string; seq: number; chunk: any }
   | { type: 'done'; threadId: string; streamId: string; seq: number; aborted?: true }

@@ -1,6 +1,7 @@
 'use strict';
 
 const encoder = new TextEncoder();
+const bytesOf = (text) => encoder.encode(text).length;
 
 /** What is true now, and no history: of these only the newest is worth sending. */
 const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session'];
@@ -30,12 +31,17 @@ class Queue {
     return this.#kept.length;
   }
 
+  /** Whether a message is short enough to be sent at all, however large its id may be by then. */
+  fits(message) {
+    return bytesOf(JSON.stringify({ ...message, id: Number.MAX_SAFE_INTEGER })) <= this.#maxMessageBytes;
+  }
+
   /** Takes a message, unless it is too long or the queue is full. */
   add(message) {
     const isNewestOnly = NEWEST_ONLY.includes(message.type);
     const id = this.#lastId + 1;
     const text = JSON.stringify(isNewestOnly ? message : { ...message, id });
-    const bytes = encoder.encode(text).length;
+    const bytes = bytesOf(text);
     if (bytes > this.#maxMessageBytes) return false;
     if (isNewestOnly) {
       // Taken out first, so that it goes to the end.

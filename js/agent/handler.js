@@ -59,6 +59,11 @@ function createAgentHandler(options) {
 
 /** What each type of message does; they answer the code to refuse it with. */
 const ACTIONS = {
+  /** Browsers show no pings: a client that hears nothing for long asks whether anybody is there. */
+  ping(ws, { threadId }) {
+    ws.send(JSON.stringify({ type: 'pong', threadId }));
+  },
+
   stream(ws, thread, { streamId, data }, options, threads) {
     const known = streamId === undefined ? undefined : thread.streams.get(streamId);
     if (known) return again(ws, known);

@@ -6,7 +6,7 @@ const LONGEST_ID = 512;
 const MESSAGES = {
   BAD_JSON: 'Invalid message format',
   BAD_SHAPE: 'The message has not the fields of its type',
-  UNKNOWN_TYPE: 'There are messages of type stream, abort and recover',
+  UNKNOWN_TYPE: 'There are messages of type stream, abort, recover and ping',
   WRONG_THREAD: 'This connection belongs to another thread',
   UNKNOWN_STREAM: 'The thread has no such stream, or has it no more',
   UNRECOVERABLE: 'The chunks after this seq are no longer kept',
@@ -27,6 +27,7 @@ function refusal(code, fields) {
 }
 
 const SHAPES = {
+  ping: () => true,
   stream: ({ streamId }) => streamId === undefined || isId(streamId),
   abort: ({ streamId }) => isId(streamId),
   recover: ({ streamId, seq }) => isId(streamId) && Number.isSafeInteger(seq) && seq >= 0,

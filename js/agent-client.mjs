@@ -3,6 +3,8 @@
 
 /** Waits before a try are between a tenth of and all of the longest they may be. */
 const random = () => 0.1 + 0.9 * Math.random();
+/** Characters of a part of a long request, such as one with a picture; at three bytes each less than the hub takes. */
+const PART_LENGTH = 256 * 1024;
 /** A timer that is so late tells of a machine that slept, not of a server that could not be reached. */
 const SLEPT_MS = 5000;
 
@@ -436,8 +438,13 @@ class Connection {
     this.#rest();
   }
 
-  #ask({ request }) {
-    this.#socket.send(request);
+  #ask({ request, streamId }) {
+    if (request.length <= PART_LENGTH) this.#socket.send(request);
+    const count = Math.ceil(request.length / PART_LENGTH);
+    for (let index = 0; count > 1 && index < count; index++) {
+      const text = request.slice(index * PART_LENGTH, (index + 1) * PART_LENGTH);
+      this.#say({ type: 'part', streamId, index, count, text });
+    }
     this.#socket.expectAnswer();
   }
 

@@ -298,7 +298,8 @@ class Connection {
     const streamId = randomId();
     const request = JSON.stringify({ type: 'stream', threadId: this.#threadId, streamId, data });
     const { maxMessageBytes } = this.#options;
-    if (new TextEncoder().encode(request).length > maxMessageBytes) {
+    // Where it cannot be too long it is not encoded only to be counted.
+    if (3 * request.length > maxMessageBytes && new TextEncoder().encode(request).length > maxMessageBytes) {
       throw new AgentError(
         'MESSAGE_TOO_LARGE',
         `The message is longer than ${maxMessageBytes} bytes (maxMessageBytes)`,

@@ -1,5 +1,6 @@
 // The client that the package ships: how it connects, waits, comes back and stops. What it recovers is tested beside.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import net from 'node:net';
@@ -499,4 +500,25 @@ test('a client says before a change is made whether it is short enough to be sen
   assert.equal(client.fits('update', 'x'.repeat(50)), true);
   assert.equal(client.fits('update', 'x'.repeat(200)), false);
   assert.equal(client.fits('steps', ['ü'.repeat(100)], 1), false);
+});
+
+test('loads where there is no TextEncoder, no crypto and no page, as test runners have it', () => {
+  const script = `
+    for (const name of ['TextEncoder', 'crypto', 'WebSocket', 'ReadableStream']) delete globalThis[name];
+    globalThis.window = globalThis.self = globalThis;
+    globalThis.document = { visibilityState: 'visible' };
+    globalThis.location = { href: 'http://localhost/' };
+    const { FabricClient } = require('./js/client.js');
+    const WebSocket = class { close() {} send() {} };
+    const client = new FabricClient({ documentId: 'd', clientID: 'c', WebSocket });
+    client.connect();
+    if (!client.send('update', 'x')) throw new Error('not taken');
+    client.close();
+    import('./js/agent-client.mjs').then(({ AgentChatTransport }) => new AgentChatTransport({ WebSocket, storage: null }));
+  `;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script], {
+    cwd: new URL('../..', import.meta.url),
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
 });

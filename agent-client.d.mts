@@ -1,5 +1,5 @@
 /**
- * `@captify-io/hub/agent-client`: a chat transport for `useChat` of the AI SDK v5 over an agent endpoint. For browsers,
+ * `@captify-io/hub/agent-client`: a chat transport for `useChat` of the AI SDK (5 and later) over an agent endpoint. For browsers,
  * and without a dependency: of `ai` only the types are used.
  */
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai';
@@ -26,8 +26,16 @@ export interface AgentChatTransportOptions<UI_MESSAGE extends UIMessage = UIMess
   storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
   /** How long a socket nobody reads from stays open, in milliseconds. Default 10 000. */
   idleMs?: number;
-  /** How long it is tried to come back to a server that cannot be reached, in milliseconds. Default 120 000. */
+  /** How long an answer that has begun waits for a server that cannot be reached, in milliseconds. Default 120 000. */
   giveUpMs?: number;
+  /** The same for a question the server has not taken yet, and for resuming. Default 20 000. */
+  unansweredMs?: number;
+  /** Longest time the server may take to answer before the connection is given up, in milliseconds. Default 10 000. */
+  answerTimeoutMs?: number;
+  /** After so long without a message the server is asked whether it is there, in milliseconds. Default 20 000. */
+  silenceMs?: number;
+  /** Longest question, in bytes; a longer one fails with `MESSAGE_TOO_LARGE`. At most what the server takes. Default 16 MiB. */
+  maxMessageBytes?: number;
   /**
    * Longest wait between two tries, in milliseconds. Default 15 000. The first is at most 500, each is random between a
    * tenth of it and all of it, and the next may be twice as long.
@@ -64,7 +72,7 @@ export class AgentChatTransport<UI_MESSAGE extends UIMessage = UIMessage> implem
 /**
  * What a stream of the transport fails with. `code` is one of the wire's (`STREAM_FAILED`, `UNRECOVERABLE`, …),
  * `UNKNOWN_STREAM` also where the server restarted meanwhile, `CLOSED` when the server said no in a way that asking again
- * does not change, or `UNREACHABLE`.
+ * does not change, `UNREACHABLE`, or `MESSAGE_TOO_LARGE`, where nothing was sent.
  */
 export class AgentError extends Error {
   readonly name: 'AgentError';

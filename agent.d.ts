@@ -23,7 +23,7 @@ export interface AgentRequest<Data = any> {
 }
 
 /**
- * An answer, chunk by chunk: strings, JSON values or the UI message chunks of the AI SDK v5, which are sent as they are.
+ * An answer, chunk by chunk: strings, JSON values or the UI message chunks of the AI SDK, which are sent as they are.
  * It is read no faster than its watchers take it, within {@link AgentOptions.slowWatcherMs}.
  */
 export type AgentAnswer = AsyncIterable<Json> | ReadableStream<any>;
@@ -78,6 +78,8 @@ export interface AgentOptions<Data = any> {
   maxBufferedBytes?: number;
   /** Longest message of a chunk, in bytes; more ends the stream with `CHUNK_TOO_LARGE`. Default 1 MiB. Less than the hub's `maxOutboxBytes`. */
   maxChunkBytes?: number;
+  /** Longest request that comes in parts, as one with pictures does, in characters; more is `REQUEST_TOO_LARGE`. Default 16 MiB. */
+  maxRequestBytes?: number;
   /** What is kept of each stream for those who come back, in bytes of messages. Default 1 MiB. The newest chunk always is. */
   maxHistoryBytes?: number;
   /** The same in chunks. Default 10 000. */
@@ -99,6 +101,7 @@ export interface AgentOptions<Data = any> {
  * - `WRONG_THREAD`: the message names another thread than its connection's.
  * - `UNKNOWN_STREAM`: there is no such stream in the thread, or not any more.
  * - `UNRECOVERABLE`: chunks after the client's `seq` are no longer kept; none of the rest is sent.
+ * - `REQUEST_TOO_LARGE`: the request is longer than `maxRequestBytes`, or its parts are not in order.
  * - `TOO_MANY_STREAMS`: the thread, or the process, runs as many as it may.
  * - `STREAM_FAILED`: `onRequest` or its answer failed; the log says how.
  * - `STREAM_TIMEOUT`: the stream took longer than `maxStreamMs`.
@@ -111,6 +114,7 @@ export type AgentErrorCode =
   | 'WRONG_THREAD'
   | 'UNKNOWN_STREAM'
   | 'UNRECOVERABLE'
+  | 'REQUEST_TOO_LARGE'
   | 'TOO_MANY_STREAMS'
   | 'STREAM_FAILED'
   | 'STREAM_TIMEOUT'
@@ -119,7 +123,9 @@ export type AgentErrorCode =
 /** What a client sends, as JSON. `threadId` may be left out. */
 export type AgentClientMessage =
   | { type: 'stream'; threadId?: string; streamId?: string; data?: Json }
+  | { type: 'part'; threadId?: string; streamId: string; index: number; count: number; text: string }
   | { type: 'abort'; threadId?: string; streamId: string }
+  | { type: 'ping'; threadId?: string }
   | { type: 'recover'; threadId?: string; streamId: string; seq: number };
 
 /** What a client gets, as JSON. */
@@ -130,6 +136,7 @@ export type AgentServerMessage =
       /** Streams that run, and those that ended lately. Nothing of them is sent before a `recover`. */
       streams: { streamId: string; state: 'running' | 'done' | 'error'; seq: number }[];
     }
+  | { type: 'pong'; threadId: string }
   | { type: 'started'; threadId: string; streamId: string }
   | { type: 'chunk'; threadId: string; streamId: string; seq: number; chunk: any }
   | { type: 'done'; threadId: string; streamId: string; seq: number; aborted?: true }

@@ -127,6 +127,12 @@ export class FabricClient {
   send(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
   send(type: 'steps', steps: readonly unknown[], version: number): boolean;
   send(type: 'sync', stateVector?: unknown): boolean;
+  /**
+   * Whether such a message is short enough to be sent at all. Ask before a large change goes into the document: what
+   * `send` does not take never reaches the others, and what builds on it may not either.
+   */
+  fits(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
+  fits(type: 'steps', steps: readonly unknown[], version: number): boolean;
   /** Asks what is left of the session, after it was renewed; answered by a message `session`. */
   send(type: 'session'): boolean;
 

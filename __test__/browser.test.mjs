@@ -162,6 +162,27 @@ describe('windows on one document', { timeout: 240_000 }, () => {
     assert.ok(holdsInOrder(text, second), text);
   });
 
+  for (const bytes of [300_000, 1_000_000, 4_000_000]) {
+    test(`what is typed after a paste of ${bytes} bytes reaches everybody, also who comes later`, async () => {
+      const documentId = freshDocument();
+      const [ada, noor] = await Promise.all([Window.open(documentId), Window.open(documentId, { name: 'Noor' })]);
+      await ada.type('begin ');
+      await ada.editor.evaluate((content, count) => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData('text/plain', `${'0123456789'.repeat(9)}abcdefghi\n`.repeat(count));
+        content.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+      }, bytes / 100);
+      await ada.typeAtStart('after ');
+      const shows = (window, text) =>
+        until(`${text} is seen`, async () => (await window.text()).includes(text), { timeoutMs: WAIT_MS });
+      await shows(noor, 'after begin');
+      await noor.typeAtStart('answer ');
+      await shows(ada, 'answer after begin');
+      const late = await Window.open(documentId, { name: 'Priya' });
+      await shows(late, 'answer after begin');
+    });
+  }
+
   test('a window sees where the other one writes, with the name of who it is', async () => {
     const documentId = freshDocument();
     const ada = await Window.open(documentId);

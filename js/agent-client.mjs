@@ -1,9 +1,12 @@
 // @captify-io/hub/agent-client: a chat transport for useChat of the AI SDK over an agent endpoint. For browsers; it
 // imports nothing.
 
-const CONNECT_TIMEOUT_MS = 10_000;
-/** The n-th wait is random between a tenth of and all of this, doubled n times, up to `longestRetryMs`. */
-const FIRST_RETRY_MS = 500;
+/** Waits before a try are between a tenth of and all of the longest they may be. */
+const random = () => 0.1 + 0.9 * Math.random();
+/** Characters of a part of a long request, such as one with a picture; at three bytes each less than the hub takes. */
+const PART_LENGTH = 256 * 1024;
+/** A timer that is so late tells of a machine that slept, not of a server that could not be reached. */
+const SLEPT_MS = 5000;
 
 /** What a stream of the transport fails with: a code of the wire, or `CLOSED` or `UNREACHABLE`. */
 export class AgentError extends Error {
@@ -14,10 +17,192 @@ export class AgentError extends Error {
   }
 }
 
-/** Codes after which asking again would change nothing; all others are worth another try. */
-function isFinal(code) {
-  return [1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4400 && code < 4500);
+// ---- ReconnectingSocket: written here, copied into agent-client.mjs by scripts/share-socket.mjs ----
+
+/** A connection that lived this long has the waits start from the shortest again. */
+const STABLE_MS = 10_000;
+/** How long what may already lie in the socket gets to be read, after the time for an answer is over. */
+const LAST_LOOK_MS = 250;
+
+const NORMAL = 1000;
+const TRY_AGAIN_LATER = 1013;
+/** What a browser does not tell apart. */
+const UNREACHED = 'the server is not there, or the network, a proxy or a Content-Security-Policy is in the way';
+/** After 1013 the wait is at least that of this try, and at least half of it. */
+const LATER_TRIES = 2;
+/** Done, or at fault: the same client would only be closed again. So it would after 44xx, where it may not come in. */
+const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
+
+/**
+ * Another connection has shown this one's token. Nobody else has it: it was one that this client gave up before it was
+ * through, and that came through after all.
+ */
+const REPLACED = 4409;
+
+const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
+const now = () => performance.now();
+
+/**
+ * A WebSocket that comes back by itself, and notices when the other end is gone though nothing says so.
+ *
+ * Its owner says when a connection is of use by `opened`, and gives by options `address()`, `ask()`, which sends what is
+ * always answered, `receive(data)`, `changed(change)` for each new state, and `dropped()` before a state without a socket.
+ */
+class ReconnectingSocket {
+  state = 'idle';
+  #options;
+  #socket = null;
+  /** There is one at a time: until the other end has spoken, until the next try, or until the next look at it. */
+  #timer;
+  #tries = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  /** Whether the other end was asked for a sign of life, and has given none yet. */
+  #isAsking = false;
+
+  constructor(options) {
+    this.#options = options;
+  }
+
+  connect() {
+    if (this.#socket !== null) return;
+    try {
+      this.#socket = new this.#options.WebSocket(this.#options.address());
+    } catch (error) {
+      // What a page may not do at all throws at the first try; later ones may fail for reasons that pass.
+      if (this.state !== 'waiting') throw error;
+      this.lost(0, `No socket could be made: ${error?.message ?? error}`);
+      return;
+    }
+    const socket = this.#socket;
+    socket.onmessage = ({ data }) => {
+      this.#heardAt = now();
+      if (this.#isAsking) this.#watch();
+      this.#options.receive(data);
+    };
+    let why = 'The connection was lost';
+    socket.onclose = ({ code, reason }) => this.lost(code, reason || why);
+    // A close follows every error; the package `ws` throws those that nobody listens to. Browsers tell no more.
+    socket.onerror = ({ message }) => {
+      if (this.state === 'connecting') why = `No connection came about: ${message || UNREACHED}`;
+    };
+    this.#await('The hub does not answer');
+    this.#listenToHints(true);
+    this.#set({ state: 'connecting', retryAt: null });
+  }
+
+  /** The connection is of use. */
+  opened() {
+    this.#openedAt = now();
+    this.#watch();
+    this.#set({ state: 'open', code: 0, reason: '' });
+  }
+
+  send(text) {
+    this.#socket.send(text);
+  }
+
+  /** What was just sent is always answered, so silence tells soon that nobody is there. */
+  expectAnswer() {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    this.#await('The hub went silent');
+  }
+
+  /** Gives a connection up, to make another one unless the code says that this would change nothing. */
+  lost(code, reason) {
+    const wasStable = this.state === 'open' && now() - this.#openedAt > STABLE_MS;
+    if (this.#options.isFinal(code)) return this.end(code, reason);
+    this.#drop();
+    if (wasStable) this.#tries = 0;
+    const isLater = code === TRY_AGAIN_LATER;
+    if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
+    const { firstWaitMs, longestWaitMs, random } = this.#options;
+    const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
+    // All of it is random, so that a thousand clients do not come back in one instant.
+    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
+    this.#tries += 1;
+    this.#in(wait, () => this.connect());
+    this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
+  }
+
+  end(code, reason) {
+    this.#drop();
+    clearTimeout(this.#timer);
+    this.#listenToHints(false);
+    this.#tries = 0;
+    this.#set({ state: 'closed', retryAt: null, code, reason });
+  }
+
+  #in(ms, deed) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(deed, ms);
+  }
+
+  /**
+   * Gives the connection up unless something comes in time. A process or page that was suspended meanwhile finds its
+   * timer due before it has read what came, and what is still being uploaded is no silence: it reads first, then judges.
+   */
+  #await(reason, ms = this.#options.answerTimeoutMs, isLast = false) {
+    const dueAt = now() + ms;
+    const unsent = this.#socket.bufferedAmount ?? 0;
+    this.#in(ms, () => {
+      const isLate = now() - dueAt > LAST_LOOK_MS;
+      if ((this.#socket.bufferedAmount ?? 0) < unsent) this.#await(reason);
+      else if (isLate || !isLast) this.#await(reason, LAST_LOOK_MS, true);
+      else this.lost(0, reason);
+    });
+  }
+
+  /**
+   * Looks again when the other end has been silent for long. A browser shows no pings, and one that only listens never
+   * learns that the other end is gone, so the silent one is asked for an answer.
+   */
+  #watch() {
+    this.#isAsking = false;
+    const silent = now() - this.#heardAt;
+    if (silent >= this.#options.silenceMs) this.#ask();
+    else this.#in(this.#options.silenceMs - silent, () => this.#watch());
+  }
+
+  #ask() {
+    this.#options.ask();
+    this.expectAnswer();
+  }
+
+  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
+  #drop() {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#isAsking = false;
+    this.#options.dropped();
+    if (socket === null) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close(NORMAL);
+  }
+
+  /** A network that is back, or a page that is looked at again, is no time to sit out a wait. */
+  #hurry = () => {
+    if (globalThis.document?.visibilityState === 'hidden') return;
+    if (this.state === 'waiting') this.connect();
+    else if (this.state === 'open' && !this.#isAsking) this.#ask();
+  };
+
+  #listenToHints(on) {
+    const name = on ? 'addEventListener' : 'removeEventListener';
+    // Node has neither.
+    globalThis[name]?.('online', this.#hurry);
+    globalThis[name]?.('pageshow', this.#hurry);
+    globalThis.document?.[name]?.('visibilitychange', this.#hurry);
+  }
+
+  #set(change) {
+    this.state = change.state;
+    this.#options.changed(change);
+  }
 }
+
+// ---- end of ReconnectingSocket ----
 
 /** Not randomUUID, which browsers have only in secure contexts. */
 function randomId() {
@@ -27,6 +212,7 @@ function randomId() {
 /** One stream on its way to whoever asked for it. */
 class Reading {
   seq = 0;
+  askedAt = performance.now();
   #controller;
   #isText = false;
 
@@ -67,10 +253,11 @@ class Connection {
   #threadId;
   #options;
   #socket;
-  #isOpen = false;
-  #timer;
-  #tries = 0;
+  #restTimer;
+  #patienceTimer;
+  /** Since when there is no connection though one is needed. */
   #downSince;
+  #why = 'no answer';
   /** Streams the server has, each with whether it runs: what it said at connect, and those that started since. */
   #streams = new Map();
   #readings = new Map();
@@ -78,32 +265,68 @@ class Connection {
   #aborts = new Set();
   /** Those who wait for the server's word, to know what there is. */
   #waiting = [];
+  /** Those who wait for the end of what was asked while they waited for the server's word. */
+  #overtaken = [];
 
   constructor(threadId, options) {
     this.#threadId = threadId;
     this.#options = options;
+    this.#socket = this.#newSocket();
+  }
+
+  #newSocket() {
+    const { WebSocket, firstWaitMs, longestRetryMs, answerTimeoutMs, silenceMs } = this.#options;
+    return new ReconnectingSocket({
+      ...{ WebSocket, firstWaitMs, longestWaitMs: longestRetryMs, answerTimeoutMs, silenceMs, random },
+      // Whoever still reads has not had the end.
+      isFinal: (code) => code !== NORMAL && isFinal(code),
+      address: () => this.#address(),
+      receive: (data) => this.#receive(data),
+      // A server that does not know it yet refuses it, which is a sign of life as well.
+      ask: () => this.#say({ type: 'ping' }),
+      dropped: () => {},
+      changed: (change) => this.#follow(change),
+    });
+  }
+
+  get #isOpen() {
+    return this.#socket.state === 'open';
   }
 
   /** Asks for a new stream. */
   request(data) {
     const streamId = randomId();
     const request = JSON.stringify({ type: 'stream', threadId: this.#threadId, streamId, data });
+    const { maxMessageBytes } = this.#options;
+    // Where it cannot be too long it is not encoded only to be counted.
+    if (3 * request.length > maxMessageBytes && new TextEncoder().encode(request).length > maxMessageBytes) {
+      throw new AgentError(
+        'MESSAGE_TOO_LARGE',
+        `The message is longer than ${maxMessageBytes} bytes (maxMessageBytes)`,
+      );
+    }
+    for (const wait of this.#waiting.splice(0)) this.#overtaken.push(wait);
     const reading = this.#read(streamId, request);
-    if (this.#isOpen) this.#socket.send(request);
+    if (this.#isOpen) this.#ask(reading);
     return reading;
   }
 
   /** Reads a stream from its start: the one this window was reading, also if it has ended, or else the newest that runs. */
   async resume() {
     if (!this.#isOpen) {
-      await new Promise((resolve, reject) => {
-        this.#waiting.push({ resolve, reject });
+      const isOvertaken = await new Promise((resolve, reject) => {
+        const wait = { resolve, reject };
+        // Whoever asks while the server's word is out reads that answer: to say "nothing to resume" before its end
+        // would have the SDK take it for ended.
+        if ([...this.#readings.values()].some(({ request }) => request)) this.#overtaken.push(wait);
+        else this.#waiting.push(wait);
         this.#connect();
       });
+      if (isOvertaken) return undefined;
     }
     const streamId = this.#resumable();
     if (streamId === undefined) {
-      this.#remember(undefined);
+      if (this.#readings.size === 0) this.#remember(undefined);
       this.#rest();
       return undefined;
     }
@@ -144,36 +367,48 @@ class Connection {
     return reading;
   }
 
-  #drop(reading) {
+  /** Takes a reading out; `error` says that it failed. */
+  #drop(reading, error) {
     if (this.#readings.get(reading.streamId) !== reading) return;
     this.#readings.delete(reading.streamId);
     if (this.#remembered() === reading.streamId) this.#remember(undefined);
+    if (error) {
+      reading.fail(error);
+      for (const { reject } of this.#overtaken.splice(0)) reject(error);
+    }
+    // After the SDK has taken the end in, and perhaps asked once more.
+    if (this.#overtaken.length > 0) setTimeout(() => this.#release(), 50);
     this.#rest();
   }
 
-  #connect() {
-    clearTimeout(this.#timer);
-    globalThis.removeEventListener?.('online', this.#retry);
-    if (this.#socket) {
-      if (!this.#isOpen) this.#timer = setTimeout(() => this.#lost(0, 'no answer'), CONNECT_TIMEOUT_MS);
-      return;
-    }
-    const { url, WebSocket } = this.#options;
-    const address = new URL(url, globalThis.location?.href);
-    address.protocol = address.protocol.replace('http', 'ws');
-    address.searchParams.set('threadId', this.#threadId);
-    const socket = new WebSocket(address.href);
-    this.#socket = socket;
-    this.#timer = setTimeout(() => this.#lost(0, 'no answer'), CONNECT_TIMEOUT_MS);
-    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    // npm ws throws an error nobody listens to; its close event follows.
-    socket.onerror = () => {};
+  #release() {
+    if (this.#readings.size > 0) return;
+    for (const { resolve } of this.#overtaken.splice(0)) resolve(true);
   }
 
-  #receive(message) {
+  #address() {
+    const address = new URL(this.#options.url, globalThis.location?.href);
+    address.protocol = address.protocol.replace('http', 'ws');
+    address.searchParams.set('threadId', this.#threadId);
+    return address.href;
+  }
+
+  #connect() {
+    clearTimeout(this.#restTimer);
+    if (!this.#isOpen) this.#bePatient();
+    this.#socket.connect();
+  }
+
+  #receive(data) {
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return; // a text that a route handler sent to everybody
+    }
+    if (typeof message !== 'object' || message === null) return;
     const { type, streamId } = message;
-    if (type === 'connected') this.#opened(message.streams);
+    if (type === 'connected' && Array.isArray(message.streams)) this.#opened(message.streams);
     const reading = this.#readings.get(streamId);
     if (reading) reading.request = undefined;
     if (type === 'started') this.#streams.set(streamId, true);
@@ -182,93 +417,115 @@ class Connection {
       this.#streams.delete(streamId);
       if (this.#aborts.delete(streamId)) this.#rest();
       if (!reading) return;
-      this.#drop(reading);
-      if (type === 'done') reading.end(message.aborted);
-      else reading.fail(new AgentError(message.code, message.message));
+      if (type === 'done') {
+        this.#drop(reading);
+        reading.end(message.aborted);
+      } else this.#drop(reading, new AgentError(message.code, message.message));
     }
   }
 
   #opened(streams) {
-    clearTimeout(this.#timer);
-    this.#isOpen = true;
-    this.#tries = 0;
+    clearTimeout(this.#patienceTimer);
     this.#downSince = undefined;
     this.#streams = new Map(streams.map(({ streamId, state }) => [streamId, state === 'running']));
+    this.#socket.opened();
     for (const reading of [...this.#readings.values()]) {
       if (this.#streams.has(reading.streamId)) this.#recover(reading);
-      else if (reading.request) this.#socket.send(reading.request);
-      else {
-        this.#drop(reading);
-        reading.fail(new AgentError('UNKNOWN_STREAM', 'The server has the stream no more'));
-      }
+      else if (reading.request) this.#ask(reading);
+      else this.#drop(reading, new AgentError('UNKNOWN_STREAM', 'The server has the stream no more'));
     }
     for (const streamId of this.#aborts) this.#sendAbort(streamId);
-    for (const { resolve } of this.#waiting.splice(0)) resolve();
+    for (const { resolve } of this.#waiting.splice(0)) resolve(false);
     this.#rest();
   }
 
+  #ask({ request, streamId }) {
+    if (request.length <= PART_LENGTH) this.#socket.send(request);
+    const count = Math.ceil(request.length / PART_LENGTH);
+    for (let index = 0; count > 1 && index < count; index++) {
+      const text = request.slice(index * PART_LENGTH, (index + 1) * PART_LENGTH);
+      this.#say({ type: 'part', streamId, index, count, text });
+    }
+    this.#socket.expectAnswer();
+  }
+
   #recover({ streamId, seq }) {
-    this.#socket.send(JSON.stringify({ type: 'recover', threadId: this.#threadId, streamId, seq }));
+    this.#say({ type: 'recover', streamId, seq });
   }
 
   #sendAbort(streamId) {
-    this.#socket.send(JSON.stringify({ type: 'abort', threadId: this.#threadId, streamId }));
+    this.#say({ type: 'abort', streamId });
+  }
+
+  #say({ type, ...rest }) {
+    this.#socket.send(JSON.stringify({ type, threadId: this.#threadId, ...rest }));
   }
 
   /** A socket that nobody reads from is closed after a while. */
   #rest() {
-    if (!this.#isOpen || this.#isNeeded()) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#isNeeded() || this.#hangUp(), this.#options.idleMs);
+    if (this.#isNeeded()) return;
+    clearTimeout(this.#restTimer);
+    if (this.#isOpen) this.#restTimer = setTimeout(() => this.#isNeeded() || this.#hangUp(), this.#options.idleMs);
+    else if (this.#socket.state === 'waiting') this.#hangUp();
   }
 
   #isNeeded() {
     return this.#readings.size + this.#aborts.size + this.#waiting.length > 0;
   }
 
-  #lost(code, reason) {
-    this.#hangUp();
-    const because = reason ? `${code} ${reason}` : String(code);
-    if (isFinal(code)) return this.#fail(new AgentError('CLOSED', `The server closed the connection: ${because}`));
-    if (!this.#isNeeded()) return;
-    this.#downSince ??= Date.now();
-    const { giveUpMs, longestRetryMs } = this.#options;
-    if (Date.now() - this.#downSince >= giveUpMs) {
-      return this.#fail(new AgentError('UNREACHABLE', `The server could not be reached: ${because}`));
+  #follow({ state, code, reason }) {
+    const because = code ? `${code} ${reason}`.trim() : reason;
+    if (state === 'closed' && code !== NORMAL) {
+      this.#fail(new AgentError('CLOSED', `The server closed the connection: ${because}`));
+    } else if (state === 'waiting') {
+      this.#why = because;
+      if (this.#isNeeded()) this.#bePatient();
+      else this.#hangUp();
     }
-    const longest = Math.min(longestRetryMs, FIRST_RETRY_MS * 2 ** this.#tries);
-    this.#tries += 1;
-    this.#timer = setTimeout(this.#retry, longest * (0.1 + 0.9 * Math.random()));
-    // A network that is back is no time to sit out a wait.
-    globalThis.addEventListener?.('online', this.#retry);
   }
 
-  #retry = () => {
-    if (this.#isNeeded()) this.#connect();
-  };
+  /**
+   * A person who has asked waits less long for a server that cannot be reached than one whose answer was on its way, who
+   * may sit in a tunnel.
+   */
+  #bePatient() {
+    if (this.#downSince !== undefined) return;
+    this.#downSince = performance.now();
+    this.#patienceTimer = setTimeout(() => this.#judge(), 0);
+  }
 
-  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
+  #judge(dueAt = performance.now()) {
+    const now = performance.now();
+    if (this.#isOpen || this.#downSince === undefined) return;
+    // It was asleep with everything else here: the server gets the whole time again.
+    if (now - dueAt > SLEPT_MS) this.#downSince = now;
+    const { giveUpMs, unansweredMs } = this.#options;
+    const error = () => new AgentError('UNREACHABLE', `The server could not be reached: ${this.#why}`);
+    if (now - this.#downSince >= giveUpMs) return this.#fail(error());
+    for (const reading of [...this.#readings.values()]) {
+      if (reading.request && now - Math.max(this.#downSince, reading.askedAt) >= unansweredMs)
+        this.#drop(reading, error());
+    }
+    if (now - this.#downSince >= unansweredMs) for (const { reject } of this.#waiting.splice(0)) reject(error());
+    if (!this.#isNeeded()) return this.#hangUp();
+    const wait = Math.min(1000, giveUpMs, unansweredMs);
+    this.#patienceTimer = setTimeout(() => this.#judge(now + wait), wait);
+  }
+
   #hangUp() {
-    clearTimeout(this.#timer);
-    const socket = this.#socket;
-    this.#socket = undefined;
-    this.#isOpen = false;
-    if (!socket) return;
-    socket.onmessage = null;
-    socket.onclose = null;
-    socket.close();
+    clearTimeout(this.#restTimer);
+    clearTimeout(this.#patienceTimer);
+    this.#downSince = undefined;
+    if (['closed', 'idle'].includes(this.#socket.state)) return;
+    this.#socket.end(NORMAL, '');
   }
 
   #fail(error) {
-    this.#hangUp();
-    this.#tries = 0;
-    this.#downSince = undefined;
     this.#aborts.clear();
-    for (const reading of [...this.#readings.values()]) {
-      this.#drop(reading);
-      reading.fail(error);
-    }
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    const waiting = [...this.#waiting.splice(0), ...this.#overtaken.splice(0)];
+    for (const reading of [...this.#readings.values()]) this.#drop(reading, error);
+    for (const { reject } of waiting) reject(error);
+    this.#hangUp();
   }
 
   #remembered() {
@@ -305,7 +562,11 @@ export class AgentChatTransport {
     storage,
     idleMs = 10_000,
     giveUpMs = 120_000,
+    unansweredMs = 20_000,
     longestRetryMs = 15_000,
+    answerTimeoutMs = 10_000,
+    silenceMs = 20_000,
+    maxMessageBytes = 16 * 1024 * 1024,
     WebSocket,
   } = {}) {
     this.#options = {
@@ -314,7 +575,12 @@ export class AgentChatTransport {
       storage: storage === undefined ? sessionStorageOrNone() : storage,
       idleMs,
       giveUpMs,
+      unansweredMs,
+      firstWaitMs: 500,
       longestRetryMs,
+      answerTimeoutMs,
+      silenceMs,
+      maxMessageBytes,
       WebSocket: WebSocket ?? globalThis.WebSocket,
     };
   }

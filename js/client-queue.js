@@ -1,6 +1,10 @@
 'use strict';
 
-const encoder = new TextEncoder();
+/** Bytes of a text; where there is no TextEncoder, as in jsdom under Jest, no fewer than it has. */
+function bytesOf(text) {
+  const { TextEncoder } = globalThis;
+  return TextEncoder ? new TextEncoder().encode(text).length : 3 * text.length;
+}
 
 /** What is true now, and no history: of these only the newest is worth sending. */
 const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session'];
@@ -30,12 +34,17 @@ class Queue {
     return this.#kept.length;
   }
 
+  /** Whether a message is short enough to be sent at all, however large its id may be by then. */
+  fits(message) {
+    return bytesOf(JSON.stringify({ ...message, id: Number.MAX_SAFE_INTEGER })) <= this.#maxMessageBytes;
+  }
+
   /** Takes a message, unless it is too long or the queue is full. */
   add(message) {
     const isNewestOnly = NEWEST_ONLY.includes(message.type);
     const id = this.#lastId + 1;
     const text = JSON.stringify(isNewestOnly ? message : { ...message, id });
-    const bytes = encoder.encode(text).length;
+    const bytes = bytesOf(text);
     if (bytes > this.#maxMessageBytes) return false;
     if (isNewestOnly) {
       // Taken out first, so that it goes to the end.

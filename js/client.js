@@ -6,13 +6,21 @@ const { clientOptions, FIELDS } = require('./client-options.js');
 const { Queue } = require('./client-queue.js');
 const { invalid } = require('./errors.js');
 
+const ACK_AFTER_MS = 500;
+
+const report = (error) => console.error('A listener of the hub client failed', error);
+
+// ---- ReconnectingSocket: written here, copied into agent-client.mjs by scripts/share-socket.mjs ----
+
 /** A connection that lived this long has the waits start from the shortest again. */
 const STABLE_MS = 10_000;
-
-const ACK_AFTER_MS = 500;
+/** How long what may already lie in the socket gets to be read, after the time for an answer is over. */
+const LAST_LOOK_MS = 250;
 
 const NORMAL = 1000;
 const TRY_AGAIN_LATER = 1013;
+/** What a browser does not tell apart. */
+const UNREACHED = 'the server is not there, or the network, a proxy or a Content-Security-Policy is in the way';
 /** After 1013 the wait is at least that of this try, and at least half of it. */
 const LATER_TRIES = 2;
 /** Done, or at fault: the same client would only be closed again. So it would after 44xx, where it may not come in. */
@@ -26,26 +34,179 @@ const REPLACED = 4409;
 
 const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
 const now = () => performance.now();
-const ignore = () => {};
-const report = (error) => console.error('A listener of the hub client failed', error);
+
+/**
+ * A WebSocket that comes back by itself, and notices when the other end is gone though nothing says so.
+ *
+ * Its owner says when a connection is of use by `opened`, and gives by options `address()`, `ask()`, which sends what is
+ * always answered, `receive(data)`, `changed(change)` for each new state, and `dropped()` before a state without a socket.
+ */
+class ReconnectingSocket {
+  state = 'idle';
+  #options;
+  #socket = null;
+  /** There is one at a time: until the other end has spoken, until the next try, or until the next look at it. */
+  #timer;
+  #tries = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  /** Whether the other end was asked for a sign of life, and has given none yet. */
+  #isAsking = false;
+
+  constructor(options) {
+    this.#options = options;
+  }
+
+  connect() {
+    if (this.#socket !== null) return;
+    try {
+      this.#socket = new this.#options.WebSocket(this.#options.address());
+    } catch (error) {
+      // What a page may not do at all throws at the first try; later ones may fail for reasons that pass.
+      if (this.state !== 'waiting') throw error;
+      this.lost(0, `No socket could be made: ${error?.message ?? error}`);
+      return;
+    }
+    const socket = this.#socket;
+    socket.onmessage = ({ data }) => {
+      this.#heardAt = now();
+      if (this.#isAsking) this.#watch();
+      this.#options.receive(data);
+    };
+    let why = 'The connection was lost';
+    socket.onclose = ({ code, reason }) => this.lost(code, reason || why);
+    // A close follows every error; the package `ws` throws those that nobody listens to. Browsers tell no more.
+    socket.onerror = ({ message }) => {
+      if (this.state === 'connecting') why = `No connection came about: ${message || UNREACHED}`;
+    };
+    this.#await('The hub does not answer');
+    this.#listenToHints(true);
+    this.#set({ state: 'connecting', retryAt: null });
+  }
+
+  /** The connection is of use. */
+  opened() {
+    this.#openedAt = now();
+    this.#watch();
+    this.#set({ state: 'open', code: 0, reason: '' });
+  }
+
+  send(text) {
+    this.#socket.send(text);
+  }
+
+  /** What was just sent is always answered, so silence tells soon that nobody is there. */
+  expectAnswer() {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    this.#await('The hub went silent');
+  }
+
+  /** Gives a connection up, to make another one unless the code says that this would change nothing. */
+  lost(code, reason) {
+    const wasStable = this.state === 'open' && now() - this.#openedAt > STABLE_MS;
+    if (this.#options.isFinal(code)) return this.end(code, reason);
+    this.#drop();
+    if (wasStable) this.#tries = 0;
+    const isLater = code === TRY_AGAIN_LATER;
+    if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
+    const { firstWaitMs, longestWaitMs, random } = this.#options;
+    const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
+    // All of it is random, so that a thousand clients do not come back in one instant.
+    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
+    this.#tries += 1;
+    this.#in(wait, () => this.connect());
+    this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
+  }
+
+  end(code, reason) {
+    this.#drop();
+    clearTimeout(this.#timer);
+    this.#listenToHints(false);
+    this.#tries = 0;
+    this.#set({ state: 'closed', retryAt: null, code, reason });
+  }
+
+  #in(ms, deed) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(deed, ms);
+  }
+
+  /**
+   * Gives the connection up unless something comes in time. A process or page that was suspended meanwhile finds its
+   * timer due before it has read what came, and what is still being uploaded is no silence: it reads first, then judges.
+   */
+  #await(reason, ms = this.#options.answerTimeoutMs, isLast = false) {
+    const dueAt = now() + ms;
+    const unsent = this.#socket.bufferedAmount ?? 0;
+    this.#in(ms, () => {
+      const isLate = now() - dueAt > LAST_LOOK_MS;
+      if ((this.#socket.bufferedAmount ?? 0) < unsent) this.#await(reason);
+      else if (isLate || !isLast) this.#await(reason, LAST_LOOK_MS, true);
+      else this.lost(0, reason);
+    });
+  }
+
+  /**
+   * Looks again when the other end has been silent for long. A browser shows no pings, and one that only listens never
+   * learns that the other end is gone, so the silent one is asked for an answer.
+   */
+  #watch() {
+    this.#isAsking = false;
+    const silent = now() - this.#heardAt;
+    if (silent >= this.#options.silenceMs) this.#ask();
+    else this.#in(this.#options.silenceMs - silent, () => this.#watch());
+  }
+
+  #ask() {
+    this.#options.ask();
+    this.expectAnswer();
+  }
+
+  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
+  #drop() {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#isAsking = false;
+    this.#options.dropped();
+    if (socket === null) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close(NORMAL);
+  }
+
+  /** A network that is back, or a page that is looked at again, is no time to sit out a wait. */
+  #hurry = () => {
+    if (globalThis.document?.visibilityState === 'hidden') return;
+    if (this.state === 'waiting') this.connect();
+    else if (this.state === 'open' && !this.#isAsking) this.#ask();
+  };
+
+  #listenToHints(on) {
+    const name = on ? 'addEventListener' : 'removeEventListener';
+    // Node has neither.
+    globalThis[name]?.('online', this.#hurry);
+    globalThis[name]?.('pageshow', this.#hurry);
+    globalThis.document?.[name]?.('visibilitychange', this.#hurry);
+  }
+
+  #set(change) {
+    this.state = change.state;
+    this.#options.changed(change);
+  }
+}
+
+// ---- end of ReconnectingSocket ----
 
 class FabricClient {
   #options;
   #queue;
   #listeners = new Map();
   #status = { state: 'idle', retryAt: null, code: 0, reason: '' };
-  #socket = null;
-  /** There is one at a time: until the hub has spoken, until the next try, or until the next look at the hub. */
-  #timer;
+  #socket;
   /** Until the hub reads again, after it said that there was too much. */
   #pause;
   /** Until the hub is asked what it has published, which is asked once for all that was sent meanwhile. */
   #ackTimer;
-  #tries = 0;
-  #openedAt = 0;
-  #heardAt = 0;
-  /** Whether the hub was asked for a sign of life, and has given none yet. */
-  #isAsking = false;
   /** `{ token, epoch, offset }` of what the app has seen; null where the hub gave none. */
   #position = null;
   /** Where the hub would have this connection begin, until it has said whether it makes good what was missed. */
@@ -58,6 +219,16 @@ class FabricClient {
   constructor(options) {
     this.#options = clientOptions(options);
     this.#queue = new Queue(this.#options);
+    this.#socket = new ReconnectingSocket({
+      ...this.#options,
+      isFinal,
+      address: () => this.#address(),
+      receive: (data) => this.#receive(data),
+      // An old hub knows only the latter.
+      ask: () => this.#say(this.#position ? 'ack' : 'sync'),
+      dropped: () => this.#dropped(),
+      changed: (change) => this.#set(change),
+    });
   }
 
   get status() {
@@ -79,39 +250,37 @@ class FabricClient {
   }
 
   connect() {
-    if (this.#socket !== null) return;
-    const socket = new this.#options.WebSocket(this.#address());
-    this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    // A close follows every error; the package `ws` throws those that nobody listens to.
-    socket.onerror = ignore;
-    this.#in(this.#options.answerTimeoutMs, () => this.#lost(0, 'The hub does not answer'));
-    this.#listenToHints(true);
-    this.#set({ state: 'connecting', retryAt: null });
+    this.#socket.connect();
   }
 
   close() {
-    if (this.#status.state !== 'closed') this.#end(NORMAL, '');
+    if (this.#status.state !== 'closed') this.#socket.end(NORMAL, '');
   }
 
   send(type, ...values) {
-    const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type] : invalid(`type ${type} is not one a client sends`);
+    const message = this.#message(type, values);
     if (this.#status.state === 'closed') return false;
-    const message = { type, documentId: this.#options.documentId };
-    fields.forEach((field, index) => (message[field] = values[index]));
-    // The hub would refuse it, and the app would not learn which one it was.
-    for (const field of fields) if (message[field] === undefined && type !== 'sync') invalid(`${type} needs ${field}`);
     const isTaken = this.#queue.add(message);
     this.#flush();
     return isTaken;
   }
 
+  fits(type, ...values) {
+    return this.#queue.fits(this.#message(type, values));
+  }
+
+  #message(type, values) {
+    const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type] : invalid(`type ${type} is not one a client sends`);
+    const message = { type, documentId: this.#options.documentId };
+    fields.forEach((field, index) => (message[field] = values[index]));
+    // The hub would refuse it, and the app would not learn which one it was.
+    for (const field of fields) if (message[field] === undefined && type !== 'sync') invalid(`${type} needs ${field}`);
+    return message;
+  }
+
   // ---- messages -------------------------------------------------------------------------------------------------
 
   #receive(data) {
-    this.#heardAt = now();
-    if (this.#isAsking) this.#watch();
     let message;
     try {
       message = JSON.parse(data);
@@ -166,9 +335,7 @@ class FabricClient {
   #open(event, detail, acknowledged) {
     this.#wasOpen = true;
     this.#offered = null;
-    this.#openedAt = now();
-    this.#watch();
-    this.#set({ state: 'open', code: 0, reason: '' });
+    this.#socket.opened();
     // Also when a listener closed it just now: after another connect() nobody would say it again.
     this.#emit(event, detail);
     if (acknowledged > 0) this.#emit('acknowledged', {});
@@ -179,7 +346,7 @@ class FabricClient {
   #distrust() {
     this.#position = null;
     this.#doubt = 'OFFSETS_OUT_OF_ORDER';
-    this.#lost(0, this.#doubt);
+    this.#socket.lost(0, this.#doubt);
   }
 
   #flush() {
@@ -223,81 +390,12 @@ class FabricClient {
 
   // ---- the connection -------------------------------------------------------------------------------------------
 
-  #in(ms, deed) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(deed, ms);
-  }
-
-  /**
-   * Looks again when the hub has been silent for long. A browser shows no pings, and one that only listens never
-   * learns that the other end is gone, so the silent hub is asked for an answer.
-   */
-  #watch() {
-    this.#isAsking = false;
-    const silent = now() - this.#heardAt;
-    if (silent >= this.#options.silenceMs) this.#ask();
-    else this.#in(this.#options.silenceMs - silent, () => this.#watch());
-  }
-
-  #ask() {
-    this.#isAsking = true;
-    // An old hub knows only the latter.
-    this.#say(this.#position ? 'ack' : 'sync');
-    this.#in(this.#options.answerTimeoutMs, () => this.#lost(0, 'The hub went silent'));
-  }
-
-  #lost(code, reason) {
-    const wasStable = this.#status.state === 'open' && now() - this.#openedAt > STABLE_MS;
-    if (isFinal(code)) return this.#end(code, reason);
-    this.#drop();
-    if (wasStable) this.#tries = 0;
-    const isLater = code === TRY_AGAIN_LATER;
-    if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
-    const { firstWaitMs, longestWaitMs, random } = this.#options;
-    const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
-    // All of it is random, so that a thousand clients do not come back in one instant.
-    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
-    this.#tries += 1;
-    this.#in(wait, () => this.connect());
-    this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
-  }
-
-  #end(code, reason) {
-    this.#drop();
-    clearTimeout(this.#timer);
-    this.#listenToHints(false);
-    this.#tries = 0;
-    this.#set({ state: 'closed', retryAt: null, code, reason });
-    this.#emit('closed', { code, reason });
-  }
-
-  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
-  #drop() {
-    const socket = this.#socket;
-    this.#socket = this.#offered = null;
-    this.#isAsking = false;
+  #dropped() {
+    this.#offered = null;
     clearTimeout(this.#pause);
     clearTimeout(this.#ackTimer);
     this.#pause = this.#ackTimer = undefined;
     this.#queue.rewind();
-    if (socket === null) return;
-    socket.onmessage = socket.onclose = null;
-    socket.close(NORMAL);
-  }
-
-  /** A network that is back, or a page that is looked at again, is no time to sit out a wait. */
-  #hurry = () => {
-    const { state } = this.#status;
-    if (globalThis.document?.visibilityState === 'hidden') return;
-    if (state === 'waiting') this.connect();
-    else if (state === 'open' && !this.#isAsking) this.#ask();
-  };
-
-  #listenToHints(on) {
-    const name = on ? 'addEventListener' : 'removeEventListener';
-    // Node has neither.
-    globalThis[name]?.('online', this.#hurry);
-    globalThis.document?.[name]('visibilitychange', this.#hurry);
   }
 
   #address() {
@@ -311,6 +409,7 @@ class FabricClient {
   #set(change) {
     this.#status = { ...this.#status, ...change };
     this.#emit('status', this.#status);
+    if (change.state === 'closed') this.#emit('closed', { code: change.code, reason: change.reason });
   }
 
   #emit(event, detail) {

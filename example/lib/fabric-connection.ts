@@ -3,11 +3,12 @@
  * got what it missed. What is added here is what this page shows: the phase in its own words, and the round trip.
  */
 import { FabricClient, type FabricMessage, type FabricStatus as ClientStatus } from '@captify-io/hub/client';
+import { piecesOf } from './pieces';
 
 export type { FabricMessage };
 
 /** What a client sends; the connection adds `documentId`. */
-export type FabricPayload = { type: 'update'; update: unknown } | { type: 'awareness'; awareness: unknown };
+export type FabricPayload = { type: 'update'; update: string } | { type: 'awareness'; awareness: unknown };
 
 /**
  * - `idle`: not asked to connect, or asked to stop.
@@ -66,6 +67,8 @@ export class FabricConnection {
   #secondProbe: ReturnType<typeof setTimeout> | undefined;
   #probeSentAt: number | null = null;
   #roundTrips: number[] = [];
+  /** Updates, or pieces of them, that the client does not take before others are acknowledged. */
+  #backlog: unknown[] = [];
 
   constructor(options: FabricConnectionOptions) {
     const { documentId, clientID, url } = options;
@@ -75,7 +78,11 @@ export class FabricConnection {
     this.#client.on('connected', () => this.#begin('connected'));
     this.#client.on('recovered', () => this.#begin('recovered'));
     // What was not acknowledged is dropped: the difference is found when the windows compare what they have.
-    this.#client.on('reload', () => this.#begin('reload'));
+    this.#client.on('reload', () => {
+      this.#backlog = [];
+      this.#begin('reload');
+    });
+    this.#client.on('acknowledged', () => this.#pump());
     this.#client.on('message', (message) => this.#receive(message));
   }
 
@@ -93,12 +100,22 @@ export class FabricConnection {
     this.#client.close();
   }
 
-  /** Sends, or keeps for when there is a connection; false for what can be neither. */
-  send(payload: FabricPayload): boolean {
-    const { type } = payload;
-    const isTaken = this.#client.send(type, type === 'update' ? payload.update : payload.awareness);
-    if (!isTaken && this.#status.phase !== 'idle') this.#set({ reason: 'A change was too large to send' });
-    return isTaken;
+  /** Sends, or keeps for when there is a connection. However large an update is, it leaves in its turn. */
+  send(payload: FabricPayload): void {
+    if (payload.type === 'awareness') {
+      const isTaken = this.#client.send('awareness', payload.awareness);
+      if (!isTaken && this.#status.phase !== 'idle') this.#set({ reason: 'A cursor was too large to send' });
+      return;
+    }
+    // Where it is closed nothing is kept: the windows compare what they have when it is open again.
+    if (this.#client.status.state === 'closed') return;
+    this.#backlog.push(...piecesOf(payload.update));
+    this.#pump();
+  }
+
+  #pump(): void {
+    const taken = this.#backlog.findIndex((update) => !this.#client.send('update', update));
+    this.#backlog.splice(0, taken < 0 ? this.#backlog.length : taken);
   }
 
   #follow({ state, retryAt, code, reason }: ClientStatus): void {
@@ -106,6 +123,7 @@ export class FabricConnection {
     const phase = state !== 'closed' ? state : code === 1000 ? 'idle' : 'refused';
     const why = phase === 'refused' && reason === '' ? `Closed with ${code}` : reason;
     if (wasOpen) this.#stopProbing();
+    if (state === 'closed') this.#backlog = [];
     this.#set({ phase, retryAt, reason: why, roundTripMs: null });
     if (wasOpen) this.#options.onDown();
   }

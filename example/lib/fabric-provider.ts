@@ -1,5 +1,5 @@
 /**
- * A Y.js document over the hub's fabric endpoint. Copy it together with `fabric-connection.ts`.
+ * A Y.js document over the hub's fabric endpoint. Copy it together with `fabric-connection.ts` and `pieces.ts`.
  *
  * The hub passes messages on and keeps no document, so the windows bring each other up to date. `update` messages
  * carry Y.js updates. `awareness` messages carry the window's own awareness, and when it matters what the window
@@ -21,6 +21,7 @@ import { fromBase64, toBase64 } from 'lib0/buffer';
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { type FabricBeginning, FabricConnection, type FabricMessage, type FabricStatus } from './fabric-connection';
+import { Assembly } from './pieces';
 
 /** What travels in the `awareness` field. All bytes are base64. */
 interface AwarenessPayload {
@@ -87,6 +88,8 @@ export class FabricProvider {
   /** By client: its newest `has` that this window would answer, and the timer of this window's turn. */
   readonly #turns = new Map<number, { id: number; timer: ReturnType<typeof setTimeout> | undefined }>();
   #awarenessTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What others have sent in pieces. */
+  readonly #assembly = new Assembly();
 
   constructor({ doc, documentId, url }: FabricProviderOptions) {
     this.doc = doc;
@@ -227,7 +230,7 @@ export class FabricProvider {
 
   #onMessage(message: FabricMessage): void {
     try {
-      if (message.type === 'update') this.#onUpdate(message.update);
+      if (message.type === 'update') this.#onUpdate(message.clientID, message.update);
       else if (message.type === 'awareness') this.#onAwareness(Number(message.clientID), message.awareness);
     } catch (error) {
       // A message of another kind of client: not ours to understand, and no reason to stop.
@@ -237,8 +240,9 @@ export class FabricProvider {
     for (const listener of this.#messageListeners) listener(message);
   }
 
-  #onUpdate(update: unknown): void {
-    if (typeof update === 'string') Y.applyUpdate(this.doc, fromBase64(update), this);
+  #onUpdate(from: string, payload: unknown): void {
+    const update = this.#assembly.add(from, payload);
+    if (update !== null) Y.applyUpdate(this.doc, fromBase64(update), this);
   }
 
   #onAwareness(from: number, payload: unknown): void {

@@ -2,6 +2,7 @@
 
 const { isId, parse, refusal } = require('./messages.js');
 const { agentOptions } = require('./options.js');
+const { Parts } = require('./parts.js');
 const { stateOf } = require('./threads.js');
 
 const OPEN = 1;
@@ -11,6 +12,7 @@ function createAgentHandler(options) {
   const checked = agentOptions(options);
   const { path, authorize, graceMs } = checked;
   const { threads, threadOf } = stateOf(path);
+  const partsOf = new WeakMap();
 
   async function onConnect(ws, request) {
     const threadId = new URL(request.url, 'http://localhost').searchParams.get('threadId');
@@ -38,7 +40,16 @@ function createAgentHandler(options) {
     const thread = threadOf.get(ws);
     if (!thread) return;
     const { threadId } = thread;
-    const message = parse(payload, threadId);
+    let message = parse(payload, threadId);
+    if (message.type === 'part') {
+      if (!partsOf.has(ws)) partsOf.set(ws, new Parts());
+      const whole = partsOf.get(ws).add(message, checked.maxRequestBytes);
+      if (whole === null) return;
+      message =
+        whole === undefined ? { code: 'REQUEST_TOO_LARGE', streamId: message.streamId } : parse(whole, threadId);
+      // What is put together is a message, and no part of another one.
+      if (message.type === 'part') message = { code: 'BAD_SHAPE', streamId: message.streamId };
+    }
     const { streamId } = message;
     const code = message.code ?? ACTIONS[message.type](ws, thread, message, checked, threads);
     if (code) ws.send(refusal(code, { threadId, streamId, seq: message.seq }));
@@ -59,6 +70,11 @@ function createAgentHandler(options) {
 
 /** What each type of message does; they answer the code to refuse it with. */
 const ACTIONS = {
+  /** Browsers show no pings: a client that hears nothing for long asks whether anybody is there. */
+  ping(ws, { threadId }) {
+    ws.send(JSON.stringify({ type: 'pong', threadId }));
+  },
+
   stream(ws, thread, { streamId, data }, options, threads) {
     const known = streamId === undefined ? undefined : thread.streams.get(streamId);
     if (known) return again(ws, known);

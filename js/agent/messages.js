@@ -6,10 +6,11 @@ const LONGEST_ID = 512;
 const MESSAGES = {
   BAD_JSON: 'Invalid message format',
   BAD_SHAPE: 'The message has not the fields of its type',
-  UNKNOWN_TYPE: 'There are messages of type stream, abort and recover',
+  UNKNOWN_TYPE: 'There are messages of type stream, part, abort, recover and ping',
   WRONG_THREAD: 'This connection belongs to another thread',
   UNKNOWN_STREAM: 'The thread has no such stream, or has it no more',
   UNRECOVERABLE: 'The chunks after this seq are no longer kept',
+  REQUEST_TOO_LARGE: 'The request is too long, or its parts are not in order',
   TOO_MANY_STREAMS: 'Too many streams are running',
   STREAM_FAILED: 'The stream failed',
   STREAM_TIMEOUT: 'The stream took too long',
@@ -27,6 +28,13 @@ function refusal(code, fields) {
 }
 
 const SHAPES = {
+  ping: () => true,
+  part: ({ streamId, index, count, text }) =>
+    isId(streamId) &&
+    [index, count].every(Number.isSafeInteger) &&
+    index >= 0 &&
+    index < count &&
+    typeof text === 'string',
   stream: ({ streamId }) => streamId === undefined || isId(streamId),
   abort: ({ streamId }) => isId(streamId),
   recover: ({ streamId, seq }) => isId(streamId) && Number.isSafeInteger(seq) && seq >= 0,
@@ -51,6 +59,7 @@ function parse(payload, threadId) {
   if (!Object.hasOwn(SHAPES, String(type))) return { code: 'UNKNOWN_TYPE', streamId };
   if (message.threadId !== undefined && message.threadId !== threadId) return { code: 'WRONG_THREAD', streamId };
   if (!SHAPES[type](message)) return { code: 'BAD_SHAPE', streamId };
+  if (type === 'part') return { type, streamId, index: message.index, count: message.count, text: message.text };
   return { type, streamId, seq: message.seq, data: message.data };
 }
 

@@ -20,6 +20,7 @@ const NUMBERS = {
   maxKeptBytes: { default: 64 * 1024 * 1024 },
   maxHistoryBytes: { default: 1024 * 1024 },
   maxHistoryChunks: { default: 10_000 },
+  maxRequestBytes: { default: 16 * 1024 * 1024, min: 1024 },
   maxChunkBytes: { default: 1024 * 1024, min: 1024 },
   maxBufferedBytes: { default: 256 * 1024, min: 1024 },
 };

@@ -8,10 +8,12 @@ const { Handlers } = require('./handlers.js');
 const { definitions } = require('./definitions.js');
 const { hubOptions } = require('./options.js');
 const { Readiness } = require('./readiness.js');
-const { refuse } = require('./refuse.js');
+const { dispatch } = require('./dispatch.js');
+const { refuse, refusePlain } = require('./refuse.js');
 const { register, runningHub, unregister } = require('./registry.js');
 const { SecurityEvents, toStderr } = require('./security.js');
 const { warnings } = require('./warnings.js');
+const { originForm, toOriginForm } = require('./target.js');
 const { takeOver } = require('./upgrade.js');
 
 const PREFIX = '/ws';
@@ -100,21 +102,37 @@ class Hub {
   }
 
   attach(server) {
-    const onUpgrade = (request, socket, head) => {
-      if (owns(request.url)) this.upgrade(request, socket, head);
-      // Node leaves an upgrade open for ever where no listener answers it.
-      else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'Nobody serves this upgrade.');
+    // Node leaves an upgrade open for ever where no listener answers it.
+    const rest = (_request, socket) => {
+      if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'Nobody serves this upgrade.');
     };
-    server.on('upgrade', onUpgrade);
+    return this.#dispatch(server, { rest, plain: false });
+  }
+
+  /** For startServer: a server whose other upgrades go to `rest`, and whose plain requests `request` sees first. */
+  serve(server, rest) {
+    return this.#dispatch(server, { rest, plain: true });
+  }
+
+  #dispatch(server, rest) {
+    const take = (request, socket, head) => this.upgrade(request, socket, head);
+    const undo = dispatch(server, { owns: ({ url }) => owns(originForm(url)), take, ...rest });
     const detach = () => {
-      server.off('upgrade', onUpgrade);
+      undo();
       this.#detachers.delete(detach);
     };
     this.#detachers.add(detach);
     return detach;
   }
 
+  request(request, response) {
+    if (!owns(originForm(request.url))) return false;
+    refusePlain(request, response);
+    return true;
+  }
+
   upgrade(request, socket, head) {
+    toOriginForm(request);
     if (this.#closing) return refuse(socket, 503, RESTARTING);
     const registered = this.#whenRegistered(request);
     if (!registered) return this.#take(request, socket, head);

@@ -106,12 +106,11 @@ async function startServer(options = {}) {
     await app.prepare();
     hub.prepare();
     const serve = app.getRequestHandler();
-    server.on('request', (request, response) => serve(request, response));
-    const upgrades = new NextUpgrades(app, decoy);
-    server.on('upgrade', (request, socket, head) => {
-      if (hub.owns(request.url)) hub.upgrade(request, socket, head);
-      else upgrades.handle(request, socket, head);
+    server.on('request', (request, response) => {
+      if (!hub.request(request, response)) serve(request, response);
     });
+    const upgrades = new NextUpgrades(app, decoy, server);
+    hub.serve(server, (...upgrade) => upgrades.handle(...upgrade));
     await listen(server, checked);
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();

@@ -82,6 +82,8 @@ class NextUpgrades {
 
   #track(socket) {
     this.#sockets.add(socket);
+    // Nobody else listens until Next does: a reset would be an uncaught exception.
+    socket.on('error', () => socket.destroy());
     socket.once('close', () => this.#sockets.delete(socket));
   }
 }

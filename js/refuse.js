@@ -44,7 +44,7 @@ const PLAIN =
 function refusePlain(request, response) {
   response.writeHead(426, {
     Upgrade: 'websocket',
-    Connection: request.httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade',
+    Connection: response.shouldKeepAlive ? 'Upgrade' : 'Upgrade, close',
     'Content-Type': 'text/plain; charset=utf-8',
     'Content-Length': Buffer.byteLength(PLAIN),
     'Cache-Control': 'no-store',

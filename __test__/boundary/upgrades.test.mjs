@@ -141,6 +141,7 @@ for (const way of WAYS) {
           await sleep(100);
           await client.synced(documentId);
           assert.equal(client.closed, null);
+          await client.close();
         });
       }
     }

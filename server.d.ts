@@ -2,7 +2,7 @@
  * `@captify-io/hub/server`: what `server.mjs` imports. Importing it loads the native binary on first use,
  * never at import.
  */
-import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 
@@ -228,6 +228,12 @@ export interface CloseReport {
 export interface Hub {
   /** True for the request target of an upgrade that belongs to the hub: `/ws` and everything below it. */
   owns(url: string | undefined): boolean;
+  /**
+   * Answers 426 to a plain request of a path that the hub owns: a proxy has dropped its `Upgrade` header. `startServer` does it.
+   *
+   * @returns whether it has answered
+   */
+  request(request: IncomingMessage, response: ServerResponse): boolean;
   /**
    * Takes every upgrade of `server` that the hub {@link owns}; others are left to the server's other `'upgrade'`
    * listeners, and refused with 404 where there are none.

@@ -1,7 +1,9 @@
 // The hub in real Next apps: Next 15 and 16, webpack and Turbopack, development and production, installed from a
 // tarball and as a linked directory. Takes some minutes; every step says what it does on stderr.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import test from 'node:test';
 import { FabricClient, rawUpgrade, tryOpen } from './support/fabric-client.mjs';
@@ -222,6 +224,29 @@ function servedPromises({ service, app, mode }) {
     }
     assert.equal((await get(service, '/')).status, 200);
   });
+
+  promises.set(
+    'a page and a route are served where h2c is offered, and 426 is where a proxy took the upgrade',
+    async () => {
+      const offered = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAAP__' };
+      const ask = async (method, target, body) => {
+        const options = {
+          method,
+          headers: { ...offered, Connection: 'Upgrade', 'Content-Length': Buffer.byteLength(body) },
+        };
+        const [response] = await once(http.request(service.http + target, options).end(body), 'response');
+        let text = '';
+        for await (const chunk of response) text += chunk;
+        return { status: response.statusCode, headers: response.headers, text };
+      };
+      assert.match((await ask('GET', '/some/page', '')).text, /catch-all \/some\/page/);
+      const asked = JSON.stringify({ call: 'broadcastSteps', documentId: 'nobody', changeId: 'c', steps: [] });
+      assert.deepEqual(JSON.parse((await ask('POST', '/api/broadcast', asked)).text), { delivered: 0 });
+      const plain = await get(service, '/ws/fabric?documentId=a&clientID=b');
+      assert.deepEqual([plain.status, plain.headers.get('upgrade')], [426, 'websocket']);
+      assert.match(plain.text, /proxy/);
+    },
+  );
 
   if (inDevelopment) {
     promises.set('an edited handler takes effect without a restart, also for who is connected', async (t) => {

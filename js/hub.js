@@ -8,10 +8,12 @@ const { Handlers } = require('./handlers.js');
 const { definitions } = require('./definitions.js');
 const { hubOptions } = require('./options.js');
 const { Readiness } = require('./readiness.js');
-const { refuse } = require('./refuse.js');
+const { dispatch } = require('./dispatch.js');
+const { refuse, refusePlain } = require('./refuse.js');
 const { register, runningHub, unregister } = require('./registry.js');
 const { SecurityEvents, toStderr } = require('./security.js');
 const { warnings } = require('./warnings.js');
+const { originForm, toOriginForm } = require('./target.js');
 const { takeOver } = require('./upgrade.js');
 
 const PREFIX = '/ws';
@@ -65,6 +67,7 @@ class Hub {
   #closing;
   #registered;
   #detachers = new Set();
+  #basePath = '';
 
   constructor(native, options, { handlers, security, whenRegistered }) {
     this.#native = native;
@@ -100,21 +103,50 @@ class Hub {
   }
 
   attach(server) {
-    const onUpgrade = (request, socket, head) => {
-      if (owns(request.url)) this.upgrade(request, socket, head);
-      // Node leaves an upgrade open for ever where no listener answers it.
-      else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'Nobody serves this upgrade.');
+    // Node leaves an upgrade open for ever where no listener answers it.
+    const rest = (_request, socket) => {
+      if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'Nobody serves this upgrade.');
     };
-    server.on('upgrade', onUpgrade);
+    return this.#dispatch(server, { rest, plain: false });
+  }
+
+  /**
+   * For startServer: a server whose other upgrades go to `rest`, and whose plain requests `request` sees first. The hub's
+   * paths are below Next's `basePath`, too: a page that knows only that one finds them there.
+   */
+  serve(server, rest, basePath) {
+    this.#basePath = basePath;
+    return this.#dispatch(server, { rest, plain: true });
+  }
+
+  /** A request target as the hub's own, in origin-form and without a base path; undefined where it is none. */
+  #target(url) {
+    const target = originForm(url);
+    if (owns(target)) return target;
+    const below = this.#basePath && target.startsWith(`${this.#basePath}/`) && target.slice(this.#basePath.length);
+    return below && owns(below) ? below : undefined;
+  }
+
+  #dispatch(server, rest) {
+    const take = (request, socket, head) => this.upgrade(request, socket, head);
+    const undo = dispatch(server, { owns: ({ url }) => this.#target(url) !== undefined, take, ...rest });
     const detach = () => {
-      server.off('upgrade', onUpgrade);
+      undo();
       this.#detachers.delete(detach);
     };
     this.#detachers.add(detach);
     return detach;
   }
 
+  request(request, response) {
+    if (this.#target(request.url) === undefined) return false;
+    refusePlain(request, response);
+    return true;
+  }
+
   upgrade(request, socket, head) {
+    toOriginForm(request);
+    request.url = this.#target(request.url) ?? request.url;
     if (this.#closing) return refuse(socket, 503, RESTARTING);
     const registered = this.#whenRegistered(request);
     if (!registered) return this.#take(request, socket, head);

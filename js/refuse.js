@@ -1,6 +1,13 @@
 'use strict';
 
-const TEXTS = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' };
+const TEXTS = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+};
 
 /** How long a refused peer may take to read its answer. */
 const LINGER_MS = 2000;
@@ -21,4 +28,28 @@ function refuse(socket, status, text) {
   socket.once('end', () => socket.destroySoon?.());
 }
 
-module.exports = { refuse };
+/** Refuses an upgrade on a connection where the response to an earlier, pipelined request is still being written. */
+function refuseLater(socket) {
+  socket.on('error', () => socket.destroy());
+  const text = 'A WebSocket cannot be opened behind an unanswered request.';
+  socket._httpMessage.once('close', () => refuse(socket, 400, text));
+}
+
+const PLAIN =
+  'This is a WebSocket endpoint, and the request asked for no upgrade. If a WebSocket client sent it, a proxy in between ' +
+  'has dropped its Upgrade and Connection headers: in nginx set proxy_http_version 1.1, proxy_set_header Upgrade ' +
+  '$http_upgrade and proxy_set_header Connection "upgrade" for this path.\n';
+
+/** Answers a plain request of a path where there are only WebSockets. */
+function refusePlain(request, response) {
+  response.writeHead(426, {
+    Upgrade: 'websocket',
+    Connection: response.shouldKeepAlive ? 'Upgrade' : 'Upgrade, close',
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(PLAIN),
+    'Cache-Control': 'no-store',
+  });
+  response.end(request.method === 'HEAD' ? undefined : PLAIN);
+}
+
+module.exports = { refuse, refuseLater, refusePlain };

@@ -183,14 +183,11 @@ async function start(checked) {
     hub.prepare();
     const config = await nextConfig(app);
     const serve = app.getRequestHandler();
-    server.on('request', (request, response) => serve(request, response));
-    // Before whoever asks whether an upgrade is the hub's.
-    server.on('upgrade', (request) => withoutBasePath(request, config.basePath, hub));
-    const upgrades = new NextUpgrades(app, decoy);
-    server.on('upgrade', (request, socket, head) => {
-      if (hub.owns(request.url)) hub.upgrade(request, socket, head);
-      else upgrades.handle(request, socket, head);
+    server.on('request', (request, response) => {
+      if (!hub.request(request, response)) serve(request, response);
     });
+    const upgrades = new NextUpgrades(app, decoy, server);
+    hub.serve(server, (...upgrade) => upgrades.handle(...upgrade), config.basePath);
     await listen(server, checked);
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();
@@ -204,17 +201,6 @@ async function start(checked) {
     server.closeAllConnections();
     await Promise.allSettled([hub.close({ timeoutMs: 0 }), app?.close?.()]);
     throw explainIncompleteNext(error, dir);
-  }
-}
-
-/**
- * Below the app's base path the hub is reached as well as without it, since a proxy may pass on nothing else. Handlers see
- * their own path either way. HMR's and every other upgrade keep theirs: Next takes it off by itself.
- */
-function withoutBasePath(request, basePath, hub) {
-  const { url } = request;
-  if (basePath && url.startsWith(`${basePath}/`) && hub.owns(url.slice(basePath.length))) {
-    request.url = url.slice(basePath.length);
   }
 }
 

@@ -5,7 +5,7 @@
 const { randomBytes } = require('node:crypto');
 const net = require('node:net');
 
-const { refuse } = require('./refuse.js');
+const { refuse, refuseLater } = require('./refuse.js');
 
 /** How long a peer may take to read what is left for it in a piped socket, once the hub has let go of it. */
 const LINGER_MS = 10_000;
@@ -85,11 +85,6 @@ function takeOver(native, options, request, socket, head, admission, fail) {
   return undefined;
 }
 
-function refuseLater(socket) {
-  const text = 'A WebSocket cannot be opened behind an unanswered request.';
-  socket._httpMessage.once('close', () => refuse(socket, 400, text));
-}
-
 function handOver(native, request, socket, head, admission) {
   const handle = socket._handle;
   // From here on libuv must not read: those bytes are the hub's.
@@ -103,6 +98,9 @@ function handOver(native, request, socket, head, admission) {
     handle.readStart();
     throw error;
   }
+  // Another listener may still end or answer what it does not know to be taken, on the peer's very connection.
+  socket.end = () => socket;
+  socket.write = () => false;
   // destroy() only closes Node's descriptor, the connection lives on in the hub's. Not at once: libuv before 1.49
   // removes a descriptor from epoll too late when it is closed inside its poll phase with io_uring (libuv#4323), and
   // would spin on every byte the hub leaves unread.

@@ -27,8 +27,9 @@ export type SessionFunction = (request: SessionRequest) => HubUser | null | Prom
 
 export interface AuthJsOptions {
   /**
-   * The app's secret, or several while it is being changed: each opens tokens. Default: `AUTH_SECRET`, else
-   * `NEXTAUTH_SECRET`, read when it is first needed, after Next has loaded `.env`.
+   * The app's secret, or several while it is being changed: each opens tokens. Default: as Auth.js reads them,
+   * `AUTH_SECRET_3`, `_2`, `_1` and `AUTH_SECRET` (else `NEXTAUTH_SECRET`), when a token comes, after Next has loaded
+   * `.env`.
    */
   secret?: string | readonly string[];
   /**

@@ -112,6 +112,10 @@ export interface SecurityEvent {
   address?: string;
   document?: string;
   origin?: string;
+  /** What the origin was compared with: the host that was asked for. */
+  host?: string;
+  /** Which option or header helps where an origin was refused. */
+  hint?: string;
 }
 
 /** Numbers of the moment, and counts since the process began. */
@@ -203,11 +207,12 @@ export interface HubOptions {
   admissionTimeoutMs?: number;
   /**
    * Whose pages may connect: `'same'` origin, `'any'`, or origins beside the same one, such as `https://app.example` and
-   * `https://*.example`. Others get 403. A request without `Origin` comes from no browser and passes. Default `'same'`.
+   * `https://*.example`, or of apps that are no web pages, such as `capacitor://localhost`. Others get 403. A request without `Origin` comes from no browser and passes. Default `'same'`.
    */
   allowedOrigins?: 'same' | 'any' | readonly string[];
   /**
-   * Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, CIDR ranges, `'loopback'`, `'private'`. They
+   * Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, CIDR ranges, `'loopback'` (which
+   * has unix-domain sockets in it), `'private'`, `'unix'`. They
    * must overwrite or append these headers. Default `false`: nobody's.
    */
   trustProxy?: false | string | readonly string[];

@@ -1,6 +1,12 @@
 'use strict';
 
-const TEXTS = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' };
+const TEXTS = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
+};
 
 /** How long a refused peer may take to read its answer. */
 const LINGER_MS = 2000;

@@ -97,6 +97,56 @@ test("allowedOrigins 'any' lets every page in", async () => {
   });
 });
 
+test('an origin with its scheme’s own port is the same one, of the server and of the list', async () => {
+  const allowedOrigins = ['https://one.example:443', 'http://two.example'];
+  await withHub({ allowedOrigins }, async (server) => {
+    for (const [Host, Origin, expected] of [
+      ['app.example', 'https://app.example:443', 101],
+      ['app.example', 'http://app.example:80', 101],
+      ['app.example:443', 'https://app.example', 101],
+      ['App.Example', 'HTTPS://app.example:443', 101],
+      ['[::1]:443', 'https://[::1]', 101],
+      ['app.example', 'https://app.example:80', 403],
+      ['app.example', 'http://app.example:443', 403],
+      ['inner', 'https://one.example', 101],
+      ['inner', 'https://one.example:443', 101],
+      ['inner', 'http://two.example:80', 101],
+      ['inner', 'http://two.example:81', 403],
+    ]) {
+      assert.equal(await statusOf(server, { Host, Origin }), expected, `${Host} ${Origin}`);
+    }
+  });
+});
+
+test('allowedOrigins has apps that are no web pages, letter by letter', async () => {
+  const apps = [
+    'capacitor://localhost',
+    'tauri://localhost',
+    'app://.',
+    'chrome-extension://abcdef',
+    'file://',
+    'null',
+  ];
+  await withHub({ allowedOrigins: apps }, async (server) => {
+    for (const Origin of apps) assert.equal(await statusOf(server, { Origin }), 101, Origin);
+    for (const Origin of ['capacitor://localhost:1', 'capacitor://evil', 'tauri://localhost/', 'app://', 'nullx', ''])
+      assert.equal(await statusOf(server, { Origin }), 403, Origin);
+  });
+});
+
+test('a list of headers that Node may have cut is refused with 431, whatever is behind the cut', async () => {
+  const filler = (count) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`h${index}`, 'x']));
+  await withHub({ trustProxy: 'loopback' }, async (server) => {
+    assert.equal(await statusOf(server, { ...filler(900), Origin: 'https://evil.example' }), 403);
+    assert.equal(await statusOf(server, { ...filler(1100), Origin: 'https://evil.example' }), 431);
+    server.server.maxHeadersCount = 32;
+    assert.equal(await statusOf(server, { ...filler(40), Origin: 'https://evil.example' }), 431);
+    server.server.maxHeadersCount = 0;
+    assert.equal(await statusOf(server, { ...filler(1100), Origin: 'https://evil.example' }), 403);
+    assert.equal(await statusOf(server, filler(1100)), 101);
+  });
+});
+
 describe('what a proxy says', () => {
   const said = { Host: '127.0.0.1:3000', 'X-Forwarded-Host': 'app.example', 'X-Forwarded-Proto': 'https' };
 
@@ -121,6 +171,8 @@ test('options of origin and proxies that make no sense are refused by name', () 
     [{ allowedOrigins: 'https://a.example' }, /allowedOrigins/],
     [{ allowedOrigins: ['a.example'] }, /allowedOrigins/],
     [{ allowedOrigins: ['https://*'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['wss://a.example'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['capacitor://*'] }, /allowedOrigins/],
     [{ allowedOrigins: ['https://a.example/path'] }, /allowedOrigins/],
     [{ trustProxy: true }, /trustProxy/],
     [{ trustProxy: ['nginx'] }, /trustProxy/],

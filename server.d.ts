@@ -267,8 +267,8 @@ export interface ServerOptions {
   dir?: string;
   /** Development mode. Default: `NODE_ENV` is not `production`. */
   dev?: boolean;
-  /** Port to listen on; 0 takes a free one. Default: `PORT`, else 3000. */
-  port?: number;
+  /** Port to listen on, 0 for a free one, or the path of a unix-domain socket. Default: `PORT`, else 3000. */
+  port?: number | string;
   /** Host name or address to listen on. Default: `HOSTNAME`, else every address of the machine. */
   hostname?: string;
   /** Longest time a shutdown may take, in milliseconds. Default 8000. */
@@ -284,8 +284,8 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly hub: Hub;
   readonly server: HttpServer;
-  /** The port it listens on. */
-  readonly port: number;
+  /** The port it listens on, or the path of its socket. */
+  readonly port: number | string;
   /** `http://localhost:3000`, with the port and host it listens on. */
   readonly url: string;
   /** Shuts down as SIGTERM does, without ending the process. */

@@ -26,9 +26,13 @@ const HTTP_SHARE = 0.25;
 function serverOptions(options) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
   const { env } = process;
-  const port = options.port ?? (env.PORT ? Number(env.PORT) : DEFAULT_PORT);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    invalid(`${options.port === undefined ? 'PORT' : 'option port'} must be a port number, not ${env.PORT ?? port}`);
+  const given = options.port ?? (env.PORT || DEFAULT_PORT);
+  // A path is a unix-domain socket, or a pipe of Windows, as hosts such as Passenger and iisnode give it.
+  const isPath = typeof given === 'string' && /[\\/]/.test(given);
+  const port = isPath ? given : Number(given);
+  if (!isPath && (given === '' || !Number.isInteger(port) || port < 0 || port > 65_535)) {
+    const name = options.port === undefined ? 'PORT' : 'option port';
+    invalid(`${name} must be a port number or the path of a socket, not ${given}`);
   }
   return {
     dir: resolve(options.dir ?? process.cwd()),
@@ -58,7 +62,8 @@ function loadNext(dir) {
 }
 
 async function listen(server, { port, hostname }) {
-  server.listen({ port, host: hostname, backlog: BACKLOG });
+  const at = typeof port === 'string' ? { path: port } : { port, host: hostname };
+  server.listen({ ...at, backlog: BACKLOG });
   try {
     await once(server, 'listening');
   } catch (error) {
@@ -74,9 +79,11 @@ async function listen(server, { port, hostname }) {
 }
 
 function urlOf(server, hostname) {
+  const { port } = server.address();
+  if (port === undefined) return `http://unix:${server.address()}`;
   const everywhere = !hostname || hostname === '0.0.0.0' || hostname === '::';
   const host = everywhere ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname;
-  return `http://${host}:${server.address().port}`;
+  return `http://${host}:${port}`;
 }
 
 /** Resolves once `server` has answered what it was asked, or `timeoutMs` has passed. */
@@ -102,7 +109,8 @@ async function startServer(options = {}) {
   const server = http.createServer();
   let app;
   try {
-    app = next({ ...checked.next, dir, dev, hostname, port: checked.port, httpServer: decoy });
+    const port = typeof checked.port === 'number' ? checked.port : undefined;
+    app = next({ ...checked.next, dir, dev, hostname, port, httpServer: decoy });
     await app.prepare();
     hub.prepare();
     const serve = app.getRequestHandler();
@@ -116,7 +124,9 @@ async function startServer(options = {}) {
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
-    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname));
+    if (dev && port === undefined)
+      process.stderr.write('[hub] warn: edited handlers take effect only where PORT is a number\n');
+    else if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname));
     return ready({ hub, server, app, upgrades, checked, hostname, shutdownTimeoutMs });
   } catch (error) {
     server.close();
@@ -140,7 +150,7 @@ function ready({ hub, server, app, upgrades, checked, hostname, shutdownTimeoutM
     hub,
     server,
     url,
-    port: server.address().port,
+    port: server.address().port ?? server.address(),
     close: () => {
       unlisten();
       return close();

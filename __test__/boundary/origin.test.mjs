@@ -1,5 +1,11 @@
 // Whose pages may open a WebSocket: same origin by default, an allow-list, and what counts behind a proxy.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import test, { describe } from 'node:test';
 import { createHub } from '../../js/server.js';
 import { HubServer, overEveryWay } from '../support/hub-server.mjs';
@@ -181,5 +187,34 @@ test('options of origin and proxies that make no sense are refused by name', () 
   ];
   for (const [options, message] of wrong) {
     assert.throws(() => createHub({ logLevel: 'off', ...options }), { code: 'HUB_INVALID_ARGUMENT', message });
+  }
+});
+
+test('a proxy on a unix-domain socket is trusted by its own name, and as loopback', async (t) => {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-unix-'));
+  t.after(() => fs.rm(directory, { recursive: true, force: true }));
+  for (const [trustProxy, expected] of [
+    ['unix', '101'],
+    ['loopback', '101'],
+    ['private', '403'],
+    [false, '403'],
+  ]) {
+    await withHub({ trustProxy }, async ({ hub }) => {
+      const server = http.createServer();
+      hub.attach(server);
+      const file = path.join(directory, `${trustProxy}.sock`);
+      await once(server.listen(file), 'listening');
+      const client = net.connect(file);
+      client.write(
+        'GET /ws/fabric?documentId=d&clientID=c HTTP/1.1\r\nHost: inner\r\nOrigin: https://app.example\r\n' +
+          'X-Forwarded-Host: app.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.9, unix:\r\n' +
+          'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      const [data] = await once(client, 'data');
+      assert.equal(data.toString('latin1').split(' ')[1], expected, String(trustProxy));
+      client.destroy();
+      server.close();
+    });
   }
 });

@@ -27,8 +27,9 @@ export type SessionFunction = (request: SessionRequest) => HubUser | null | Prom
 
 export interface AuthJsOptions {
   /**
-   * The app's secret, or several while it is being changed: each opens tokens. Default: `AUTH_SECRET`, else
-   * `NEXTAUTH_SECRET`, read when it is first needed, after Next has loaded `.env`.
+   * The app's secret, or several while it is being changed: each opens tokens. Default: as Auth.js reads them,
+   * `AUTH_SECRET_3`, `_2`, `_1` and `AUTH_SECRET` (else `NEXTAUTH_SECRET`), when a token comes, after Next has loaded
+   * `.env`.
    */
   secret?: string | readonly string[];
   /**
@@ -111,6 +112,10 @@ export interface SecurityEvent {
   address?: string;
   document?: string;
   origin?: string;
+  /** What the origin was compared with: the host that was asked for. */
+  host?: string;
+  /** Which option or header helps where an origin was refused. */
+  hint?: string;
 }
 
 /** Numbers of the moment, and counts since the process began. */
@@ -205,11 +210,12 @@ export interface HubOptions {
   admissionTimeoutMs?: number;
   /**
    * Whose pages may connect: `'same'` origin, `'any'`, or origins beside the same one, such as `https://app.example` and
-   * `https://*.example`. Others get 403. A request without `Origin` comes from no browser and passes. Default `'same'`.
+   * `https://*.example`, or of apps that are no web pages, such as `capacitor://localhost`. Others get 403. A request without `Origin` comes from no browser and passes. Default `'same'`.
    */
   allowedOrigins?: 'same' | 'any' | readonly string[];
   /**
-   * Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, CIDR ranges, `'loopback'`, `'private'`. They
+   * Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, CIDR ranges, `'loopback'` (which
+   * has unix-domain sockets in it), `'private'`, `'unix'`. They
    * must overwrite or append these headers. Default `false`: nobody's.
    */
   trustProxy?: false | string | readonly string[];
@@ -271,7 +277,7 @@ export interface ServerOptions {
   dir?: string;
   /** Development mode. Default: `NODE_ENV` is not `production`. */
   dev?: boolean;
-  /** Port to listen on; 0 takes a free one. Default: argument `-p`, else `PORT`, else 3000. */
+  /** Port to listen on, 0 for a free one, or the path of a unix-domain socket. Default: argument `-p`, else `PORT`, else 3000. */
   port?: number | string;
   /**
    * Host name or address to listen on. Default: argument `-H`, else every address of the machine. The variable `HOSTNAME` is
@@ -301,8 +307,8 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly hub: Hub;
   readonly server: HttpServer;
-  /** The port it listens on. */
-  readonly port: number;
+  /** The port it listens on, or the path of its socket. */
+  readonly port: number | string;
   /** `http://localhost:3000`, with the port and host it listens on. */
   readonly url: string;
   /** Shuts down as SIGTERM does, without ending the process. */

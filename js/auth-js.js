@@ -47,14 +47,21 @@ function* tokens(cookies, name) {
   if (chunks.length > 0) yield chunks.join('');
 }
 
+/** As @auth/core reads them: the highest number is the newest, and seals; all of them open. */
+function secretsOf(env) {
+  const unnumbered = env.AUTH_SECRET || env.NEXTAUTH_SECRET;
+  return [env.AUTH_SECRET_3, env.AUTH_SECRET_2, env.AUTH_SECRET_1, unnumbered].filter(Boolean);
+}
+
 function secretList(secret) {
-  // Read when a token comes, not before: Next loads .env only while it prepares.
-  const given = secret ?? process.env.AUTH_SECRET ?? process.env.NEXTAUTH_SECRET;
-  const secrets = [given].flat();
-  if (!secrets.every((each) => typeof each === 'string' && each !== '')) {
+  // Read when a token comes, not before: Next loads .env only while it prepares. An empty list is none given, as in
+  // Auth.js: with no secret at all everybody would be a forger.
+  const given = [secret ?? []].flat();
+  const secrets = given.length > 0 ? given : secretsOf(process.env);
+  if (secrets.length === 0 || !secrets.every((each) => typeof each === 'string' && each !== '')) {
     throw new HubError(
       'HUB_INVALID_ARGUMENT',
-      'authJs has no secret: set AUTH_SECRET or NEXTAUTH_SECRET, or pass the option secret',
+      'authJs has no secret: set AUTH_SECRET or NEXTAUTH_SECRET, or pass the option secret, each of whose texts must not be empty',
     );
   }
   return secrets;
@@ -73,7 +80,7 @@ function standardUser(token) {
 function authJs({ secret, cookieNames = COOKIE_NAMES, user = standardUser, ...unknown } = {}) {
   const [other] = Object.keys(unknown);
   if (other) invalid(`option ${other} of authJs is not known; there are secret, cookieNames, user`);
-  if (secret !== undefined) secretList(secret);
+  if ([secret ?? []].flat().length > 0) secretList(secret);
   const names = [cookieNames].flat();
   if (names.length === 0 || !names.every((name) => typeof name === 'string' && name !== '')) {
     invalid('option cookieNames of authJs must be a name or a list of names');

@@ -7,7 +7,7 @@ const { BlockList, isIP } = require('node:net');
 const { invalid } = require('./errors.js');
 
 const NAMED = {
-  loopback: ['127.0.0.0/8', '::1/128'],
+  loopback: ['127.0.0.0/8', '::1/128', 'unix'],
   private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
 };
 
@@ -32,15 +32,24 @@ function add(list, entry) {
     length > longest
   ) {
     invalid(
-      `option trustProxy has ${JSON.stringify(entry)}, which is no address, no CIDR range, nor one of 'loopback', 'private'`,
+      `option trustProxy has ${JSON.stringify(entry)}, which is no address, no CIDR range, nor one of 'loopback', 'private', 'unix'`,
     );
   }
   list.addSubnet(address, length, family(address));
 }
 
+/** The peer of a unix-domain socket, which has no address. Who is on this machine may be one. */
+const UNIX = 'unix';
+
+/** What Node emits for such a socket has a handle of this kind, below TLS too. */
+function isUnix(socket) {
+  const handle = socket?._handle;
+  return (handle?._parent ?? handle)?.constructor?.name === 'Pipe';
+}
+
 /**
- * Checks the option trustProxy: `false`, an address, a CIDR range, `'loopback'`, `'private'`, or a list of them. Answers
- * `null` where nobody is trusted.
+ * Checks the option trustProxy: `false`, an address, a CIDR range, `'loopback'`, `'private'`, `'unix'`, or a list of
+ * them; `'loopback'` has `'unix'` in it. Answers `null` where nobody is trusted, else whether a peer is.
  */
 function trustedProxies(value) {
   const entries = value === false ? [] : [value].flat();
@@ -48,8 +57,10 @@ function trustedProxies(value) {
     invalid('option trustProxy must be false, a string or a list of strings');
   if (entries.length === 0) return null;
   const list = new BlockList();
-  for (const entry of entries.flatMap((entry) => NAMED[entry] ?? entry)) add(list, entry);
-  return list;
+  const named = entries.flatMap((entry) => NAMED[entry] ?? entry);
+  for (const entry of named) if (entry !== UNIX) add(list, entry);
+  const unix = named.includes(UNIX);
+  return (peer) => (peer === UNIX ? unix : list.check(peer, family(peer)));
 }
 
 /** An address as some proxies write it: `1.2.3.4:5678`, `[::1]` or `[::1]:5678`. */
@@ -73,37 +84,53 @@ function rawHeader({ rawHeaders }, name) {
   return values.length < 2 || name === 'host' ? values[0] : values.join(', ');
 }
 
+/** Node stops keeping headers here, which are two entries each, and says nothing about it (`server.maxHeadersCount`). */
+const MAX_HEADERS = 1000;
+
 /**
- * @param {BlockList | null} proxies see trustedProxies
+ * Whether Node may have cut the list of headers, so that one which seems not to be there was sent: an Origin, a cookie,
+ * an address that a proxy named. It takes them in 32 at a time, so where the limit is a multiple a full list may be a
+ * cut one.
+ */
+function isCut({ rawHeaders, socket }) {
+  const limit = socket?.server?.maxHeadersCount ?? MAX_HEADERS;
+  return limit > 0 && rawHeaders.length >= 2 * limit;
+}
+
+/** One entry of X-Forwarded-For: an address, `'unix'` as nginx writes such a peer, or nothing. */
+const entryOf = (text) => (text === 'unix:' ? UNIX : plainAddress(withoutPort(text)));
+
+/**
+ * @param {((peer: string) => boolean) | null} isProxy see trustedProxies
  * @returns {{ address?: string, forwarded: boolean, secure?: boolean, host?: string }} `forwarded` says that a trusted
  *   proxy named the address; `secure` is undefined where nobody can know whether a proxy ended TLS
  */
-function origination(proxies, request) {
+function origination(isProxy, request) {
   const { socket } = request;
-  const peer = plainAddress(socket?.remoteAddress);
-  const isProxy = (address) => proxies.check(address, family(address));
-  if (!proxies || !peer || !isProxy(peer)) {
+  const own = plainAddress(socket?.remoteAddress);
+  const peer = own ?? (isUnix(socket) ? UNIX : undefined);
+  if (!isProxy || !peer || !isProxy(peer)) {
     const secure = socket?.encrypted ? true : undefined;
-    return { address: peer, forwarded: false, secure, host: rawHeader(request, 'host') };
+    return { address: own, forwarded: false, secure, host: rawHeader(request, 'host') };
   }
   const { headers } = request;
-  let address = peer;
+  let address = own;
   // From the right: each entry was written by the one that the entry after it names.
   for (const entry of String(headers['x-forwarded-for'] ?? '')
     .split(',')
     .reverse()) {
-    const named = plainAddress(withoutPort(entry.trim()));
+    const named = entryOf(entry.trim());
     if (!named) break;
-    address = named;
+    if (named !== UNIX) address = named;
     if (!isProxy(named)) break;
   }
   const proto = last(headers['x-forwarded-proto'])?.toLowerCase();
   return {
     address,
-    forwarded: address !== peer,
+    forwarded: address !== own,
     secure: proto === undefined ? (socket.encrypted ? true : undefined) : proto === 'https' || proto === 'wss',
     host: last(headers['x-forwarded-host']) ?? headers.host,
   };
 }
 
-module.exports = { trustedProxies, origination, rawHeader };
+module.exports = { trustedProxies, origination, rawHeader, last, isCut };

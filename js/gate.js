@@ -5,9 +5,11 @@
 
 const { AccessDecisions } = require('./access.js');
 const { describe } = require('./faults.js');
-const { origination, rawHeader } = require('./forwarded.js');
+const { isCut, last, origination, rawHeader } = require('./forwarded.js');
+const { advice } = require('./origin.js');
 const { park } = require('./park.js');
 const { refuse } = require('./refuse.js');
+const { quoted } = require('./security.js');
 const { leftMs, readSession, renewal } = require('./session.js');
 
 const UNAUTHORIZED = { closeCode: 4401, closeReason: 'Unauthorized' };
@@ -77,9 +79,14 @@ class Gate {
   admit(request, socket, deliver) {
     const { trustProxy, allowedOrigins, session } = this.#options;
     const from = origination(trustProxy, request);
+    if (isCut(request)) {
+      // Where a proxy may have named the address it may be in what was cut, and the proxy's own is nobody's.
+      this.#security.report('HEADERS_CUT', { address: trustProxy ? undefined : from.address });
+      return refuse(socket, 431, 'A request for a WebSocket has fewer headers.');
+    }
     const origin = rawHeader(request, 'origin');
     if (!allowedOrigins(origin, from)) {
-      this.#security.report('ORIGIN_REFUSED', { address: from.address, origin });
+      this.#reportOrigin(request, from, origin);
       return refuse(socket, 403, 'This origin may not connect.');
     }
     const admission = { address: from.address, forwarded: from.forwarded };
@@ -144,6 +151,15 @@ class Gate {
         });
       });
     await Promise.all(visitors.map(decide));
+  }
+
+  /** Says both sides of what was compared, and what helps. */
+  #reportOrigin(request, from, origin) {
+    const { address, host } = from;
+    const hint = advice(origin, from, last(rawHeader(request, 'x-forwarded-host')));
+    this.#security.report('ORIGIN_REFUSED', { address, origin, host, hint });
+    if (process.env.NODE_ENV === 'production' || ['off', 'error'].includes(this.#options.logLevel)) return;
+    this.#log(`warn: a WebSocket from the page ${quoted(origin)} to ${quoted(host)} got 403: ${hint}`);
   }
 
   #wait(request, socket, deliver, admission, found) {
@@ -232,11 +248,15 @@ class Gate {
       user: admission.user,
       address: admission.address,
     });
-    if (this.#options.logLevel !== 'off' && performance.now() - this.#loggedAt >= LOG_EVERY_MS) {
-      this.#loggedAt = performance.now();
-      process.stderr.write(`[hub] error: session or access: ${late ? error.message : describe(error)}\n`);
-    }
+    if (this.#options.logLevel !== 'off')
+      this.#log(`error: session or access: ${late ? error.message : describe(error)}`);
     return { ...admission, ...(late ? TOO_LATE : FAILED) };
+  }
+
+  #log(text) {
+    if (performance.now() - this.#loggedAt < LOG_EVERY_MS) return;
+    this.#loggedAt = performance.now();
+    process.stderr.write(`[hub] ${text}\n`);
   }
 }
 

@@ -5,26 +5,37 @@
 
 const { invalid } = require('./errors.js');
 
-const SCHEMES = ['http:', 'https:'];
+/** An origin of the web, also with its scheme's own port, which RFC 6454 leaves out and not every client does. */
+const WEB = /^https?:\/\/[^/?#@\\\s]+$/i;
 
-/** `https://a.example` or `https://*.a.example`, with a port where it is not the scheme's own. */
-function pattern(text) {
-  const match = /^(https?:)\/\/(\*\.)?([^/?#@*\s]+)$/i.exec(text);
-  let url;
+/** The origin of an app that is no page of the web: `capacitor://localhost`, `app://.`, `chrome-extension://…`, `file://`. */
+const APP = /^(?!(?:https?|wss?):)[a-z][a-z\d+.-]*:\/\/[^/?#@*\\\s]*$/i;
+
+/** The URL of an origin of the web; nothing for anything else, such as what has a path: no browser sends more. */
+function web(text) {
+  if (!WEB.test(text)) return undefined;
   try {
-    url = match && new URL(`${match[1]}//${match[3]}`);
+    return new URL(text);
   } catch {
-    url = null;
+    return undefined;
   }
+}
+
+/** A rule of a header's text and, where it is an origin of the web, its URL. */
+function pattern(text) {
+  // What is exactly one text and has no parts: `null` is what sandboxed frames and files have.
+  if (text === 'null' || APP.test(text)) return (header) => header.toLowerCase() === text.toLowerCase();
+  const [, scheme, any, rest] = /^(https?:\/\/)(\*\.)?([^*]+)$/i.exec(text) ?? [];
+  const url = web(`${scheme}${rest}`);
   if (!url) {
     invalid(
-      `option allowedOrigins has ${JSON.stringify(text)}; an origin is like 'https://app.example' or 'https://*.example'`,
+      `option allowedOrigins has ${JSON.stringify(text)}; an origin is like 'https://app.example', 'https://*.example' or 'capacitor://localhost'`,
     );
   }
-  return match[2]
-    ? ({ protocol, port, hostname }) =>
-        protocol === url.protocol && port === url.port && hostname.endsWith(`.${url.hostname}`)
-    : ({ origin }) => origin === url.origin;
+  return any
+    ? (header, from) =>
+        from?.protocol === url.protocol && from.port === url.port && from.hostname.endsWith(`.${url.hostname}`)
+    : (header, from) => from?.origin === url.origin;
 }
 
 /** Checks the option allowedOrigins: `'same'`, `'any'`, or a list of origins beside the same one. */
@@ -38,15 +49,8 @@ function originRule(value) {
     // No browser leaves it out, so there are no cookies of somebody else's here.
     if (header === undefined) return true;
     if (isOwn(header, from)) return true;
-    let url;
-    try {
-      url = new URL(header);
-    } catch {
-      return false;
-    }
-    // Whoever sends more than an origin is no browser.
-    if (url.origin !== header.toLowerCase() || !SCHEMES.includes(url.protocol)) return false;
-    return isSame(url, from) || patterns.some((matches) => matches(url));
+    const url = web(header);
+    return (url !== undefined && isSame(url, from)) || patterns.some((matches) => matches(header, url));
   };
 }
 
@@ -59,11 +63,39 @@ function isOwn(header, { host, secure }) {
 /** Whether a page's origin is the one that was asked. The scheme counts where it is known which one was used. */
 function isSame(url, { host, secure }) {
   if (!host || (secure !== undefined && secure !== (url.protocol === 'https:'))) return false;
-  try {
-    return new URL(`${url.protocol}//${host}`).host === url.host;
-  } catch {
-    return false;
-  }
+  return asked(url, host)?.host === url.host;
 }
 
-module.exports = { originRule };
+/** What a server was asked for as, by the scheme of a page. */
+const asked = (url, host) => web(`${url.protocol}//${host}`);
+
+const LIST = 'list the origin in allowedOrigins';
+
+/**
+ * What helps where an origin was refused: constant sentences, since they stand in events, which are told apart by them.
+ *
+ * @param {string} header the Origin
+ * @param from see origination
+ * @param {string} [unheard] what X-Forwarded-Host said
+ */
+function advice(header, from, unheard) {
+  const url = web(header);
+  if (!url) return `it is no web page's; if it is that of an app of yours, ${LIST}, letter by letter`;
+  if (unheard && isSame(url, { host: unheard })) {
+    return asked(url, from.host)?.host === asked(url, unheard).host
+      ? schemes(from)
+      : 'X-Forwarded-Host has its host, which counts only from a peer in trustProxy: name the proxy or tunnel there';
+  }
+  const own = from.host && asked(url, from.host);
+  if (own?.host === url.host) return schemes(from);
+  if (own?.hostname === url.hostname)
+    return `only the port differs: have the proxy pass Host on with its port ($http_host in nginx), or ${LIST}`;
+  return `${LIST}; if it is this app's own, a proxy or tunnel has rewritten Host: have it pass Host on, or send X-Forwarded-Host and name it in trustProxy`;
+}
+
+function schemes({ secure }) {
+  const used = secure ? 'https' : 'http';
+  return `only the scheme differs, this request came by ${used}: have the proxy that ends TLS send X-Forwarded-Proto and those behind it keep it, or ${LIST}`;
+}
+
+module.exports = { originRule, advice };

@@ -4,6 +4,7 @@ const TEXTS = {
   400: 'Bad Request',
   403: 'Forbidden',
   404: 'Not Found',
+  431: 'Request Header Fields Too Large',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',

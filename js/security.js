@@ -39,9 +39,10 @@ class SecurityEvents {
     return this.#totals;
   }
 
-  report(code, { user, address, document, origin } = {}) {
+  report(code, { user, address, document, origin, host, hint } = {}) {
     this.#totals[code] = (this.#totals[code] ?? 0) + 1;
-    const event = { code, count: 0, user: cut(user), address, document: cut(document), origin: cut(origin) };
+    const of = { user: cut(user), address, document: cut(document), origin: cut(origin), host: cut(host), hint };
+    const event = { code, count: 0, ...of };
     const key = JSON.stringify(event);
     const known = this.#events.get(key);
     if (known) {
@@ -78,11 +79,17 @@ class SecurityEvents {
 /** What JSON leaves as it is and a terminal or a reader of logs obeys: controls, line separators, changes of direction. */
 const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** One line of JSON, in which everything is escaped that could begin another or change how it looks. */
-function toStderr(event) {
-  const line = JSON.stringify({ hub: 'security', ...event });
-  const escaped = line.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  process.stderr.write(`${escaped}\n`);
+/** JSON in one line, in which everything is escaped that could begin another or change how it looks. */
+function toLine(value) {
+  const line = JSON.stringify(value);
+  return line.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-module.exports = { SecurityEvents, toStderr };
+function toStderr(event) {
+  process.stderr.write(`${toLine({ hub: 'security', ...event })}\n`);
+}
+
+/** What a client wrote, for a sentence of the log. */
+const quoted = (text) => (text === undefined ? 'nothing' : toLine(cut(text)));
+
+module.exports = { SecurityEvents, toStderr, quoted };

@@ -57,13 +57,17 @@ function serverOptions(options) {
   };
 }
 
-/** The first that is given counts, as a number or as text; text without a character is as good as none. */
+/** A path is a unix-domain socket, or a pipe of Windows, as hosts such as Passenger and iisnode give it. */
+const isPath = (value) => typeof value === 'string' && /[\\/]/.test(value);
+
+/** The first that is given counts, as a number, as text or as a path; text without a character is as good as none. */
 function portOf(candidates) {
   const isGiven = ([, value]) => value !== undefined && value !== null && String(value).trim() !== '';
   const [name, value] = Object.entries(candidates).find(isGiven) ?? ['', DEFAULT_PORT];
+  if (isPath(value)) return value;
   const port = typeof value === 'string' ? Number(value) : value;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    invalid(`${name} must be a port number, not ${String(value)}`);
+    invalid(`${name} must be a port number or the path of a socket, not ${String(value)}`);
   }
   return port;
 }
@@ -105,7 +109,8 @@ const LISTEN_HINTS = {
 };
 
 async function listen(server, { port, hostname }) {
-  server.listen({ port, host: hostname, backlog: BACKLOG });
+  const at = typeof port === 'string' ? { path: port } : { port, host: hostname };
+  server.listen({ ...at, backlog: BACKLOG });
   try {
     await once(server, 'listening');
   } catch (error) {
@@ -118,14 +123,18 @@ async function listen(server, { port, hostname }) {
 const isEverywhere = (hostname) => !hostname || hostname === '0.0.0.0' || hostname === '::';
 
 function urlOf(server, hostname) {
+  const at = server.address();
+  if (typeof at === 'string') return `http://unix:${at}`;
   const host = isEverywhere(hostname) ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname;
-  return `http://${host}:${server.address().port}`;
+  return `http://${host}:${at.port}`;
 }
 
 /** What it listens on, where that was chosen: `localhost` may be another address than what a proxy asks. */
 function addressOf(server, hostname) {
+  const at = server.address();
+  if (typeof at === 'string') return at;
   if (isEverywhere(hostname)) return undefined;
-  const { address } = server.address();
+  const { address } = at;
   return address === hostname ? address : `${address} (${hostname})`;
 }
 
@@ -178,7 +187,8 @@ async function start(checked) {
   if (warning) process.stderr.write(`[hub] warn: ${warning}\n`);
   let app;
   try {
-    app = next({ ...checked.next, dir, dev, hostname, port: checked.port, httpServer: decoy });
+    const port = typeof checked.port === 'number' ? checked.port : undefined;
+    app = next({ ...checked.next, dir, dev, hostname, port, httpServer: decoy });
     await app.prepare();
     hub.prepare();
     const config = await nextConfig(app);
@@ -192,10 +202,15 @@ async function start(checked) {
     await registration(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
-    if (dev) edited = new EditedHandlers(dir, urlOf(server, hostname), config);
+    const at = server.address();
+    if (dev && typeof at === 'string') {
+      process.stderr.write('[hub] warn: edited handlers take effect only where PORT is a number\n');
+    } else if (dev) {
+      edited = new EditedHandlers(dir, urlOf(server, hostname), config);
+    }
     let closing;
     const close = () => (closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }));
-    return { hub, server, url: urlOf(server, hostname), port: server.address().port, close };
+    return { hub, server, url: urlOf(server, hostname), port: at.port ?? at, close };
   } catch (error) {
     server.close();
     server.closeAllConnections();

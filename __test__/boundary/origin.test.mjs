@@ -1,5 +1,11 @@
 // Whose pages may open a WebSocket: same origin by default, an allow-list, and what counts behind a proxy.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import test, { describe } from 'node:test';
 import { createHub } from '../../js/server.js';
 import { HubServer, overEveryWay } from '../support/hub-server.mjs';
@@ -97,6 +103,56 @@ test("allowedOrigins 'any' lets every page in", async () => {
   });
 });
 
+test('an origin with its scheme’s own port is the same one, of the server and of the list', async () => {
+  const allowedOrigins = ['https://one.example:443', 'http://two.example'];
+  await withHub({ allowedOrigins }, async (server) => {
+    for (const [Host, Origin, expected] of [
+      ['app.example', 'https://app.example:443', 101],
+      ['app.example', 'http://app.example:80', 101],
+      ['app.example:443', 'https://app.example', 101],
+      ['App.Example', 'HTTPS://app.example:443', 101],
+      ['[::1]:443', 'https://[::1]', 101],
+      ['app.example', 'https://app.example:80', 403],
+      ['app.example', 'http://app.example:443', 403],
+      ['inner', 'https://one.example', 101],
+      ['inner', 'https://one.example:443', 101],
+      ['inner', 'http://two.example:80', 101],
+      ['inner', 'http://two.example:81', 403],
+    ]) {
+      assert.equal(await statusOf(server, { Host, Origin }), expected, `${Host} ${Origin}`);
+    }
+  });
+});
+
+test('allowedOrigins has apps that are no web pages, letter by letter', async () => {
+  const apps = [
+    'capacitor://localhost',
+    'tauri://localhost',
+    'app://.',
+    'chrome-extension://abcdef',
+    'file://',
+    'null',
+  ];
+  await withHub({ allowedOrigins: apps }, async (server) => {
+    for (const Origin of apps) assert.equal(await statusOf(server, { Origin }), 101, Origin);
+    for (const Origin of ['capacitor://localhost:1', 'capacitor://evil', 'tauri://localhost/', 'app://', 'nullx', ''])
+      assert.equal(await statusOf(server, { Origin }), 403, Origin);
+  });
+});
+
+test('a list of headers that Node may have cut is refused with 431, whatever is behind the cut', async () => {
+  const filler = (count) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`h${index}`, 'x']));
+  await withHub({ trustProxy: 'loopback' }, async (server) => {
+    assert.equal(await statusOf(server, { ...filler(900), Origin: 'https://evil.example' }), 403);
+    assert.equal(await statusOf(server, { ...filler(1100), Origin: 'https://evil.example' }), 431);
+    server.server.maxHeadersCount = 32;
+    assert.equal(await statusOf(server, { ...filler(40), Origin: 'https://evil.example' }), 431);
+    server.server.maxHeadersCount = 0;
+    assert.equal(await statusOf(server, { ...filler(1100), Origin: 'https://evil.example' }), 403);
+    assert.equal(await statusOf(server, filler(1100)), 101);
+  });
+});
+
 describe('what a proxy says', () => {
   const said = { Host: '127.0.0.1:3000', 'X-Forwarded-Host': 'app.example', 'X-Forwarded-Proto': 'https' };
 
@@ -121,6 +177,8 @@ test('options of origin and proxies that make no sense are refused by name', () 
     [{ allowedOrigins: 'https://a.example' }, /allowedOrigins/],
     [{ allowedOrigins: ['a.example'] }, /allowedOrigins/],
     [{ allowedOrigins: ['https://*'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['wss://a.example'] }, /allowedOrigins/],
+    [{ allowedOrigins: ['capacitor://*'] }, /allowedOrigins/],
     [{ allowedOrigins: ['https://a.example/path'] }, /allowedOrigins/],
     [{ trustProxy: true }, /trustProxy/],
     [{ trustProxy: ['nginx'] }, /trustProxy/],
@@ -129,5 +187,34 @@ test('options of origin and proxies that make no sense are refused by name', () 
   ];
   for (const [options, message] of wrong) {
     assert.throws(() => createHub({ logLevel: 'off', ...options }), { code: 'HUB_INVALID_ARGUMENT', message });
+  }
+});
+
+test('a proxy on a unix-domain socket is trusted by its own name, and as loopback', async (t) => {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-unix-'));
+  t.after(() => fs.rm(directory, { recursive: true, force: true }));
+  for (const [trustProxy, expected] of [
+    ['unix', '101'],
+    ['loopback', '101'],
+    ['private', '403'],
+    [false, '403'],
+  ]) {
+    await withHub({ trustProxy }, async ({ hub }) => {
+      const server = http.createServer();
+      hub.attach(server);
+      const file = path.join(directory, `${trustProxy}.sock`);
+      await once(server.listen(file), 'listening');
+      const client = net.connect(file);
+      client.write(
+        'GET /ws/fabric?documentId=d&clientID=c HTTP/1.1\r\nHost: inner\r\nOrigin: https://app.example\r\n' +
+          'X-Forwarded-Host: app.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.9, unix:\r\n' +
+          'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      const [data] = await once(client, 'data');
+      assert.equal(data.toString('latin1').split(' ')[1], expected, String(trustProxy));
+      client.destroy();
+      server.close();
+    });
   }
 });

@@ -153,10 +153,12 @@ test('events of both sides come with who, where and what, and no payload', async
     READ_ONLY: { ...common, document: documentId },
     BAD_FRAME: { ...common, document: documentId },
     ACCESS_REFUSED: { ...common, document: refused },
-    ORIGIN_REFUSED: { address: '127.0.0.1', origin: 'https://evil.example' },
+    ORIGIN_REFUSED: { address: '127.0.0.1', origin: 'https://evil.example', host: 'localhost' },
   })) {
-    const { time, count, ...event } = await find(code);
+    const { time, count, hint, ...event } = await find(code);
     assert.ok(time && count === 1);
+    // It says which option helps.
+    if (code === 'ORIGIN_REFUSED') assert.match(hint, /allowedOrigins/);
     assert.deepEqual(JSON.parse(JSON.stringify(event)), { code, ...expected });
     assert.ok(server.hub.stats().events[code] >= 1);
   }

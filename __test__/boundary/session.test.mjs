@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import test, { after, before, describe } from 'node:test';
+import { setEnvDefaults } from '@auth/core';
 import { encode } from '@auth/core/jwt';
 import { renewSession } from '../../js/index.js';
 import { authJs, createHub } from '../../js/server.js';
@@ -211,6 +212,61 @@ test('the secret comes from AUTH_SECRET, else NEXTAUTH_SECRET, read when it is n
   assert.equal(await session(request), null);
   delete process.env.AUTH_SECRET;
   delete process.env.NEXTAUTH_SECRET;
+});
+
+describe('secrets in the environment', () => {
+  const NAMES = ['AUTH_SECRET', 'AUTH_SECRET_1', 'AUTH_SECRET_2', 'AUTH_SECRET_3', 'NEXTAUTH_SECRET'];
+  const before = NAMES.map((name) => [name, process.env[name]]);
+  const set = (values) => {
+    for (const name of NAMES) delete process.env[name];
+    Object.assign(process.env, values);
+  };
+  after(() => set(Object.fromEntries(before.filter(([, value]) => value !== undefined))));
+  const opened = async (secret, options) => {
+    const request = { headers: { cookie: `${NAME}=${await seal({ sub: 'anna' }, { secret })}` } };
+    return (await authJs(options)(request))?.id;
+  };
+
+  test('each open tokens while they are being changed, by the names of @auth/core', async () => {
+    const all = { AUTH_SECRET: 'zero', AUTH_SECRET_1: 'one', AUTH_SECRET_2: 'two', AUTH_SECRET_3: 'three' };
+    set(all);
+    for (const secret of Object.values(all)) assert.equal(await opened(secret), 'anna', secret);
+    assert.equal(await opened('four'), undefined);
+    set({ AUTH_SECRET_2: 'two' });
+    assert.equal(await opened('two'), 'anna');
+    set({ NEXTAUTH_SECRET: 'old', AUTH_SECRET_1: 'new' });
+    for (const secret of ['old', 'new']) assert.equal(await opened(secret), 'anna', secret);
+  });
+
+  test('are those that @auth/core would take, in its order', async () => {
+    for (const values of [
+      { AUTH_SECRET: 'zero' },
+      { AUTH_SECRET: 'zero', AUTH_SECRET_1: 'one', AUTH_SECRET_2: 'two', AUTH_SECRET_3: 'three' },
+      { AUTH_SECRET: '', AUTH_SECRET_1: 'one', AUTH_SECRET_3: 'three' },
+    ]) {
+      set(values);
+      const config = { providers: [] };
+      setEnvDefaults(values, config, true);
+      const salt = NAME;
+      const token = await encode({ token: { sub: 'anna' }, secret: config.secret, salt, maxAge: 3600 });
+      assert.equal((await authJs()({ headers: { cookie: `${NAME}=${token}` } })).id, 'anna');
+      for (const secret of config.secret) assert.equal(await opened(secret), 'anna', secret);
+    }
+  });
+
+  test('that are empty are none', async () => {
+    set({ AUTH_SECRET: '', AUTH_SECRET_1: '', NEXTAUTH_SECRET: 'old' });
+    assert.equal(await opened('old'), 'anna');
+    set({ AUTH_SECRET: '', AUTH_SECRET_1: '' });
+    assert.throws(() => authJs().prepare(), { code: 'HUB_INVALID_ARGUMENT', message: /AUTH_SECRET/ });
+  });
+
+  test('count where the option is an empty list, and not beside a list that has one', async () => {
+    set({ AUTH_SECRET_1: 'one' });
+    assert.equal(await opened('one', { secret: [] }), 'anna');
+    assert.equal(await opened('one', { secret: ['another'] }), undefined);
+    assert.throws(() => authJs({ secret: ['another', undefined] }), { code: 'HUB_INVALID_ARGUMENT' });
+  });
 });
 
 test('options of authJs and of sessions that make no sense are refused by name', () => {

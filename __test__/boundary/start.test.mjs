@@ -106,12 +106,12 @@ describe('the port', () => {
 
   test('that is no port is refused by the name of what gave it', async (t) => {
     for (const [asked, message] of [
-      [{ env: { PORT: 'abc' } }, /PORT must be a port number, not abc/],
-      [{ env: { PORT: '70000' } }, /PORT must be a port number, not 70000/],
-      [{ env: { PORT: '80.5' } }, /PORT must be a port number, not 80\.5/],
+      [{ env: { PORT: 'abc' } }, /PORT must be a port number or the path of a socket, not abc/],
+      [{ env: { PORT: '70000' } }, /PORT must be a port number or the path of a socket, not 70000/],
+      [{ env: { PORT: '80.5' } }, /PORT must be a port number or the path of a socket, not 80\.5/],
       [{ args: ['-p', '-1'] }, /argument --port/],
       [{ args: ['-p'] }, /argument --port needs a value/],
-      [{ options: '{ port: true }' }, /option port must be a port number, not true/],
+      [{ options: '{ port: true }' }, /option port must be a port number or the path of a socket, not true/],
       [{ options: '{ port: [3000] }' }, /option port must be a port number/],
     ]) {
       const output = await refused(t, asked);

@@ -45,14 +45,21 @@ export async function makeCertificate(directory) {
   return { certificate, key };
 }
 
-/** Starts nginx in front of `appPort`. End it by `stop()`, which is SIGTERM: its workers outlive a killed master. */
-export async function startNginx(appPort) {
+/** What the file's comment says to change where something ends TLS before nginx. */
+export const behindTls = (text) => replaceAll(text, '"http "  1;', '"http "  0;');
+
+/**
+ * Starts nginx in front of `appPort`. End it by `stop()`, which is SIGTERM: its workers outlive a killed master.
+ *
+ * @param {(text: string) => string} [edit] what else an operator changes in the file
+ */
+export async function startNginx(appPort, edit = (text) => text) {
   const { nginx } = await ensureSystemPackages(['nginx'], { log: progress });
   const directory = temporaryDirectory('nginx');
   const files = await makeCertificate(directory);
   const [httpPort, httpsPort] = await freePorts(2);
   const site = path.join(directory, 'captify.conf');
-  fs.writeFileSync(site, configured({ appPort, httpPort, httpsPort, ...files }));
+  fs.writeFileSync(site, edit(configured({ appPort, httpPort, httpsPort, ...files })));
 
   // The part of a configuration that every machine has already, cut down to what one test needs.
   const main = path.join(directory, 'nginx.conf');

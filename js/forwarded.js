@@ -102,8 +102,9 @@ const entryOf = (text) => (text === 'unix:' ? UNIX : plainAddress(withoutPort(te
 
 /**
  * @param {((peer: string) => boolean) | null} isProxy see trustedProxies
- * @returns {{ address?: string, forwarded: boolean, secure?: boolean, host?: string }} `forwarded` says that a trusted
- *   proxy named the address; `secure` is undefined where nobody can know whether a proxy ended TLS
+ * @returns {{ address?: string, forwarded: boolean, secure?: boolean, host?: string }} `forwarded` says that it came
+ *   through a trusted proxy: then `address` is what that has named, if anything; `secure` is undefined where nobody can
+ *   know whether a proxy ended TLS
  */
 function origination(isProxy, request) {
   const { socket } = request;
@@ -114,7 +115,7 @@ function origination(isProxy, request) {
     return { address: own, forwarded: false, secure, host: rawHeader(request, 'host') };
   }
   const { headers } = request;
-  let address = own;
+  let address;
   // From the right: each entry was written by the one that the entry after it names.
   for (const entry of String(headers['x-forwarded-for'] ?? '')
     .split(',')
@@ -126,8 +127,9 @@ function origination(isProxy, request) {
   }
   const proto = last(headers['x-forwarded-proto'])?.toLowerCase();
   return {
+    // Where a trusted proxy names nobody, its own address, which all its clients share, is none of theirs.
     address,
-    forwarded: address !== own,
+    forwarded: true,
     secure: proto === undefined ? (socket.encrypted ? true : undefined) : proto === 'https' || proto === 'wss',
     host: last(headers['x-forwarded-host']) ?? headers.host,
   };

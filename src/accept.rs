@@ -19,9 +19,9 @@ use crate::{
     hub::{Alive, Permit, Shared, Slot},
     limits::is_reached,
     panics::guarded,
-    security,
+    security::{self, Kind},
     shard::{Shard, Work},
-    visitors::{Entry, Refused},
+    visitors::{Entry, Refused, is_same_place},
 };
 
 /// How long a refused peer may take to read its refusal.
@@ -77,7 +77,9 @@ pub(crate) struct Arrived {
 /// Counts a socket that wants in: a change of access from here on reaches it, whatever its handshake waits for.
 pub(crate) fn arrive(shared: &Shared, upgrade: &mut Upgrade, peer: Option<IpAddr>) -> Arrived {
     // From here on it is who the connection counts for and is reported as.
-    upgrade.admission.address = upgrade.admission.address.or(peer);
+    if !upgrade.admission.forwarded {
+        upgrade.admission.address = upgrade.admission.address.or(peer);
+    }
     let slot = shared.slot(upgrade.path());
     let document = slot.as_ref().and_then(|slot| slot.endpoint.affinity(upgrade));
     let (entry, refused) = shared.visitors.enter(upgrade, document.as_deref());
@@ -214,11 +216,16 @@ fn refusal(
         Refused::Decided(close) => return Some(close),
         Refused::Limit(kind, reason) => (kind, reason),
     };
-    // Whose old connection hangs in a network that is gone would otherwise be kept out by it.
-    if slot.is_some_and(|slot| slot.endpoint.replaces(upgrade)) {
+    // Whose old connection hangs in a network that is gone would otherwise be kept out by it. At another address it is
+    // one more.
+    let address = upgrade.admission.address;
+    let replaced = slot.and_then(|slot| slot.endpoint.replaced(upgrade));
+    if replaced
+        .is_some_and(|old| kind != Kind::ConnectionsPerAddress || is_same_place(old.address(), address))
+    {
         return None;
     }
-    security::report(kind, upgrade.user.as_deref(), upgrade.admission.address, document, 1);
+    security::report(kind, upgrade.user.as_deref(), address, document, 1);
     Some(Close::limit(reason))
 }
 

@@ -33,9 +33,9 @@ impl Access {
 /// Beside [`Upgrade::user`](crate::handshake::Upgrade::user), what was decided about a socket.
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
-    /// The client's address; `None` takes the socket's.
+    /// The client's address; `None` takes the socket's, unless it came through a proxy.
     pub address: Option<IpAddr>,
-    /// Whether a trusted proxy named `address`. Then it counts against the address's limit also where it is private.
+    /// Whether it came through a trusted proxy: `address` is what that has named, which counts also where it is private.
     pub forwarded: bool,
     /// Names the session among those of the user; `None` where sessions have no names.
     pub session: Option<Arc<str>>,

@@ -138,6 +138,11 @@ impl Batch {
         !self.restricted && (self.senders.is_empty() || self.senders.binary_search(&connection).is_err())
     }
 
+    /// The offset of the last publication in it.
+    pub fn last_offset(&self) -> Option<u64> {
+        self.parts.iter().rev().find_map(|part| part.head.offset)
+    }
+
     /// The parts with the ranges of their bytes.
     pub fn ranges(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &Part)> {
         let mut start = 0;

@@ -132,6 +132,11 @@ impl Connection {
         }
     }
 
+    /// Its client's address, where anybody knows it.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Reports what its client did, and how often.
     pub(crate) fn report(&self, kind: Kind, count: u64) {
         let pass = self.pass();

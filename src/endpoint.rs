@@ -29,11 +29,11 @@ pub trait Endpoint: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Whether a connection of this upgrade would take the place of one that is there, and so is not one more. On its
+    /// The connection that is there and whose place one of this upgrade would take, so that it is not one more. On its
     /// thread, and asked only where a limit is against it.
-    fn replaces(&self, upgrade: &Upgrade) -> bool {
+    fn replaced(&self, upgrade: &Upgrade) -> Option<Arc<Connection>> {
         let _ = upgrade;
-        false
+        None
     }
 
     /// Begins a connection, on its thread, before any byte is answered; what it sends follows the 101 response.

@@ -22,7 +22,7 @@ use crate::{
     pass::Pass,
     protocol::{self, ClientMessage, Fault, Id, Topic},
     rate::Rate,
-    recovery::{Ask, Outcome, Reload},
+    recovery::{Ask, Identity, Outcome, Reload},
     room::{Membership, Welcome},
     security::{self, Kind},
 };
@@ -58,13 +58,11 @@ impl Endpoint for Fabric {
         upgrade.parameter("documentId").map(Cow::into_owned)
     }
 
-    fn replaces(&self, upgrade: &Upgrade) -> bool {
+    fn replaced(&self, upgrade: &Upgrade) -> Option<Arc<Connection>> {
         let id = |name| upgrade.parameter(name).and_then(|value| Id::new(&value));
-        let (Some(document), Some(client), Some(ask)) = (id("documentId"), id("clientID"), Ask::of(upgrade))
-        else {
-            return false;
-        };
-        self.rooms.replaces(&document, &client, upgrade.user.as_deref(), &ask)
+        let (document, client) = (id("documentId")?, id("clientID")?);
+        let who = Identity { document: &document, client: &client, user: upgrade.user.as_deref() };
+        self.rooms.replaced(who, &Ask::of(upgrade)?)
     }
 
     fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close> {
@@ -76,7 +74,7 @@ impl Endpoint for Fabric {
             Id::new(&document).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid documentId"))?;
         let client = Id::new(&client).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid clientID"))?;
 
-        if self.rooms.is_full(&document) && !self.replaces(upgrade) {
+        if self.rooms.is_full(&document) && self.replaced(upgrade).is_none() {
             let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
             security::report(Kind::ConnectionsPerDocument, user, address, Some(document.text()), 1);
             return Err(Close::limit("Too many connections of this document"));

@@ -178,11 +178,12 @@ impl History {
                 // A batch went missing in a panic: what is before it leads nowhere.
                 self.clear();
             }
-            self.last = offset;
             let frame =
                 if share { batch.bytes.slice(range) } else { Bytes::copy_from_slice(&batch.bytes[range]) };
             let to = head.to.clone().map(Box::new);
             self.push(Publication { frame, from: head.lineage, to, at: now });
+            // Not before it is there: a panic in between would have later replays begin one too early.
+            self.last = offset;
         }
     }
 
@@ -199,6 +200,14 @@ impl History {
         self.budget.charge(cost);
         self.bytes += cost;
         self.publications.push_back(publication);
+    }
+
+    /// Publications up to `offset` may have been appended or not: where they were not, nothing before them is of use.
+    pub(crate) fn lost(&mut self, offset: u64) {
+        if self.last < offset {
+            self.clear();
+            self.last = offset;
+        }
     }
 
     /// Bytes that it takes.

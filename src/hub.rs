@@ -24,7 +24,7 @@ use crate::{
     frame,
     history::Relief,
     protocol::Id,
-    recovery::{Ask, Settings},
+    recovery::{Ask, Identity, Settings},
     room::{Membership, Room, Welcome},
     shard::{Shard, Work},
     sync::lock,
@@ -57,10 +57,10 @@ impl Rooms {
         self.max_members > 0 && self.by_id.get(document).is_some_and(|room| room.count() >= self.max_members)
     }
 
-    /// Whether what a client shows is of a member that is there. On the document's shard.
-    pub(crate) fn replaces(&self, document: &Id, client: &Id, user: Option<&str>, ask: &Ask) -> bool {
-        let room = self.by_id.get(document).map(|room| Arc::clone(&room));
-        room.is_some_and(|room| room.replaces(client, user, ask))
+    /// The member whose place a client would take that shows this. On the document's shard.
+    pub(crate) fn replaced(&self, who: Identity<'_>, ask: &Ask) -> Option<Arc<Connection>> {
+        let room = Arc::clone(&*self.by_id.get(who.document)?);
+        room.replaced(who, ask)
     }
 
     /// Makes a connection a member of a document's room. On the document's shard.

@@ -162,11 +162,12 @@ impl Room {
         (Membership { room: Arc::clone(self), connection: id, lineage, place }, welcome)
     }
 
-    /// Whether what a client shows is of a member that is there, whose place it would take. On the room's thread.
-    pub(crate) fn replaces(&self, client: &Id, user: Option<&str>, ask: &Ask) -> bool {
-        let Some(memory) = &self.memory else { return false };
-        let lineage = lock(memory).lineage_of(ask, Identity { document: &self.document, client, user });
-        lineage.is_ok_and(|lineage| lock(&self.members).iter().any(|member| member.lineage == lineage))
+    /// The member whose place a client would take that shows this. On the room's thread.
+    pub(crate) fn replaced(&self, who: Identity<'_>, ask: &Ask) -> Option<Arc<Connection>> {
+        let lineage = lock(self.memory.as_ref()?).lineage_of(ask, who).ok()?;
+        let members = lock(&self.members);
+        let member = members.iter().find(|member| member.lineage == lineage)?;
+        Some(Arc::clone(&member.connection))
     }
 
     /// What `connection`, which is about to become a member, is sent; and its lineage.
@@ -292,7 +293,7 @@ impl Room {
     }
 
     /// Sends a batch to every member. After a panic in the middle of it nobody can say who got what, so all are closed:
-    /// they come back and are given what they missed, or told to reload.
+    /// they come back and are given what they missed, or told to reload where the history may not have it.
     fn send(&self, members: &[Member], batch: &Batch) {
         let sent = guarded("sending to a room, whose members are closed", || {
             if let Some(memory) = &self.memory
@@ -305,6 +306,9 @@ impl Room {
             }
         });
         if sent.is_none() {
+            if let Some((memory, offset)) = self.memory.as_ref().zip(batch.last_offset()) {
+                lock(memory).history.lost(offset);
+            }
             for member in members {
                 member.connection.close(&Close::internal());
             }

@@ -316,6 +316,11 @@ fn shared(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether two addresses count as one.
+pub(crate) fn is_same_place(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| shared(one) == shared(other))
+}
+
 /// A connection whose access can be decided anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {

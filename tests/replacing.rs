@@ -111,3 +111,17 @@ fn a_hub_with_all_its_connections_lets_in_who_replaces_one() {
     let limit = |limits: &mut Limits| limits.connections = 2;
     only_who_replaces_comes_in(limit, NOBODY, "Too many connections");
 }
+
+#[test]
+fn a_place_at_one_address_is_none_at_another() {
+    let server = Server::start(|config| {
+        config.limits = Limits { connections_per_address: 1, ..Limits::none() };
+    });
+    let elsewhere = Person { address: "203.0.113.8", ..NOBODY };
+    let _there = join(&server, elsewhere, "doc", "there");
+    let (_old, back) = join(&server, NOBODY, "doc", "a");
+    let refused = (1013, "Too many connections from this address".to_owned(), 0);
+    assert_eq!(come(&server, elsewhere, &back).closed(), refused);
+    let mut again = come(&server, NOBODY, &back);
+    assert!(again.text().starts_with(r#"{"type":"connected""#));
+}

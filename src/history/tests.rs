@@ -221,6 +221,21 @@ fn behind_a_gap_history_begins_anew() {
 }
 
 #[test]
+fn what_may_be_lost_is_missed_by_everybody_who_has_not_seen_it() {
+    let (mut history, budget) = history(LIMITS);
+    publish(&mut history, "1", 0);
+    history.lost(1);
+    assert_eq!(since(&history, 0, B).unwrap(), "1", "it was there");
+    history.lost(3);
+    assert_eq!((since(&history, 0, B), since(&history, 1, B), since(&history, 2, B)), (None, None, None));
+    assert_eq!(since(&history, 3, B).unwrap(), "");
+    publish(&mut history, "4", 0);
+    assert_eq!(since(&history, 3, B).unwrap(), "4");
+    drop(history);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
 fn an_epoch_is_written_and_read_the_same() {
     for epoch in [Epoch::new(0), Epoch::new(u64::MAX), Epoch::random()] {
         assert_eq!(epoch.to_string().parse(), Ok(epoch));

@@ -96,6 +96,10 @@ export interface ExtendedWebSocket extends EventEmitter {
   readonly CLOSED: 3;
   /** 1 is open, 2 is closing, 3 is closed. Never 0: a handler is given the connection when it is open. */
   readonly readyState: 1 | 2 | 3;
+  /** The subprotocol that the handshake has agreed on; empty for none. See {@link WebSocketHandler.handleProtocols}. */
+  readonly protocol: string;
+  /** What follows the beginning that a handler of `/ws/yjs/*` serves, decoded; empty for a handler of one path. */
+  readonly subpath: string;
   /** Bytes that were sent and that the kernel has not taken, frame headers included. */
   readonly bufferedAmount: number;
   /**
@@ -149,7 +153,11 @@ export type SocketData = string | number | Buffer | ArrayBuffer | ArrayBufferVie
  * `onError`.
  */
 export interface WebSocketHandler {
-  /** `/ws` or below it: `'/ws/agent'`. `/ws/fabric` is the hub's own; see {@link fabricHandler}. */
+  /**
+   * `/ws` or below it: `'/ws/agent'`. One that ends in `/*` owns every path below: `'/ws/yjs/*'` serves `/ws/yjs/room1`, and
+   * {@link ExtendedWebSocket.subpath} is `room1`. The very path goes before a beginning, the longest beginning before
+   * others. `/ws/fabric` is the hub's own; see {@link fabricHandler}.
+   */
   path: string;
   /**
    * A connection opened. `req` is its upgrade request, with headers, url and `socket.remoteAddress`. Messages wait
@@ -168,6 +176,11 @@ export interface WebSocketHandler {
   onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
   /** A callback of this connection threw or rejected, or a listener or a callback that was given to its `ws`. */
   onError(ws: ExtendedWebSocket, error: Error): Promise<void> | void;
+  /**
+   * Chooses among the subprotocols that a client offers, in its order; `false` or one that was not offered takes none, and
+   * so does a throw. Without it the first is taken, as npm `ws` does it. Not called where nothing is offered.
+   */
+  handleProtocols?(protocols: Set<string>, req: IncomingMessage): string | false;
 }
 
 /**

@@ -3,6 +3,7 @@
 // The handlers an app has registered. Bundle-safe, as index.js is: every copy of this file finds the same ones.
 
 const { invalid } = require('./errors.js');
+const { isPath } = require('./paths.js');
 
 /** Handlers by path. They outlive a hub, and may be there before it: Next decides when `register()` runs. */
 const KEY = Symbol.for('@captify-io/hub/handlers@1');
@@ -11,7 +12,6 @@ const KEY = Symbol.for('@captify-io/hub/handlers@1');
 const NATIVE = Symbol.for('@captify-io/hub/native-endpoint');
 
 const CALLBACKS = ['onConnect', 'onMessage', 'onClose', 'onError'];
-const PATH = /^\/ws(\/[^\s?#]*)?$/;
 
 const ignore = () => {};
 
@@ -34,11 +34,14 @@ function byPath() {
 function check(handler) {
   if (typeof handler !== 'object' || handler === null) invalid('a handler must be an object');
   const { path } = handler;
-  if (typeof path !== 'string' || !PATH.test(path)) {
-    invalid(`a handler's path must be below /ws, such as '/ws/agent', not ${String(path)}`);
+  if (!isPath(path)) {
+    invalid(`a handler's path must be below /ws, such as '/ws/agent', or end in '/*', not ${String(path)}`);
   }
   for (const name of CALLBACKS) {
     if (typeof handler[name] !== 'function') invalid(`the handler of ${path} must have a function ${name}`);
+  }
+  if (handler.handleProtocols !== undefined && typeof handler.handleProtocols !== 'function') {
+    invalid(`handleProtocols of the handler of ${path} must be a function`);
   }
   if (path === fabricHandler.path && !handler[NATIVE]) {
     invalid(

@@ -3,6 +3,7 @@
 // Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
 
 const { asError, attempt, describe } = require('./faults.js');
+const { pathOf, serving, subpathOf } = require('./paths.js');
 const { ScriptSocket } = require('./script-socket.js');
 
 /** Kinds of events, in the order of src/binding/script.rs. */
@@ -107,18 +108,27 @@ class Handlers {
     }
   }
 
+  /** The handler that serves a request's path; undefined where none does. */
+  handlerOf(request) {
+    return this.#endpointOf(request)?.handler;
+  }
+
+  #endpointOf(request) {
+    return this.#endpoints.get(serving(this.#endpoints, pathOf(request.url)));
+  }
+
   /**
    * Keeps the request of a connection for its `onConnect`.
    *
    * @param {string | undefined} user the session's
+   * @param {string | undefined} protocol the subprotocol it was answered with
    */
-  announce(id, request, user) {
-    const path = request.url.split(/[?#]/, 1)[0];
-    const endpoint = this.#endpoints.get(path);
+  announce(id, request, user, protocol) {
+    const endpoint = this.#endpointOf(request);
     if (!endpoint) return;
     // Node forgets the peer's address with the socket's handle, unless somebody has asked for it.
     void request.socket.remoteAddress;
-    this.#requests.set(id, { request, endpoint, user });
+    this.#requests.set(id, { request, endpoint, user, protocol });
   }
 
   /** Handles what has happened. Called by the native side, when there is something. */
@@ -167,8 +177,9 @@ class Handlers {
       return this.#native.closeConnection(id, SERVICE_RESTART, 'Service restart');
     }
     this.#requests.delete(id);
-    const { request, endpoint, user } = announced;
-    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint));
+    const { request, endpoint, user, protocol } = announced;
+    const told = { protocol, subpath: subpathOf(endpoint.path, pathOf(request.url)) };
+    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint, told));
     this.#served.set(id, served);
     if (user !== undefined) served.socket.userId = user;
     this.#call(

@@ -2,6 +2,7 @@
 
 const { whole } = require('./checks.js');
 const { fromNative, invalid } = require('./errors.js');
+const { describe } = require('./faults.js');
 const { Gate } = require('./gate.js');
 const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
@@ -14,6 +15,7 @@ const { register, runningHub, unregister } = require('./registry.js');
 const { SecurityEvents, toStderr } = require('./security.js');
 const { warnings } = require('./warnings.js');
 const { originForm, toOriginForm } = require('./target.js');
+const { chooseProtocol } = require('./subprotocols.js');
 const { takeOver } = require('./upgrade.js');
 
 const PREFIX = '/ws';
@@ -168,14 +170,27 @@ class Hub {
     try {
       this.#gate.admit(request, socket, (admission) => {
         try {
-          const id = takeOver(this.#native, this.#options, request, socket, head, admission, fail);
-          if (id !== undefined) this.#handlers.announce(id, request, admission.user);
+          const protocol = this.#protocol(request);
+          const given = protocol === undefined ? admission : { ...admission, protocol };
+          const id = takeOver(this.#native, this.#options, request, socket, head, given, fail);
+          if (id !== undefined) this.#handlers.announce(id, request, admission.user, protocol);
         } catch (error) {
           fail(error);
         }
       });
     } catch (error) {
       fail(error);
+    }
+  }
+
+  /** The subprotocol to answer with; undefined where none is offered. */
+  #protocol(request) {
+    try {
+      return chooseProtocol(request, this.#handlers.handlerOf(request));
+    } catch (error) {
+      // The client is told that none was taken, and decides whether it can go on.
+      if (this.#options.logLevel !== 'off') process.stderr.write(`[hub] error: handleProtocols: ${describe(error)}\n`);
+      return '';
     }
   }
 

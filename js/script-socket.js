@@ -40,6 +40,8 @@ class ScriptSocket extends EventEmitter {
   #id;
   #wire;
   #endpoint;
+  #protocol;
+  #subpath;
   #state = OPEN;
   /** By number: promises and callbacks that wait for bytes to be written. */
   #waiting = new Map();
@@ -48,9 +50,12 @@ class ScriptSocket extends EventEmitter {
    * @param {number} id the connection's number
    * @param wire what carries its calls: see Wire in handlers.js
    * @param endpoint whose handler serves it
+   * @param {{ protocol?: string, subpath: string }} told what its handshake has said
    */
-  constructor(id, wire, endpoint) {
+  constructor(id, wire, endpoint, { protocol = '', subpath }) {
     super({ captureRejections: true });
+    this.#protocol = protocol;
+    this.#subpath = subpath;
     this.#id = id;
     this.#wire = wire;
     this.#endpoint = endpoint;
@@ -63,6 +68,14 @@ class ScriptSocket extends EventEmitter {
 
   #failed(thrown, inListener) {
     this.#wire.failed({ endpoint: this.#endpoint, socket: this, id: this.#id }, thrown, inListener);
+  }
+
+  get protocol() {
+    return this.#protocol;
+  }
+
+  get subpath() {
+    return this.#subpath;
   }
 
   get readyState() {

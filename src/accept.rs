@@ -80,7 +80,7 @@ pub(crate) fn arrive(shared: &Shared, upgrade: &mut Upgrade, peer: Option<IpAddr
     if !upgrade.admission.forwarded {
         upgrade.admission.address = upgrade.admission.address.or(peer);
     }
-    let slot = shared.slot(upgrade.path());
+    let slot = shared.slot_for(upgrade.path());
     let document = slot.as_ref().and_then(|slot| slot.endpoint.affinity(upgrade));
     let (entry, refused) = shared.visitors.enter(upgrade, document.as_deref());
     Arrived { slot, document, entry, refused }

@@ -47,6 +47,8 @@ pub struct Admission {
     pub document: Option<Box<str>>,
     /// The user as JSON, for deciding about access anew.
     pub profile: Option<Arc<str>>,
+    /// The subprotocol to answer with, empty for none; `None` takes the first that was offered.
+    pub protocol: Option<Box<str>>,
     /// The handshake is completed and the connection closed so.
     pub refusal: Option<Close>,
 }

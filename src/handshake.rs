@@ -58,6 +58,19 @@ impl Upgrade {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The subprotocols that are offered, in the client's order; `None` where what it sent is no list of different tokens.
+    fn protocols(&self) -> Option<Vec<&str>> {
+        let mut offered = Vec::new();
+        for token in self.values("sec-websocket-protocol").flat_map(|value| value.split(',')) {
+            let token = token.trim_matches([' ', '\t']);
+            if !is_token(token) || offered.contains(&token) {
+                return None;
+            }
+            offered.push(token);
+        }
+        Some(offered)
+    }
+
     /// Whether a header that is a comma-separated list holds `token`, in any case.
     fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name)
@@ -103,7 +116,8 @@ impl Refusal {
 
 /// Checks a request and answers the bytes of the 101 response.
 ///
-/// Extensions and subprotocols are not negotiated: a request that offers them gets neither, which RFC 6455 allows.
+/// Of subprotocols the one of [`Admission::protocol`] is taken, or else the first that is offered, as npm `ws` does it: a
+/// client that names some fails without one. Extensions are not negotiated, which RFC 6455 allows.
 ///
 /// # Errors
 ///
@@ -137,11 +151,25 @@ pub fn respond(upgrade: &Upgrade) -> Result<Vec<u8>, Refusal> {
         return bad("Sec-WebSocket-Key must be 16 bytes in base64.");
     }
     let accept = derive_accept_key(key.as_bytes());
+    let Some(offered) = upgrade.protocols() else {
+        return bad("Sec-WebSocket-Protocol must be a list of different tokens.");
+    };
+    let chosen = upgrade.admission.protocol.as_deref().or(offered.first().copied()).unwrap_or("");
+    // One that was not offered would fail the client.
+    let chosen =
+        if offered.contains(&chosen) { ["Sec-WebSocket-Protocol: ", chosen, "\r\n"] } else { [""; 3] };
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{}\r\n",
+        chosen.concat()
     )
     .into_bytes())
+}
+
+/// Whether `text` is a token of RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
 }
 
 /// Whether `key` is the base64 of 16 bytes: 22 characters, the last of which has four spare bits, and two of padding.
@@ -232,5 +260,34 @@ mod tests {
     fn the_upgrade_headers_must_name_websocket() {
         assert_eq!(status(&request(without("upgrade"))), 400);
         assert_eq!(status(&request(without("connection"))), 400);
+    }
+
+    fn protocol(upgrade: &Upgrade) -> Option<String> {
+        let answer = String::from_utf8(respond(upgrade).unwrap()).unwrap();
+        answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Protocol: ")).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_first_subprotocol_that_is_offered_is_taken_unless_another_was_decided() {
+        let offers = with("Sec-WebSocket-Protocol", "graphql-ws , chat\t,v1.json");
+        let mut upgrade = request(offers);
+        assert_eq!(protocol(&upgrade).unwrap(), "graphql-ws");
+        with("sec-websocket-protocol", "last")(&mut upgrade);
+        for (decided, answered) in
+            [("chat", Some("chat")), ("last", Some("last")), ("", None), ("not offered", None)]
+        {
+            upgrade.admission.protocol = Some(decided.into());
+            assert_eq!(protocol(&upgrade).as_deref(), answered, "{decided}");
+        }
+        upgrade = request(|_| ());
+        upgrade.admission.protocol = Some("chat".into());
+        assert_eq!(protocol(&upgrade), None, "nobody asked for it");
+    }
+
+    #[test]
+    fn an_offer_that_is_no_list_of_different_tokens_gets_400() {
+        for offer in ["", " ", ",", "a,", ",a", "a,,b", "a a", "a,a", "a;b", "\"a\"", "ä", "a/b", "a\u{0}"] {
+            assert_eq!(status(&request(with("Sec-WebSocket-Protocol", offer))), 400, "{offer:?}");
+        }
     }
 }

@@ -195,13 +195,24 @@ impl Shared {
         ConnectionId::new(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn slot(&self, path: &str) -> Option<Arc<Slot>> {
+    /// The endpoint of this name: its path as it was given.
+    fn slot(&self, path: &str) -> Option<Arc<Slot>> {
         lock(&self.slots).iter().find(|slot| slot.endpoint.path() == path).cloned()
+    }
+
+    /// The endpoint that serves a path: the one of just this path, or else the one of the longest beginning, `/ws/yjs/*`.
+    pub(crate) fn slot_for(&self, path: &str) -> Option<Arc<Slot>> {
+        let slots = lock(&self.slots);
+        let exact = slots.iter().find(|slot| slot.endpoint.path() == path);
+        let beginning = |slot: &&Arc<Slot>| {
+            slot.endpoint.path().strip_suffix('*').filter(|own| path.starts_with(own)).map(str::len)
+        };
+        exact.or_else(|| slots.iter().filter(|slot| beginning(slot).is_some()).max_by_key(beginning)).cloned()
     }
 
     /// A connection that was announced for a path will not open.
     pub(crate) fn refused(&self, id: ConnectionId, path: &str) {
-        if let Some(slot) = self.slot(path) {
+        if let Some(slot) = self.slot_for(path) {
             slot.endpoint.refused(id);
         }
     }
@@ -380,7 +391,7 @@ impl Hub {
         let slots = lock(&self.shared.slots);
         let named = slots.iter().find(|slot| {
             let path = slot.endpoint.path();
-            path == name || path.rsplit('/').next() == Some(name)
+            path == name || path.trim_end_matches("/*").rsplit('/').next() == Some(name)
         });
         match named {
             Some(slot) => slot.open.load(Ordering::Acquire),

@@ -51,6 +51,8 @@ pub struct NativeAdmission {
     pub document: Option<String>,
     /// See [`Admission::profile`].
     pub profile: Option<String>,
+    /// See [`Admission::protocol`].
+    pub protocol: Option<String>,
     /// Of [`Admission::refusal`].
     pub close_code: Option<u16>,
     /// Of [`Admission::refusal`].
@@ -75,6 +77,7 @@ pub(super) fn upgrade(lines: &str, admission: Option<NativeAdmission>) -> Upgrad
         access: given.access.as_deref().and_then(Access::named),
         document: given.document.map(Into::into),
         profile: given.profile.map(Into::into),
+        protocol: given.protocol.map(Into::into),
         refusal: given.close_code.map(|code| Close::new(code, given.close_reason.unwrap_or_default())),
     };
     upgrade

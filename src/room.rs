@@ -203,7 +203,7 @@ impl Room {
         };
         let lineage = lineage.unwrap_or(begun);
         let position = Some(memory.position(lineage, who));
-        let shown = state.sent.shown(memory.max_shown_bytes()).freeze();
+        let shown = state.sent.shown(memory.max_shown_bytes());
         (lineage, Welcome { position, outcome, shown })
     }
 

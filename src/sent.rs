@@ -1,7 +1,7 @@
 //! What the members of a room have sent that outlives the message: their newest awareness and selection, for those who
 //! come later, and the number of their last message that was applied, for those who ask whether it was.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::protocol::Topic;
 
@@ -18,6 +18,8 @@ pub struct Sent {
     /// `None` for a member that has sent none of it, and for a free place.
     places: Vec<Option<Box<Latest>>>,
     free: Vec<u32>,
+    /// What all show, for the next one who joins: a thousand who come back at once share one copy.
+    shown: Option<Bytes>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl Sent {
     pub fn leave(&mut self, place: Place) -> u64 {
         let applied = self.applied(place);
         self.places[place.0 as usize] = None;
+        self.shown = None;
         self.free.push(place.0);
         if self.free.len() == self.places.len() {
             *self = Self::default();
@@ -69,6 +72,7 @@ impl Sent {
 
     /// Keeps a member's newest frame of a topic that says what is true now.
     pub fn keep(&mut self, place: Place, topic: Topic, frame: &[u8]) {
+        self.shown = None;
         let latest = self.latest(place);
         let kept = match topic {
             Topic::Awareness => &mut latest.awareness,
@@ -83,14 +87,19 @@ impl Sent {
 
     /// Forgets what a member has shown.
     pub fn hide(&mut self, place: Place) {
+        self.shown = None;
         if let Some(latest) = &mut self.places[place.0 as usize] {
             latest.awareness = Vec::new();
             latest.selection = Vec::new();
         }
     }
 
-    /// What all members show, up to `max_bytes`; whoever is left out shows it with the next message.
-    pub fn shown(&self, max_bytes: usize) -> BytesMut {
+    /// What all members show, up to `max_bytes`, which is the same for each call; whoever is left out shows it with the next
+    /// message.
+    pub fn shown(&mut self, max_bytes: usize) -> Bytes {
+        if let Some(shown) = &self.shown {
+            return shown.clone();
+        }
         let mut out = BytesMut::new();
         for latest in self.places.iter().flatten() {
             for frame in [&latest.awareness, &latest.selection] {
@@ -99,7 +108,7 @@ impl Sent {
                 }
             }
         }
-        out
+        self.shown.insert(out.freeze()).clone()
     }
 
     fn latest(&mut self, place: Place) -> &mut Latest {
@@ -120,14 +129,24 @@ mod tests {
         sent.keep(a, Topic::Awareness, b"a2");
         sent.keep(b, Topic::Awareness, b"b1");
         sent.keep(b, Topic::Update, b"never");
-        assert_eq!(&sent.shown(100)[..], b"a2s1b1");
-        assert_eq!(&sent.shown(4)[..], b"a2s1");
+        let shown = sent.shown(100);
+        assert_eq!(&shown[..], b"a2s1b1");
+        assert_eq!(sent.shown(100).as_ptr(), shown.as_ptr(), "who joins next shares the copy");
         sent.leave(a);
         assert_eq!(&sent.shown(100)[..], b"b1");
         assert_eq!(sent.enter(0), a, "a place is used again");
         assert_eq!(&sent.shown(100)[..], b"b1", "and shows nothing of who had it before");
         sent.hide(b);
         assert!(sent.shown(100).is_empty());
+    }
+
+    #[test]
+    fn who_joins_is_shown_no_more_than_may_be() {
+        let mut sent = Sent::default();
+        let (a, b) = (sent.enter(0), sent.enter(0));
+        sent.keep(a, Topic::Awareness, b"a1");
+        sent.keep(b, Topic::Awareness, b"b1");
+        assert_eq!(&sent.shown(3)[..], b"a1");
     }
 
     #[test]

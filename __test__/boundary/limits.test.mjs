@@ -8,8 +8,9 @@ import { runProgram } from '../support/programs.mjs';
 import { until } from '../support/processes.mjs';
 import { CLOSE, fabricTarget, frame, PING, TEXT } from '../support/raw-client.mjs';
 
-const awareness = (documentId, value) =>
-  frame(TEXT, JSON.stringify({ type: 'awareness', documentId, awareness: value }));
+const message = (type, documentId, value) => frame(TEXT, JSON.stringify({ type, documentId, [type]: value }));
+const awareness = (documentId, value) => message('awareness', documentId, value);
+const update = (documentId, value) => message('update', documentId, value);
 
 async function withHub(options, visit) {
   const events = [];
@@ -54,12 +55,24 @@ overEveryWay(
       const honest = await at.server.connect(documentId);
       const attacker = await at.server.raw();
       await attacker.open(documentId, 'attacker');
-      attacker.write(Buffer.concat(Array.from({ length: 5000 }, (_, index) => awareness(documentId, index))));
+      attacker.write(Buffer.concat(Array.from({ length: 5000 }, (_, index) => update(documentId, index))));
       const { code, reason, messages } = await untilClosed(attacker);
       assert.deepEqual([code, reason], [1013, 'Too much was sent']);
       assert.equal(messages[0].code, 'RATE_LIMITED');
       await honest.synced(documentId);
-      assert.ok(honest.all('awareness').length < 5000);
+      assert.ok(honest.all('update').length < 5000);
+    });
+
+    test('a pointer is held to its pace and never closed, but for a flood that no pointer is', async () => {
+      const documentId = uniqueId();
+      const honest = await at.server.connect(documentId);
+      const pointer = await at.server.raw();
+      await pointer.open(documentId, 'pointer');
+      pointer.write(Buffer.concat(Array.from({ length: 1500 }, (_, index) => awareness(documentId, index + 1))));
+      await until('the newest to come', () => honest.all('awareness').at(-1)?.awareness === 1500);
+      assert.ok(honest.all('awareness').length < 400);
+      pointer.write(Buffer.concat(Array.from({ length: 60_000 }, (_, index) => awareness(documentId, index))));
+      assert.equal((await untilClosed(pointer)).code, 1013);
     });
 
     test('pings count, as everything does that has to be read', async () => {

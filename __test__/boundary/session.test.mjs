@@ -433,7 +433,8 @@ describe('while the app decides', () => {
   test('what a client sends meanwhile is read only so far, and none of it is lost', async () => {
     await withHook({}, async ({ server, calls, asked }) => {
       let socket;
-      server.server.on('upgrade', (_request, upgraded) => (socket = upgraded));
+      // Before the hub: those behind it are not given what it takes.
+      server.server.prependListener('upgrade', (_request, upgraded) => (socket = upgraded));
       const client = await ask(server, fabricTarget('document'));
       await asked(1);
       const sync = frame(TEXT, JSON.stringify({ type: 'sync', documentId: 'document' }).padEnd(60_000, ' '));

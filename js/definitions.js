@@ -2,6 +2,7 @@
 
 // The handlers an app has registered. Bundle-safe, as index.js is: every copy of this file finds the same ones.
 
+const { ENDPOINT } = require('./arguments.js');
 const { invalid } = require('./errors.js');
 
 /** Handlers by path. They outlive a hub, and may be there before it: Next decides when `register()` runs. */
@@ -11,7 +12,6 @@ const KEY = Symbol.for('@captify-io/hub/handlers@1');
 const NATIVE = Symbol.for('@captify-io/hub/native-endpoint');
 
 const CALLBACKS = ['onConnect', 'onMessage', 'onClose', 'onError'];
-const PATH = /^\/ws(\/[^\s?#]*)?$/;
 
 const ignore = () => {};
 
@@ -34,7 +34,7 @@ function byPath() {
 function check(handler) {
   if (typeof handler !== 'object' || handler === null) invalid('a handler must be an object');
   const { path } = handler;
-  if (typeof path !== 'string' || !PATH.test(path)) {
+  if (typeof path !== 'string' || !ENDPOINT.test(path)) {
     invalid(`a handler's path must be below /ws, such as '/ws/agent', not ${String(path)}`);
   }
   for (const name of CALLBACKS) {

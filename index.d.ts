@@ -174,7 +174,8 @@ export interface WebSocketHandler {
   onMessage(ws: ExtendedWebSocket, message: string | Buffer): Promise<void> | void;
   /**
    * The connection has closed; called once, after `onConnect` has settled or 10 s after the close, and also when the
-   * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word.
+   * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word
+   * or broke the protocol, also by a code that nobody may send.
    */
   onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
   /** A callback of this connection threw or rejected, or a listener or a callback that was given to its `ws`. */

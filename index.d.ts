@@ -9,7 +9,13 @@
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 
-/** A value `JSON.stringify` can write, or an object with `toJSON` (a ProseMirror `Step` is one). */
+/**
+ * A value that comes back from its JSON as it was: texts, finite numbers, booleans, null, and arrays and objects of them;
+ * of an object with `toJSON` (a ProseMirror `Step` or a `Date` is one) what that answers. A property that is `undefined`
+ * is left out. What `JSON.stringify` would silently make something else is refused with `HUB_INVALID_ARGUMENT` that names
+ * the argument: NaN, infinities, functions, symbols, BigInts, `undefined` in an array, typed arrays, Buffers and Blobs,
+ * a Map, Set, Error or promise, an invalid Date, and what contains itself.
+ */
 export type Json = unknown;
 
 /**
@@ -52,6 +58,9 @@ export interface HubError extends Error {
  * Sends `{"type":"steps","steps","clientIDs":["agent", … one a step],"changeId","offset"}` to every connection of a
  * document. Clients that are away get it when they come back within the hub's `recoveryWindowMs`.
  *
+ * Here and in every other call an id of a document or client has 1 to 512 bytes of UTF-8 and no control characters, as
+ * those who connect must have it; another is refused. `changeId` is any text that is not empty.
+ *
  * @returns the number of connections the message was queued for; 0 where nobody has the document open.
  * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection, never synchronously)
  */
@@ -76,6 +85,8 @@ export function broadcastRejectedChange(documentId: string, changeId: string): P
 
 /**
  * Open connections of a document, 0 where there is none or no hub runs.
+ *
+ * Counts what has exactly that name, so what is no string has 0; it never throws.
  *
  * An endpoint's name (`'fabric'`) or path (`'/ws/fabric'`) answers the endpoint's total instead, so a document
  * cannot be counted under these two ids.
@@ -171,7 +182,8 @@ export interface WebSocketHandler {
   onMessage(ws: ExtendedWebSocket, message: string | Buffer): Promise<void> | void;
   /**
    * The connection has closed; called once, after `onConnect` has settled or 10 s after the close, and also when the
-   * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word.
+   * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word
+   * or broke the protocol, also by a code that nobody may send.
    */
   onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
   /** A callback of this connection threw or rejected, or a listener or a callback that was given to its `ws`. */
@@ -256,8 +268,10 @@ export interface WebSocketManager {
    * Sends a text message to every connection of the endpoint at `path`, whatever its document. It carries no `offset`:
    * clients that are away do not get it later.
    *
-   * @param message a string is sent as it is, anything else as its JSON.
-   * @returns the number of connections the message was queued for.
+   * @param path `/ws` or below it; another is refused.
+   * @param message a string is sent as it is, anything else as its JSON; bytes are refused, and so is a string with half
+   *   a surrogate pair, of which UTF-8 has none.
+   * @returns the number of connections the message was queued for; 0 where nobody serves the path.
    * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection)
    */
   broadcast(path: string, message: Json): Promise<number>;

@@ -21,6 +21,9 @@ const INTERNAL_ERROR = 1011;
 const SERVICE_RESTART = 1012;
 const ABNORMAL = 1006;
 
+/** How long after what had come could not be taken it is tried again. */
+const RETRY_MS = 100;
+
 /** How long `onClose` waits for an `onConnect` that has not settled. */
 const CONNECT_GRACE_MS = 10_000;
 
@@ -89,6 +92,7 @@ class Handlers {
   #unsettled = new Set();
   /** `onClose` calls that have not settled. */
   #closing = new Set();
+  #isFinished = false;
 
   constructor(native, logs) {
     this.#native = native;
@@ -133,7 +137,15 @@ class Handlers {
 
   /** Handles what has happened. Called by the native side, when there is something. */
   dispatch = () => {
-    const events = this.#native.take();
+    let events;
+    try {
+      events = this.#native.take();
+    } catch (error) {
+      // Called by nobody who could catch it, it would end the process. No ring comes before what waits was taken.
+      this.#log(`events could not be taken: ${describe(error)}`);
+      if (!this.#isFinished) setTimeout(this.dispatch, RETRY_MS).unref();
+      return false;
+    }
     this.#wire.inBatch = true;
     for (let at = 1; at < events.length; at += FIELDS) {
       try {
@@ -278,6 +290,7 @@ class Handlers {
 
   /** Sees to the end of every connection once the native side has closed them, and waits for `onClose` that long. */
   async finish(timeoutMs) {
+    this.#isFinished = true;
     while (this.dispatch());
     for (const served of [...this.#served.values()]) this.#closed(served, ABNORMAL, Buffer.alloc(0));
     for (const served of [...this.#unsettled]) served.giveUp();

@@ -3,6 +3,7 @@
 // What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
+const { anyId, endpointPath, id, json, jsonList, LONE_SURROGATE, text, wellFormed } = require('./arguments.js');
 const { define, fabricHandler } = require('./definitions.js');
 const { createAgentHandler } = require('./agent/handler.js');
 const { invalid } = require('./errors.js');
@@ -11,61 +12,45 @@ const { runningHub, requireHub } = require('./registry.js');
 /** Who ProseMirror's collab module takes a step of a route handler to come from. */
 const AGENT = 'agent';
 
-function text(value, name) {
-  if (typeof value !== 'string' || value === '') invalid(`${name} must be a non-empty string`);
-  return value;
-}
-
-function stepList(steps) {
-  if (!Array.isArray(steps)) invalid('steps must be an array');
-  return steps;
-}
-
-function json(value, name) {
-  let written;
-  try {
-    written = JSON.stringify(value);
-  } catch (error) {
-    invalid(`${name} has no JSON: ${error.message}`);
-  }
-  if (written === undefined) invalid(`${name} has no JSON`);
-  return written;
-}
-
 function stepsMessage(steps, changeId) {
-  const clientIDs = Array.from(stepList(steps), () => AGENT);
-  return json({ type: 'steps', steps, clientIDs, changeId: text(changeId, 'changeId') }, 'steps');
+  const written = jsonList(steps, 'steps');
+  const clientIDs = JSON.stringify(Array.from(steps, () => AGENT));
+  const change = JSON.stringify(text(changeId, 'changeId'));
+  return `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
 }
 
 function publish(documentId, message, clientID) {
-  return requireHub().publish(text(documentId, 'documentId'), clientID, message);
+  return requireHub().publish(documentId, clientID, message);
 }
 
 async function broadcastSteps(documentId, steps, changeId) {
-  return publish(documentId, stepsMessage(steps, changeId));
+  return publish(id(documentId, 'documentId'), stepsMessage(steps, changeId));
 }
 
 async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
-  return publish(documentId, stepsMessage(steps, changeId), text(clientID, 'clientID'));
+  return publish(id(documentId, 'documentId'), stepsMessage(steps, changeId), id(clientID, 'clientID'));
 }
 
 async function broadcastPendingChange(documentId, change) {
-  // Written by itself: inside an object a value without JSON, such as a function, would vanish with its key.
-  return publish(documentId, `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
+  return publish(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
 }
 
 async function broadcastAcceptedChange(documentId, changeId, steps) {
-  const message = { type: 'agent-change-accepted', changeId: text(changeId, 'changeId'), steps: stepList(steps) };
-  return publish(documentId, json(message, 'steps'));
+  const change = JSON.stringify(text(changeId, 'changeId'));
+  const message = `{"type":"agent-change-accepted","changeId":${change},"steps":${jsonList(steps, 'steps')}}`;
+  return publish(id(documentId, 'documentId'), message);
 }
 
 async function broadcastRejectedChange(documentId, changeId) {
-  return publish(documentId, json({ type: 'agent-change-rejected', changeId: text(changeId, 'changeId') }, 'changeId'));
+  const message = JSON.stringify({ type: 'agent-change-rejected', changeId: text(changeId, 'changeId') });
+  return publish(id(documentId, 'documentId'), message);
 }
 
-async function setAccess({ userId, documentId } = {}, access) {
+async function setAccess(about, access) {
+  const { userId, documentId } = about ?? {};
   if (!['read', 'write', false].includes(access)) invalid("access must be 'read', 'write' or false");
-  return requireHub().setAccess(text(userId, 'userId'), text(documentId, 'documentId'), access);
+  const of = [anyId(userId, 'userId'), id(documentId, 'documentId')];
+  return requireHub().setAccess(...of, access);
 }
 
 async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
@@ -73,20 +58,26 @@ async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
   const isCode =
     Number.isInteger(code) && ((code >= 3000 && code <= 4999) || [1000, 1001, 1008, 1012, 1013].includes(code));
   if (!isCode) invalid('code must be 1000, 1001, 1008, 1012, 1013, or from 3000 to 4999');
-  if (typeof reason !== 'string') invalid('reason must be a string');
-  return requireHub().disconnectUser(text(userId, 'userId'), code, reason);
+  const close = [anyId(userId, 'userId'), code, wellFormed(reason, 'reason')];
+  return requireHub().disconnectUser(...close);
 }
 
 async function recheckAccess(documentId) {
-  return requireHub().recheckAccess(text(documentId, 'documentId'));
+  const of = id(documentId, 'documentId');
+  return requireHub().recheckAccess(of);
 }
 
 async function renewSession(requestOrSession) {
   return requireHub().renewSession(requestOrSession);
 }
 
+/** Counts by name; of what is no name there are none. */
+function count(of, name) {
+  return typeof name === 'string' && !LONE_SURROGATE.test(name) ? (runningHub()?.[of](name) ?? 0) : 0;
+}
+
 function getConnectionCount(documentIdOrEndpoint) {
-  return runningHub()?.connectionCount(String(documentIdOrEndpoint)) ?? 0;
+  return count('connectionCount', documentIdOrEndpoint);
 }
 
 function getConnectedDocuments() {
@@ -105,11 +96,12 @@ function createWebSocketManager() {
   return {
     registerHandler,
     getConnectionCount(path) {
-      return runningHub()?.endpointCount(String(path)) ?? 0;
+      return count('endpointCount', path);
     },
     async broadcast(path, message) {
-      const payload = typeof message === 'string' ? message : json(message, 'message');
-      return requireHub().broadcast(text(path, 'path'), payload);
+      const payload = typeof message === 'string' ? wellFormed(message, 'message') : json(message, 'message');
+      const to = endpointPath(path, 'path');
+      return requireHub().broadcast(to, payload);
     },
   };
 }

@@ -1,16 +1,14 @@
 'use strict';
 
+const { anyId, LONE_SURROGATE, MAX_ID_BYTES } = require('./arguments.js');
 const { invalid } = require('./errors.js');
 
 /** Longest JSON of a user that is kept for deciding about access anew. */
 const MAX_PROFILE_BYTES = 64 * 1024;
 
-/** Longest id of a user or a session, in bytes. */
-const MAX_ID_BYTES = 512;
-
 function idOf(value, name) {
   const id = typeof value === 'number' ? String(value) : value;
-  if (typeof id !== 'string' || id === '' || Buffer.byteLength(id) > MAX_ID_BYTES) {
+  if (typeof id !== 'string' || id === '' || Buffer.byteLength(id) > MAX_ID_BYTES || LONE_SURROGATE.test(id)) {
     throw new TypeError(`session answered a user whose ${name} is no text of 1 to ${MAX_ID_BYTES} bytes`);
   }
   return id;
@@ -77,10 +75,11 @@ function leftMs(expiresAt) {
 async function renewal(session, about) {
   if (!isRequest(about)) {
     const { userId, sessionId, expiresAt } = about ?? {};
-    const isName = (name) => name === undefined || (typeof name === 'string' && name !== '');
-    if (!isName(userId) || !isName(sessionId) || (userId ?? sessionId) === undefined) {
+    if (userId === undefined && sessionId === undefined) {
       invalid('renewSession needs a request, or an object with userId, sessionId, or both');
     }
+    if (userId !== undefined) anyId(userId, 'userId');
+    if (sessionId !== undefined) anyId(sessionId, 'sessionId');
     const end = expiresAt instanceof Date ? expiresAt.getTime() : expiresAt;
     if (!Number.isFinite(end)) invalid('expiresAt must be a Date or milliseconds');
     return { user: userId, session: sessionId, leftMs: leftMs(end) };

@@ -43,6 +43,11 @@ pub const UNAUTHORIZED: u16 = 4401;
 /// No access to the document, or not any more.
 pub const FORBIDDEN: u16 = 4403;
 
+/// Whether a close frame may carry a code: those of RFC 6455 and its registry, of libraries and of applications.
+pub fn is_sendable(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
 /// Longest reason: 125 bytes of a control frame's payload less the code.
 const MAX_REASON_BYTES: usize = 123;
 

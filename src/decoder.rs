@@ -12,13 +12,16 @@ use tokio_tungstenite::tungstenite::{
     protocol::{
         Role, WebSocketConfig, WebSocketContext,
         frame::{
-            FrameHeader,
-            coding::{Data, OpCode},
+            CloseFrame, FrameHeader, Utf8Bytes,
+            coding::{Control, Data, OpCode},
         },
     },
 };
 
-use crate::close::{self, Close};
+use crate::{
+    close::{self, Close},
+    frame,
+};
 
 /// Read buffer of a shared context. tungstenite clears this much before each read, so larger is slower.
 const READ_BUFFER_BYTES: usize = 1 << 10;
@@ -88,8 +91,8 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes `input`, which follows what earlier calls were given.
     ///
-    /// Every whole message goes to `deliver`, in order; what tungstenite answers by itself (pongs, and the reply to a
-    /// close frame) is appended to `replies`. `deliver` gets `replies` too: what is in them answers earlier frames, and
+    /// Every whole message goes to `deliver`, in order; what is answered without it (pongs, and the reply to a close
+    /// frame) is appended to `replies`. `deliver` gets `replies` too: what is in them answers earlier frames, and
     /// whoever answers a message must send them first. After a [`Message::Close`] nothing more is delivered, ever.
     ///
     /// # Errors
@@ -105,7 +108,7 @@ impl Decoder {
         if self.partial.is_empty() {
             let scan = self.decode_frames(codec, input, replies, &mut deliver)?;
             self.partial = input[scan.whole..].to_vec();
-            return scan.fault.map_or(Ok(()), Err);
+            return scan.end(replies, deliver);
         }
         let mut data = std::mem::take(&mut self.partial);
         data.extend_from_slice(input);
@@ -114,7 +117,7 @@ impl Decoder {
         if !data.is_empty() {
             self.partial = data;
         }
-        scan.fault.map_or(Ok(()), Err)
+        scan.end(replies, deliver)
     }
 
     /// Feeds the whole frames at the start of `data` to a context.
@@ -158,13 +161,7 @@ fn drain(
 ) -> Result<(), Fault> {
     for _ in 0..scan.messages {
         let message = context.read(feed).map_err(|error| fault(&error))?;
-        let last = message.is_close();
         deliver(message, feed.replies);
-        if last {
-            // Writes the reply, then answers that the connection is closed: both are wanted.
-            let _ = context.flush(feed);
-            return Ok(());
-        }
     }
     if scan.fragmented {
         // The fragments after the last whole message yield nothing yet.
@@ -201,11 +198,13 @@ struct Scan {
     fragmented: bool,
     /// What is wrong with the frame after them, as far as its header tells before its payload has come.
     fault: Option<Fault>,
+    /// The close frame after them, the last that is read.
+    close: Option<Message>,
 }
 
 impl Scan {
     fn of(data: &[u8], max_message_bytes: u64, fragmented: bool) -> Self {
-        let mut scan = Self { whole: 0, messages: 0, control: false, fragmented, fault: None };
+        let mut scan = Self { whole: 0, messages: 0, control: false, fragmented, fault: None, close: None };
         let mut cursor = Cursor::new(data);
         loop {
             let (header, length) = match FrameHeader::parse(&mut cursor) {
@@ -224,11 +223,36 @@ impl Scan {
             if end > data.len() as u64 {
                 return scan;
             }
+            if header.opcode == OpCode::Control(Control::Close) {
+                let payload = &data[usize::try_from(cursor.position()).unwrap_or(data.len())..];
+                let payload = &payload[..usize::try_from(length).unwrap_or(payload.len())];
+                match close_frame(payload, header.mask.unwrap_or_default()) {
+                    Ok(frame) => scan.close = Some(Message::Close(frame)),
+                    Err(fault) => scan.fault = Some(fault),
+                }
+                return scan;
+            }
             cursor.set_position(end);
             scan.take(&header);
             // `end` is at most `data.len()`.
             scan.whole = usize::try_from(end).unwrap_or(data.len());
         }
+    }
+
+    /// Delivers and answers the close frame, if that is what comes next.
+    fn end(self, replies: &mut Vec<u8>, mut deliver: impl FnMut(Message, &mut Vec<u8>)) -> Result<(), Fault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if let Some(message) = self.close {
+            let reply = match &message {
+                Message::Close(Some(frame)) => Close::new(frame.code.into(), frame.reason.to_string()),
+                _ => Close::new(close::NO_STATUS, ""),
+            };
+            deliver(message, replies);
+            replies.extend_from_slice(&frame::close(&reply));
+        }
+        Ok(())
     }
 
     fn take(&mut self, header: &FrameHeader) {
@@ -244,6 +268,21 @@ impl Scan {
             OpCode::Data(_) => self.fragmented = true,
         }
     }
+}
+
+/// Reads a close frame's payload. tungstenite would refuse 1014, and answer a code that nobody may send without saying so.
+fn close_frame(masked: &[u8], mask: [u8; 4]) -> Result<Option<CloseFrame>, Fault> {
+    let payload: Vec<u8> = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let (code, reason) = match payload.split_first_chunk() {
+        Some((code, reason)) => (u16::from_be_bytes(*code), reason),
+        None if payload.is_empty() => return Ok(None),
+        None => return Err(Fault::Protocol),
+    };
+    if !close::is_sendable(code) {
+        return Err(Fault::Protocol);
+    }
+    let reason = std::str::from_utf8(reason).map_err(|_| Fault::Utf8)?;
+    Ok(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from(reason) }))
 }
 
 /// What a header alone says is wrong, so that nobody waits for the payload of a frame that is refused anyway.

@@ -1,6 +1,7 @@
 // What code of the app's may throw, and from where: it reaches onError, and the process lives.
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
+import { Handlers } from '../../js/handlers.js';
 import { runProgram } from '../support/programs.mjs';
 
 /**
@@ -96,4 +97,37 @@ describe('a fault reaches onError once, and harms nobody', () => {
       assert.deepEqual(errors, Array(times).fill('onError a handler threw something that has no text'), calls);
     });
   }
+});
+
+describe('what has come cannot be taken', () => {
+  /** A native side whose `take` throws so often, and then gives nothing. */
+  function failing(times) {
+    const native = { taken: 0, flush() {} };
+    native.take = () => {
+      native.taken += 1;
+      if (native.taken <= times) throw Object.create(null);
+      return [false];
+    };
+    return native;
+  }
+
+  test('nothing is thrown, and it is tried again until it works', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const native = failing(2);
+    const handlers = new Handlers(native, false);
+    assert.equal(handlers.dispatch(), false);
+    for (const taken of [2, 3, 3]) {
+      t.mock.timers.tick(1000);
+      assert.equal(native.taken, taken);
+    }
+  });
+
+  test('a hub that closes does not wait for it, and asks no more', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const native = failing(Infinity);
+    const handlers = new Handlers(native, false);
+    await handlers.finish(0);
+    t.mock.timers.tick(10_000);
+    assert.equal(native.taken, 1);
+  });
 });

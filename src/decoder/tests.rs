@@ -143,6 +143,50 @@ fn a_close_is_answered_and_nothing_after_it_is_delivered() {
 }
 
 #[test]
+fn a_close_is_answered_with_its_own_code_or_refused() {
+    for code in 0..=u16::MAX {
+        let mut peer = Peer::new();
+        let payload = [&code.to_be_bytes()[..], b"why"].concat();
+        let outcome = peer.send(&frame(0x88, &payload));
+        if matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+            assert_eq!(outcome, Ok(()), "{code}");
+            let Message::Close(Some(close)) = &peer.messages[0] else {
+                panic!("{code}: {:?}", peer.messages)
+            };
+            assert_eq!((u16::from(close.code), close.reason.as_str()), (code, "why"));
+            assert_eq!(peer.replies, [b"\x88\x05", &payload[..]].concat());
+        } else {
+            assert_eq!(outcome, Err(Fault::Protocol), "{code}");
+            assert!(peer.messages.is_empty() && peer.replies.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_close_may_come_between_fragments_after_a_ping_and_byte_by_byte() {
+    let bytes = [frame(0x01, b"half"), frame(0x89, b"?"), frame(0x88, b"")].concat();
+    let mut whole = Peer::new();
+    whole.send(&bytes).unwrap();
+    let mut pieces = Peer::new();
+    for byte in bytes {
+        pieces.send(&[byte]).unwrap();
+    }
+    for peer in [whole, pieces] {
+        assert_eq!(peer.replies, b"\x8a\x01?\x88\x00");
+        assert_eq!(peer.messages.last(), Some(&Message::Close(None)));
+    }
+}
+
+#[test]
+fn a_close_with_half_a_code_or_without_utf8_is_a_fault() {
+    assert_eq!(Peer::new().send(&frame(0x88, b"\x03")), Err(Fault::Protocol));
+    assert_eq!(Peer::new().send(&frame(0x88, b"\x03\xe8\xff")), Err(Fault::Utf8));
+    assert_eq!(Peer::new().send(&frame(0x88, b"\x03\xe8\xed\xa0\x80")), Err(Fault::Utf8));
+    // What is wrong first is what is said.
+    assert_eq!(Peer::new().send(&frame(0x88, b"\x03\xed\xff")), Err(Fault::Protocol));
+}
+
+#[test]
 fn messages_before_a_fault_are_delivered() {
     let mut peer = Peer::new();
     let bytes = [frame(0x81, b"good"), frame(0xc1, b"reserved bit")].concat();

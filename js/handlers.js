@@ -170,7 +170,7 @@ class Handlers {
       case TEXT:
       case BINARY:
         if (served.early) return served.early.push(value);
-        return this.#message(served, value);
+        return ScriptSocket.receive(socket, value);
       case PONG:
         return this.#emit(served, 'pong', value);
       case FLUSHED:
@@ -190,8 +190,9 @@ class Handlers {
     }
     this.#requests.delete(id);
     const { request, endpoint, user, protocol } = announced;
-    const told = { protocol, subpath: subpathOf(endpoint.path, pathOf(request.url)) };
+    const told = { protocol, subpath: subpathOf(endpoint.path, pathOf(request.url)), request };
     const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint, told));
+    ScriptSocket.serve(served.socket, (message) => this.#message(served, message));
     this.#served.set(id, served);
     if (user !== undefined) served.socket.userId = user;
     this.#call(
@@ -212,8 +213,8 @@ class Handlers {
     // Closed, and not waited for any longer.
     if (!early) return;
     served.early = undefined;
-    this.#native.ready(served.id);
-    for (const message of early) this.#message(served, message);
+    if (!served.socket.isPaused) this.#native.ready(served.id);
+    for (const message of early) ScriptSocket.receive(served.socket, message);
     if (served.ending) this.#ended(served);
   }
 
@@ -222,8 +223,11 @@ class Handlers {
     const { socket } = served;
     this.#call(served, () => served.endpoint.handler.onMessage(socket, message));
     if (socket.listenerCount('message') > 0) {
-      const binary = typeof message !== 'string';
-      this.#emit(served, 'message', binary ? message : Buffer.from(message), binary);
+      try {
+        ScriptSocket.emitMessage(socket, message);
+      } catch (error) {
+        this.#failed(served, error);
+      }
     }
   }
 

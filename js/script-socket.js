@@ -2,7 +2,9 @@
 
 const { EventEmitter } = require('node:events');
 
+const { invalid } = require('./errors.js');
 const { attempt } = require('./faults.js');
+const { addBrowserEvents, asBinaryType, BINARY_TYPES } = require('./ws-events.js');
 
 const OPEN = 1;
 const CLOSING = 2;
@@ -27,8 +29,27 @@ function toBuffer(data) {
   return Buffer.from(data);
 }
 
+function controlPayload(data) {
+  const payload = toBuffer(typeof data === 'number' ? String(data) : data);
+  if (payload.length > MAX_CONTROL_BYTES) {
+    throw new RangeError(`The data size must not be greater than ${MAX_CONTROL_BYTES} bytes`);
+  }
+  return payload;
+}
+
 function notOpen(state) {
   return new Error(`WebSocket is not open: readyState ${state} (${STATES[state]})`);
+}
+
+/** What stands below a socket of `ws`, as far as libraries look at it: its address, and whether all of it was written. */
+class Below extends EventEmitter {
+  _writableState = { finished: false };
+  remoteAddress;
+
+  end() {
+    this._writableState.finished = true;
+    this.emit('finish');
+  }
 }
 
 /**
@@ -45,17 +66,25 @@ class ScriptSocket extends EventEmitter {
   #state = OPEN;
   /** By number: promises and callbacks that wait for bytes to be written. */
   #waiting = new Map();
+  #binaryType = 'nodebuffer';
+  #isPaused = false;
+  /** Messages that came while it was paused and have not been handed on since, in order. */
+  #held = [];
+  /** Hands a message on: see Handlers#message. */
+  #deliver;
+  #below = new Below();
 
   /**
    * @param {number} id the connection's number
    * @param wire what carries its calls: see Wire in handlers.js
    * @param endpoint whose handler serves it
-   * @param {{ protocol?: string, subpath: string }} told what its handshake has said
+   * @param {{ protocol?: string, subpath: string, request: object }} told what its handshake has said
    */
-  constructor(id, wire, endpoint, { protocol = '', subpath }) {
+  constructor(id, wire, endpoint, { protocol = '', subpath, request }) {
     super({ captureRejections: true });
     this.#protocol = protocol;
     this.#subpath = subpath;
+    this.#below.remoteAddress = request?.socket?.remoteAddress;
     this.#id = id;
     this.#wire = wire;
     this.#endpoint = endpoint;
@@ -86,8 +115,53 @@ class ScriptSocket extends EventEmitter {
     return this.#state === CLOSED ? 0 : this.#wire.native.bufferedBytes(this.#id);
   }
 
+  /** The hub negotiates none. */
+  get extensions() {
+    return '';
+  }
+
+  get binaryType() {
+    return this.#binaryType;
+  }
+
+  set binaryType(type) {
+    if (!BINARY_TYPES.includes(type))
+      invalid(`binaryType must be one of ${BINARY_TYPES.join(', ')}, not ${String(type)}`);
+    this.#binaryType = type;
+  }
+
+  get isPaused() {
+    return this.#isPaused && this.#state !== CLOSED;
+  }
+
+  /** Libraries look at it for the end of what they wrote, and for the address. */
+  get _socket() {
+    return this.#below;
+  }
+
+  pause() {
+    if (this.#state === CLOSED || this.#isPaused) return;
+    this.#isPaused = true;
+    // What comes meanwhile counts as unread, so the inbox is its bound: the peer waits behind it.
+    this.#wire.native.hold(this.#id);
+  }
+
+  resume() {
+    if (this.#state === CLOSED || !this.#isPaused) return;
+    this.#isPaused = false;
+    process.nextTick(() => this.#handOn());
+  }
+
+  #handOn() {
+    // Who is given a message may pause again.
+    while (this.#held.length > 0 && !this.#isPaused) this.#deliver(this.#held.shift());
+    if (!this.#isPaused && this.#state !== CLOSED) this.#wire.native.ready(this.#id);
+  }
+
   send(data, options, done) {
     if (typeof options === 'function') [options, done] = [undefined, options];
+    if (options?.fin === false) invalid('a message cannot be sent in fragments: pass it whole, without fin: false');
+    if (options?.mask) invalid('a server does not mask what it sends (RFC 6455, section 5.1): leave out mask');
     if (typeof data === 'number') data = String(data);
     const binary = options?.binary ?? typeof data !== 'string';
     const { native } = this.#wire;
@@ -130,12 +204,18 @@ class ScriptSocket extends EventEmitter {
   ping(data, mask, done) {
     if (typeof data === 'function') [data, done] = [undefined, data];
     else if (typeof mask === 'function') done = mask;
-    const payload = toBuffer(typeof data === 'number' ? String(data) : data);
-    if (payload.length > MAX_CONTROL_BYTES) {
-      throw new RangeError(`The data size must not be greater than ${MAX_CONTROL_BYTES} bytes`);
-    }
+    const payload = controlPayload(data);
     const isSent = this.#state === OPEN;
     if (isSent) this.#wire.native.ping(this.#id, payload);
+    if (done) this.#tellWhenSent(isSent, done);
+  }
+
+  pong(data, mask, done) {
+    if (typeof data === 'function') [data, done] = [undefined, data];
+    else if (typeof mask === 'function') done = mask;
+    const isSent = this.#state === OPEN;
+    const payload = controlPayload(data);
+    if (isSent) this.#wire.native.pong(this.#id, payload);
     if (done) this.#tellWhenSent(isSent, done);
   }
 
@@ -163,8 +243,31 @@ class ScriptSocket extends EventEmitter {
     if (socket.#state === OPEN) socket.#state = CLOSING;
   }
 
+  /** @param deliver hands a message on */
+  static serve(socket, deliver) {
+    socket.#deliver = deliver;
+  }
+
+  /** A message came: hands it on, or keeps it while the socket is paused. */
+  static receive(socket, message) {
+    // Those before it may be about to be handed on.
+    if (socket.#isPaused || socket.#held.length > 0) socket.#held.push(message);
+    else socket.#deliver(message);
+  }
+
+  /** Emits a message to listeners, as `ws` does it. */
+  static emitMessage(socket, message) {
+    const isBinary = typeof message !== 'string';
+    const data = isBinary ? message : Buffer.from(message);
+    socket.emit('message', isBinary ? asBinaryType(socket.#binaryType, data) : data, isBinary);
+  }
+
   static closed(socket) {
+    // What came before the close comes before it, paused or not; there is nothing left to hold back.
+    socket.#isPaused = false;
+    for (const message of socket.#held.splice(0)) socket.#deliver(message);
     socket.#state = CLOSED;
+    socket.#below.end();
     for (const resolve of socket.#waiting.values()) resolve(false);
     socket.#waiting.clear();
   }
@@ -174,6 +277,8 @@ class ScriptSocket extends EventEmitter {
     socket.#waiting.delete(number);
   }
 }
+
+addBrowserEvents(ScriptSocket);
 
 for (const [value, name] of STATES.entries()) {
   const constant = { value, enumerable: true };

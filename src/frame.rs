@@ -50,8 +50,17 @@ pub fn put_binary(out: &mut BytesMut, payload: &[u8]) {
 
 /// A ping with a payload of at most 125 bytes.
 pub fn ping(payload: &[u8]) -> Bytes {
+    control(Control::Ping, payload)
+}
+
+/// A pong frame; `payload` has at most 125 bytes.
+pub fn pong(payload: &[u8]) -> Bytes {
+    control(Control::Pong, payload)
+}
+
+fn control(kind: Control, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(2 + payload.len());
-    put_header(&mut out, OpCode::Control(Control::Ping), payload.len());
+    put_header(&mut out, OpCode::Control(kind), payload.len());
     out.put_slice(payload);
     out.freeze()
 }

@@ -163,6 +163,22 @@ impl NativeHub {
         }
     }
 
+    /// Messages of this connection may not come: what is taken for it counts as unread until it is ready again.
+    #[napi(catch_unwind)]
+    pub fn hold(&self, connection: f64) {
+        if let Some(line) = self.line(connection) {
+            line.hold();
+        }
+    }
+
+    /// Sends a pong that nobody asked for.
+    #[napi(catch_unwind)]
+    pub fn pong(&self, connection: f64, payload: &[u8]) {
+        if let Some(line) = self.line(connection) {
+            line.pong(payload);
+        }
+    }
+
     /// Begins the closing handshake; 1005 sends no code.
     #[napi(catch_unwind)]
     pub fn close_connection(&self, connection: f64, code: u16, reason: String) {

@@ -92,6 +92,11 @@ impl Line {
         self.release(self.held.swap(0, Ordering::Relaxed));
     }
 
+    /// The script takes nothing more until it is ready again: what it is given meanwhile does not count as taken.
+    pub fn hold(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+
     fn release(&self, bytes: usize) {
         let before = self.inbox.fetch_sub(bytes, Ordering::AcqRel);
         // Not at the first free byte, or a fast client would cost a wake-up a message.
@@ -150,6 +155,12 @@ impl Line {
     pub fn ping(&self, payload: &[u8]) {
         self.awaits_pong.store(true, Ordering::Relaxed);
         self.connection.send(frame::ping(payload), None, Keep::Every);
+    }
+
+    /// Sends a pong that nobody asked for.
+    pub fn pong(&self, payload: &[u8]) {
+        self.flush();
+        self.connection.send(frame::pong(payload), None, Keep::Every);
     }
 
     /// Begins the closing handshake after what was sent.

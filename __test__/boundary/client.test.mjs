@@ -5,67 +5,15 @@ import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
-import test, { afterEach, describe } from 'node:test';
+import test, { describe } from 'node:test';
 import { minify } from 'terser';
-import { WebSocketServer } from 'ws';
 import { FabricClient } from '../../js/client.js';
-import { ChaosProxy, CUTS } from '../support/chaos-proxy.mjs';
-import { HubServer, ROOT, uniqueId } from '../support/hub-server.mjs';
+import { CUTS } from '../support/chaos-proxy.mjs';
+import { begin, greet, later, make, startActor, startHub, startProxy } from '../support/client-stage.mjs';
+import { ROOT } from '../support/hub-server.mjs';
 import { childEnvironment, run, until } from '../support/processes.mjs';
-import { RecordedClient } from '../support/recorded-client.mjs';
 
 const MAX_BYTES = 4096;
-
-let deeds = [];
-
-/** Has something ended after the test, the last first. */
-function later(deed) {
-  deeds.push(deed);
-}
-
-afterEach(async () => {
-  for (const deed of deeds.splice(0).reverse()) await deed();
-});
-
-async function startHub(options) {
-  const server = await HubServer.start(options);
-  later(() => server.close());
-  return server;
-}
-
-async function startProxy(server, plan) {
-  const proxy = await ChaosProxy.start(server.port, plan);
-  later(() => proxy.close());
-  return proxy;
-}
-
-/** A client that is told to connect; `at` is a server, proxy or base URL. */
-function begin(at, options = {}) {
-  const client = make(at, options);
-  client.connect();
-  return client;
-}
-
-function make(at, options = {}) {
-  const url = `${at.base ?? at}/ws/fabric`;
-  const client = new RecordedClient({ url, documentId: uniqueId(), clientID: uniqueId('client'), ...options });
-  later(() => client.close());
-  return client;
-}
-
-/** A server that says what a test has it say, and is no hub. */
-async function startActor(onConnection) {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-  await once(server, 'listening');
-  later(() => {
-    for (const socket of server.clients) socket.terminate();
-    server.close();
-  });
-  server.on('connection', (socket, request) => onConnection(socket, request));
-  return `ws://127.0.0.1:${server.address().port}`;
-}
-
-const greet = (socket, more = {}) => socket.send(JSON.stringify({ type: 'connected', ...more }));
 
 describe('the client', () => {
   test('says that it is open, and brings and takes messages', async () => {
@@ -248,98 +196,6 @@ describe('the client', () => {
     client.connect();
     await other.receivedAll('update', taken);
     await other.receivedAll('awareness', 1);
-  });
-
-  /** An open client with its own options, and the messages of a type that a server got from it. */
-  async function shows(options, type = 'awareness') {
-    const got = [];
-    const base = await startActor((socket) => {
-      socket.on('message', (text) => got.push(JSON.parse(text)));
-      greet(socket);
-    });
-    const client = begin(base, options);
-    await client.saw('connected');
-    return { client, got, of: () => got.filter((message) => message.type === type).map((message) => message[type]) };
-  }
-
-  test('shows a mouse that moves 480 times a second about 30 times, the last place always', async () => {
-    const { client, of, got } = await shows({});
-    const began = performance.now();
-    let number = 0;
-    while (performance.now() - began < 1000) {
-      for (; number < (performance.now() - began) * 0.48; number += 1)
-        assert.equal(client.send('awareness', number), true);
-      client.send('update', number);
-      await new Promise((done) => setTimeout(done, 4));
-    }
-    const took = performance.now() - began;
-    await until('the last place', () => of().at(-1) === number - 1);
-    assert.ok(of().length <= took / 33 + 2, `${of().length} messages in ${took} ms`);
-    assert.ok(of().length >= 5, `${of().length} messages`);
-    assert.deepEqual(
-      of(),
-      of().toSorted((one, other) => one - other),
-      'in their order',
-    );
-    assert.ok(got.filter(({ type }) => type === 'update').length > 20, 'what is history is not held back');
-  });
-
-  test('sends the first at once, and holds back each type by itself', async () => {
-    const { client, got } = await shows({ showEveryMs: 60_000 });
-    for (const number of [1, 2]) for (const type of ['awareness', 'selection']) client.send(type, number);
-    client.send('update', 'now');
-    client.send('sync', 'a');
-    client.send('sync', 'b');
-    await until('what is not held back', () => got.length === 5);
-    const told = got.map(({ type, ...message }) => [type, message[type] ?? message.stateVector]);
-    assert.deepEqual(told, [
-      ['awareness', 1],
-      ['selection', 1],
-      ['update', 'now'],
-      ['sync', 'a'],
-      ['sync', 'b'],
-    ]);
-  });
-
-  test('says what it holds back before it closes, the newest', async () => {
-    const { client, of } = await shows({ showEveryMs: 60_000 }, 'selection');
-    for (const number of [1, 2, 3, null]) client.send('selection', number);
-    client.close();
-    await until('the last', () => of().length === 2);
-    assert.deepEqual(of(), [1, null]);
-  });
-
-  test('says what it holds back when its page goes', async (t) => {
-    const page = new EventTarget();
-    for (const name of ['addEventListener', 'removeEventListener']) {
-      globalThis[name] = page[name].bind(page);
-      t.after(() => delete globalThis[name]);
-    }
-    const { client, of } = await shows({ showEveryMs: 60_000 });
-    for (const number of [1, 2, 3]) client.send('awareness', number);
-    page.dispatchEvent(new Event('pagehide'));
-    await until('the last', () => of().length === 2);
-    assert.deepEqual(of(), [1, 3]);
-    page.dispatchEvent(new Event('pagehide'));
-    client.close();
-    page.dispatchEvent(new Event('pagehide'));
-    assert.deepEqual(of(), [1, 3]);
-  });
-
-  test('keeps what it holds back over a lost connection, and sends it after what is history', async () => {
-    const proxy = await startProxy(await startHub());
-    const documentId = uniqueId();
-    const client = begin(proxy, { documentId, showEveryMs: 200 });
-    await client.saw('connected');
-    const other = begin(proxy.base.replace(/\/$/, ''), { documentId });
-    await other.saw('connected');
-    client.send('awareness', 1);
-    client.send('awareness', 2);
-    proxy.cutAll(CUTS[0]);
-    client.send('update', 'u');
-    client.send('awareness', 3);
-    await until('the newest', () => other.messages('awareness').at(-1)?.awareness === 3);
-    assert.ok(!other.messages('awareness').some(({ awareness }) => awareness === 2));
   });
 
   test('goes on when a listener throws or rejects, and the next listener hears it too', async (t) => {

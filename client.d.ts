@@ -52,6 +52,11 @@ export interface FabricClientOptions {
   answerTimeoutMs?: number;
   /** After so long without a message the hub is asked whether it is there, in milliseconds. Default 20 000. */
   silenceMs?: number;
+  /**
+   * Shortest time between two messages `awareness`, and two `selection`, in milliseconds: what is sent meanwhile waits,
+   * and the newest of it is sent then, or by `close()`. Default 33, so that a mouse costs 30 messages a second.
+   */
+  showEveryMs?: number;
   /** Longest message to send, in bytes; at most the hub's option of that name. Default 1 MiB. */
   maxMessageBytes?: number;
   /** Bytes of messages that may wait to be sent and acknowledged. Default 4 MiB. */
@@ -120,7 +125,17 @@ export class FabricClient {
   /**
    * Sends now, or as soon as there is a connection. Updates and steps are kept until the hub has acknowledged them,
    * and published once however often the connection breaks. Of everything else only the newest is kept
-   * while there is no connection.
+   * while there is no connection, and of `awareness` and `selection` within {@link FabricClientOptions.showEveryMs}, too.
+   *
+   * An `awareness` must hold this client's own state only. The hub keeps the newest of each sender, for who joins and for
+   * who reads slowly, so one about others takes the place of what its sender said of itself. With y-protocols:
+   *
+   * ```js
+   * awareness.on('update', (_, origin) => {
+   *   if (origin !== 'local') return; // heard from the others, or found out of date
+   *   client.send('awareness', toBase64(encodeAwarenessUpdate(awareness, [awareness.clientID])));
+   * });
+   * ```
    *
    * @returns false where the message is not taken: the client is closed, the message is too long, or too much waits.
    */

@@ -96,6 +96,12 @@ export function getConnectionCount(documentIdOrEndpoint: string): number;
 /** Ids of the documents with at least one open connection, in no particular order; `[]` where no hub runs. */
 export function getConnectedDocuments(): string[];
 
+/** An event as `onmessage` and `addEventListener` of a handler's socket get it. */
+export interface SocketEvent {
+  type: 'open' | 'message' | 'close' | 'error';
+  target: ExtendedWebSocket;
+}
+
 /**
  * A connection as its handler has it: what a server uses of the npm package `ws` 8, and `flushed`. Calls are for the
  * thread of the handlers, Node's main one. Handlers may set properties on it; TypeScript takes any name.
@@ -107,6 +113,32 @@ export interface ExtendedWebSocket extends EventEmitter {
   readonly CLOSED: 3;
   /** 1 is open, 2 is closing, 3 is closed. Never 0: a handler is given the connection when it is open. */
   readonly readyState: 1 | 2 | 3;
+  /** What binary messages are to listeners of `'message'`; `onMessage` of the handler always gets a `Buffer`. */
+  binaryType: 'nodebuffer' | 'arraybuffer' | 'fragments';
+  /** Empty: the hub negotiates no extension. */
+  readonly extensions: '';
+  /** Whether {@link ExtendedWebSocket.pause} was called and `resume` not since. */
+  readonly isPaused: boolean;
+  /**
+   * Nothing is handed on until `resume`, neither to `onMessage` nor to listeners, and above `maxInboxBytes` the client is not
+   * read. What had come before a close is handed on before it, paused or not.
+   */
+  pause(): void;
+  resume(): void;
+  /** As in browsers and in `ws`: setting one takes the place of the one before. */
+  onopen: ((event: SocketEvent) => void) | null;
+  onmessage: ((event: SocketEvent & { data: string | Buffer | ArrayBuffer | Buffer[] }) => void) | null;
+  onclose: ((event: SocketEvent & { code: number; reason: string; wasClean: boolean }) => void) | null;
+  onerror: ((event: SocketEvent & { error: Error; message: string }) => void) | null;
+  addEventListener(
+    type: 'open' | 'message' | 'close' | 'error',
+    listener: ((event: any) => void) | { handleEvent(event: any): void },
+    options?: { once?: boolean },
+  ): void;
+  removeEventListener(
+    type: 'open' | 'message' | 'close' | 'error',
+    listener: ((event: any) => void) | { handleEvent(event: any): void },
+  ): void;
   /** The subprotocol that the handshake has agreed on; empty for none. See {@link WebSocketHandler.handleProtocols}. */
   readonly protocol: string;
   /** What follows the beginning that a handler of `/ws/yjs/*` serves, decoded; empty for a handler of one path. */
@@ -123,7 +155,7 @@ export interface ExtendedWebSocket extends EventEmitter {
    * @param done called once the kernel has taken everything, or with the reason why it will not
    */
   send(data: SocketData, done?: (error?: Error) => void): void;
-  send(data: SocketData, options: { binary?: boolean }, done?: (error?: Error) => void): void;
+  send(data: SocketData, options: { binary?: boolean; compress?: boolean }, done?: (error?: Error) => void): void;
   /**
    * Resolves with `true` once at most `belowBytes` (default 0) wait to be sent, and with `false` when the connection
    * is not open, or closes before that. Lets a producer go as fast as the client reads. Never rejects but for a
@@ -141,6 +173,8 @@ export interface ExtendedWebSocket extends EventEmitter {
   terminate(): void;
   /** Sends a ping of at most 125 bytes; its answer is the event `'pong'`. The hub pings silent clients by itself. */
   ping(data?: SocketData, mask?: boolean, done?: (error?: Error) => void): void;
+  /** Sends a pong that nobody asked for; pings are answered by the hub. */
+  pong(data?: SocketData, mask?: boolean, done?: (error?: Error) => void): void;
 
   on(event: 'message', listener: (this: this, data: Buffer, isBinary: boolean) => void): this;
   on(event: 'close', listener: (this: this, code: number, reason: Buffer) => void): this;

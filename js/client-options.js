@@ -17,6 +17,7 @@ const NUMBERS = {
   longestWaitMs: 30_000,
   answerTimeoutMs: 10_000,
   silenceMs: 20_000,
+  showEveryMs: 33,
   maxMessageBytes: 1024 * 1024,
   maxQueueBytes: 4 * 1024 * 1024,
 };

@@ -8,6 +8,8 @@ function bytesOf(text) {
 
 /** What is true now, and no history: of these only the newest is worth sending. */
 const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session'];
+/** What may change with every movement of a mouse, and is sent at a pace. */
+const PACED = ['awareness', 'selection'];
 
 /**
  * What the app has sent and the hub has not acknowledged, in the order it was sent.
@@ -24,8 +26,12 @@ class Queue {
   #bytes = 0;
   #lastId = 0;
   #newest = new Map();
+  /** By type: when the next may be sent. */
+  #dueAt = new Map();
+  #showEveryMs;
 
-  constructor({ maxMessageBytes, maxQueueBytes }) {
+  constructor({ maxMessageBytes, maxQueueBytes, showEveryMs }) {
+    this.#showEveryMs = showEveryMs;
     this.#maxMessageBytes = maxMessageBytes;
     this.#maxQueueBytes = maxQueueBytes;
   }
@@ -59,16 +65,31 @@ class Queue {
     return true;
   }
 
-  /** The texts that have not been sent on this connection; each is taken for sent. */
+  /** The updates and steps that have not been sent on this connection; each is taken for sent. */
   *unsent() {
     while (this.#sent < this.#kept.length) {
       this.#sent += 1;
       yield this.#kept[this.#sent - 1].text;
     }
+  }
+
+  /** What is true now, as far as it is due at that time, or all of it where it is the last; each is taken for sent. */
+  *shown(at, isLast) {
     for (const [type, text] of this.#newest) {
+      if (!isLast && at < this.#due(type)) continue;
       this.#newest.delete(type);
+      if (PACED.includes(type)) this.#dueAt.set(type, at + this.#showEveryMs);
       yield text;
     }
+  }
+
+  /** When the first is due of what is true now; Infinity where none waits. */
+  get nextDueAt() {
+    return Math.min(...[...this.#newest.keys()].map((type) => this.#due(type)));
+  }
+
+  #due(type) {
+    return this.#dueAt.get(type) ?? 0;
   }
 
   /** Forgets what the hub has. */

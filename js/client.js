@@ -207,6 +207,8 @@ class FabricClient {
   #pause;
   /** Until the hub is asked what it has published, which is asked once for all that was sent meanwhile. */
   #ackTimer;
+  /** Until more of what is true now is due. */
+  #showTimer;
   /** `{ token, epoch, offset }` of what the app has seen; null where the hub gave none. */
   #position = null;
   /** Where the hub would have this connection begin, until it has said whether it makes good what was missed. */
@@ -254,6 +256,7 @@ class FabricClient {
   }
 
   close() {
+    this.#showAll();
     if (this.#status.state !== 'closed') this.#socket.end(NORMAL, '');
   }
 
@@ -352,9 +355,33 @@ class FabricClient {
   #flush() {
     if (this.#status.state !== 'open' || this.#pause !== undefined) return;
     for (const text of this.#queue.unsent()) this.#socket.send(text);
+    this.#show();
     // A hub that gives no token acknowledges nothing.
     if (!this.#position) this.#queue.forgetSent();
     else if (this.#queue.length > 0) this.#ackTimer ??= setTimeout(() => this.#askForAck(), ACK_AFTER_MS);
+  }
+
+  /** Sends what is true now and due; the newest of the rest once it is. */
+  #show(isLast = false) {
+    for (const text of this.#queue.shown(now(), isLast)) this.#socket.send(text);
+    const wait = this.#queue.nextDueAt - now();
+    if (this.#showTimer !== undefined || wait === Infinity) return;
+    this.#showTimer = setTimeout(() => {
+      this.#stopShowing();
+      this.#flush();
+    }, wait);
+    // What a page says as it goes, such as that nobody is here any more, has no later.
+    globalThis.addEventListener?.('pagehide', this.#showAll);
+  }
+
+  #showAll = () => {
+    if (this.#status.state === 'open') this.#show(true);
+  };
+
+  #stopShowing() {
+    clearTimeout(this.#showTimer);
+    this.#showTimer = undefined;
+    globalThis.removeEventListener?.('pagehide', this.#showAll);
   }
 
   #askForAck() {
@@ -395,6 +422,7 @@ class FabricClient {
     clearTimeout(this.#pause);
     clearTimeout(this.#ackTimer);
     this.#pause = this.#ackTimer = undefined;
+    this.#stopShowing();
     this.#queue.rewind();
   }
 

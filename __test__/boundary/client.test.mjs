@@ -5,67 +5,15 @@ import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
-import test, { afterEach, describe } from 'node:test';
+import test, { describe } from 'node:test';
 import { minify } from 'terser';
-import { WebSocketServer } from 'ws';
 import { FabricClient } from '../../js/client.js';
-import { ChaosProxy, CUTS } from '../support/chaos-proxy.mjs';
-import { HubServer, ROOT, uniqueId } from '../support/hub-server.mjs';
+import { CUTS } from '../support/chaos-proxy.mjs';
+import { begin, greet, later, make, startActor, startHub, startProxy } from '../support/client-stage.mjs';
+import { ROOT } from '../support/hub-server.mjs';
 import { childEnvironment, run, until } from '../support/processes.mjs';
-import { RecordedClient } from '../support/recorded-client.mjs';
 
 const MAX_BYTES = 4096;
-
-let deeds = [];
-
-/** Has something ended after the test, the last first. */
-function later(deed) {
-  deeds.push(deed);
-}
-
-afterEach(async () => {
-  for (const deed of deeds.splice(0).reverse()) await deed();
-});
-
-async function startHub(options) {
-  const server = await HubServer.start(options);
-  later(() => server.close());
-  return server;
-}
-
-async function startProxy(server, plan) {
-  const proxy = await ChaosProxy.start(server.port, plan);
-  later(() => proxy.close());
-  return proxy;
-}
-
-/** A client that is told to connect; `at` is a server, proxy or base URL. */
-function begin(at, options = {}) {
-  const client = make(at, options);
-  client.connect();
-  return client;
-}
-
-function make(at, options = {}) {
-  const url = `${at.base ?? at}/ws/fabric`;
-  const client = new RecordedClient({ url, documentId: uniqueId(), clientID: uniqueId('client'), ...options });
-  later(() => client.close());
-  return client;
-}
-
-/** A server that says what a test has it say, and is no hub. */
-async function startActor(onConnection) {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-  await once(server, 'listening');
-  later(() => {
-    for (const socket of server.clients) socket.terminate();
-    server.close();
-  });
-  server.on('connection', (socket, request) => onConnection(socket, request));
-  return `ws://127.0.0.1:${server.address().port}`;
-}
-
-const greet = (socket, more = {}) => socket.send(JSON.stringify({ type: 'connected', ...more }));
 
 describe('the client', () => {
   test('says that it is open, and brings and takes messages', async () => {

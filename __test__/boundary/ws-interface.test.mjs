@@ -151,13 +151,13 @@ overEveryWay(
       const received = [];
       client.on('message', (data) => received.push(data));
       const stream = createWebSocketStream(ws);
+      const ends = Promise.all([once(client, 'close'), once(stream, 'close')]);
       stream.write('one ');
       stream.write(Buffer.from('two'));
       stream.end();
       stream.resume();
-      await once(client, 'close');
+      await ends;
       assert.equal(Buffer.concat(received).toString(), 'one two');
-      await once(stream, 'close');
     });
 
     test('pongs that nobody asked for go out, with data and a callback', async () => {

@@ -54,6 +54,8 @@ pub mod security;
 pub mod sent;
 pub mod shard;
 mod sync;
+#[cfg(test)]
+mod test_clients;
 pub mod token;
 pub mod visitors;
 

@@ -378,47 +378,22 @@ fn milliseconds(duration: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Read,
-        net::{Ipv4Addr, TcpListener, TcpStream},
-        sync::Arc,
-        time::Duration,
-    };
+    use std::{sync::Arc, time::Duration};
 
     use tokio::time::Instant;
 
     use super::{Bound, Clock, ObservedTime, TICKS_PER_TURN, Work};
     use crate::{
         Config, Hub,
-        accept::Incoming,
         close::Close,
         connection::{Connection, ConnectionId},
-        handshake::Upgrade,
+        test_clients::{join, read_to},
     };
-
-    const UPGRADE: &str = "GET\n/ws/fabric?documentId=doc&clientID=a\n1.1\nConnection\nUpgrade\nUpgrade\nwebsocket\n\
-                           Sec-WebSocket-Version\n13\nSec-WebSocket-Key\ndGhlIHNhbXBsZSBub25jZQ==";
-
-    /// Reads until `end` has come; answers all that came.
-    fn read_to(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
-        let (mut all, mut byte) = (Vec::new(), [0]);
-        while !all.ends_with(end) {
-            socket.read_exact(&mut byte).unwrap();
-            all.push(byte[0]);
-        }
-        all
-    }
 
     #[test]
     fn what_was_published_before_everybody_is_closed_leaves_before_that() {
         let hub = Arc::new(Hub::start(Config { threads: 1, ..Config::default() }).unwrap());
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        let upgrade = Upgrade::from_lines(UPGRADE);
-        hub.accept(Incoming { stream, upgrade, early: Vec::new() }).unwrap();
-        read_to(&mut client, b"\"offset\":0}");
+        let (_, client) = join(&hub, "a");
 
         // On the shard's thread, so that it finds both at once.
         let shard = Arc::clone(&hub.shared.shards[0]);
@@ -427,8 +402,8 @@ mod tests {
             shard.push(Work::CloseAll(Close::restart()));
             publisher.publish("doc", None, r#"{"type":"last"}"#).unwrap();
         });
-        let last = read_to(&mut client, b"Service restart");
-        assert!(String::from_utf8_lossy(&last).contains(r#"{"type":"last","offset":1}"#), "{last:?}");
+        let last = read_to(&client, b"Service restart");
+        assert!(last.contains(r#"{"type":"last","offset":1}"#), "{last:?}");
     }
 
     #[test]

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+
+use bytes::BufMut;
+
+use super::MAX_GATHERED_BYTES;
+use crate::{
+    Config, Hub,
+    batch::{Batch, Gathering, Head},
+    connection::{Connection, ConnectionId},
+    frame,
+    protocol::{Id, Topic},
+    sync::lock,
+    test_clients::{join, read_to},
+};
+
+#[test]
+fn a_member_is_a_line_of_memory() {
+    assert!(size_of::<super::Member>() <= 64, "{}", size_of::<super::Member>());
+}
+
+/// A batch of two frames, whose second one panics while it is sent to `victim`, and to nobody else.
+fn broken_for(victim: ConnectionId) -> Batch {
+    let mut gathering = Gathering::default();
+    let of_victim = Head { from: Some(victim), ..Head::default() };
+    gathering.push(of_victim, |out| out.put_slice(&frame::text("its own")));
+    gathering.push(Head::default(), |out| out.put_slice(&frame::text("for all")));
+    let mut batch = gathering.take();
+    batch.parts[1].end += 1;
+    batch
+}
+
+#[test]
+fn a_panic_while_a_room_sends_closes_every_member_so_that_nobody_misses_something_unseen() {
+    let hub = Hub::start(Config { threads: 1, ..Config::default() }).unwrap();
+    let members = ["a", "b", "c"].map(|client| join(&hub, client));
+    let room = hub.room("doc").unwrap();
+    let batch = broken_for(members[1].0);
+    let sending = Arc::clone(&room);
+    room.shard().handle().spawn(async move { sending.send(&lock(&sending.members), &batch) });
+    let [a, b, c] = members.map(|(_, socket)| read_to(&socket, b"Internal error"));
+    assert!(a.contains("for all"), "{a:?}");
+    assert!(!b.contains("for all") && !c.contains("for all"), "{b:?} {c:?}");
+    // Whoever comes next finds a room that works.
+    let (_, next) = join(&hub, "d");
+    hub.publish("doc", None, "\"hello\"").unwrap();
+    read_to(&next, b"\"hello\"");
+}
+
+#[test]
+fn what_members_publish_in_one_turn_waits_up_to_a_bound() {
+    const MESSAGE_BYTES: usize = 200 << 10;
+    let hub = Hub::start(Config { threads: 1, ..Config::default() }).unwrap();
+    let (_, reader) = join(&hub, "reader");
+    let room = hub.room("doc").unwrap();
+    let writing = Arc::clone(&room);
+    let (done, waited) = std::sync::mpsc::channel();
+    room.shard().handle().spawn(async move {
+        let id = ConnectionId::new(u64::MAX);
+        let writer = Arc::new(Connection::new(id, None, Vec::new(), 1 << 20, 0));
+        let (membership, _) = writing.join(writer, Id::new("writer").unwrap(), None, None);
+        for _ in 0..20 {
+            membership.publish(Topic::Update, None, |out, _| out.put_bytes(b'x', MESSAGE_BYTES));
+            done.send(lock(&writing.state).gathered.len()).unwrap();
+        }
+    });
+    let most = waited.iter().max().unwrap();
+    assert!(most > MAX_GATHERED_BYTES && most <= MAX_GATHERED_BYTES + MESSAGE_BYTES, "{most}");
+    drop(reader);
+}

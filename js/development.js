@@ -4,6 +4,7 @@ const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 const { definitions, fabricHandler } = require('./definitions.js');
+const { pathOf } = require('./paths.js');
 
 /** The route that registers the app's handlers, where it has one. */
 const ROUTE = '/api/ws-handlers';
@@ -73,7 +74,7 @@ class EditedHandlers {
    * app has no such route.
    */
   refresh(request) {
-    if (request.url.split(/[?#]/, 1)[0] === fabricHandler.path) return undefined;
+    if (pathOf(request.url) === fabricHandler.path) return undefined;
     if (!findsRoute(this.#dir, this.#pageExtensions)) {
       const [first] = definitions();
       if (first)

@@ -8,6 +8,7 @@ const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
 const { definitions } = require('./definitions.js');
 const { hubOptions } = require('./options.js');
+const { pathOf } = require('./paths.js');
 const { Readiness } = require('./readiness.js');
 const { dispatch } = require('./dispatch.js');
 const { refuse, refusePlain } = require('./refuse.js');
@@ -23,8 +24,8 @@ const DEFAULT_CLOSE_MS = 5000;
 const RESTARTING = 'The server is restarting.';
 
 function owns(url) {
-  const path = url?.split(/[?#]/, 1)[0];
-  return path === PREFIX || Boolean(path?.startsWith(`${PREFIX}/`));
+  const path = pathOf(url ?? '');
+  return path === PREFIX || path.startsWith(`${PREFIX}/`);
 }
 
 /** Calls the native side with its errors made ours. */

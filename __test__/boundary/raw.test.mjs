@@ -40,6 +40,8 @@ async function beside(server, deed) {
   const [one, other] = [await server.connect(documentId, 'one'), await server.connect(documentId, 'other')];
   const before = getConnectionCount('fabric');
   one.send({ type: 'update', documentId, update: 'before' });
+  // Whoever comes with the deed comes after it.
+  await other.receivedAll('update', 1);
   await deed(documentId);
   one.send({ type: 'update', documentId, update: 'after' });
   const updates = await other.receivedAll('update', 2);

@@ -59,7 +59,7 @@ test('every close code of the source is in the README', () => {
 
 test('every option is declared, checked and documented', () => {
   const declared = all(section(read('server.d.ts'), 'interface HubOptions', '\n}'), /^ {2}(\w+)\?:/gm);
-  const checked = all(section(read('js', 'options.js'), 'const CHECKS', '};'), /^ {2}(\w+):/gm);
+  const checked = all(section(read('js', 'hub', 'options.js'), 'const CHECKS', '};'), /^ {2}(\w+):/gm);
   const documented = all(section(read('README.md'), '### Options', '### '), /^\| `(\w+)` \|/gm);
   assert.deepEqual(checked, declared);
   assert.deepEqual(documented, declared);

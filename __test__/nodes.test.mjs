@@ -11,7 +11,7 @@ import { childEnvironment, progress, run } from './support/processes.mjs';
 const majors = [22, 24, 26];
 const MINUTE = 60_000;
 
-const directory = fileURLToPath(new URL('./boundary/', import.meta.url));
+const directory = fileURLToPath(new URL('./boundary', import.meta.url));
 
 function boundaryTests() {
   const names = fs.existsSync(directory) ? fs.readdirSync(directory) : [];

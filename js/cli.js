@@ -6,8 +6,8 @@ const { copyFileSync, mkdirSync, renameSync } = require('node:fs');
 const { dirname, join } = require('node:path');
 const { parseArgs } = require('node:util');
 
-const { neededGlibc } = require('./load-failure.js');
-const { platformName, ROOT } = require('./native.js');
+const { neededGlibc } = require('./hub/load-failure.js');
+const { platformName, ROOT } = require('./hub/native.js');
 
 const LIBRARIES = { darwin: 'libcaptify_hub.dylib', win32: 'captify_hub.dll' };
 const RUST_ARCHITECTURES = { x64: 'x86_64', arm64: 'aarch64' };

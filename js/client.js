@@ -2,9 +2,9 @@
 
 // The client of the fabric endpoint, for browsers and for Node. It must stay without an import of Node's.
 
-const { clientOptions, FIELDS } = require('./client-options.js');
-const { Queue } = require('./client-queue.js');
-const { invalid } = require('./errors.js');
+const { clientOptions, FIELDS } = require('./client/options.js');
+const { Queue } = require('./client/queue.js');
+const { invalid } = require('./shared/errors.js');
 
 const ACK_AFTER_MS = 500;
 

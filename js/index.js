@@ -3,11 +3,11 @@
 // What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
-const { anyId, endpointPath, id, json, jsonList, LONE_SURROGATE, text, wellFormed } = require('./arguments.js');
-const { define, fabricHandler } = require('./definitions.js');
+const { anyId, endpointPath, id, json, jsonList, LONE_SURROGATE, text, wellFormed } = require('./shared/arguments.js');
+const { define, fabricHandler } = require('./shared/handler-registry.js');
 const { createAgentHandler } = require('./agent/handler.js');
-const { invalid } = require('./errors.js');
-const { runningHub, requireHub } = require('./registry.js');
+const { invalid } = require('./shared/errors.js');
+const { runningHub, requireHub } = require('./shared/global-hub.js');
 
 /** Who ProseMirror's collab module takes a step of a route handler to come from. */
 const AGENT = 'agent';

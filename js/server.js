@@ -2,8 +2,8 @@
 
 // What server.mjs imports. The binary is loaded by createHub, not here.
 
-const { authJs } = require('./auth-js.js');
-const { createHub } = require('./hub.js');
-const { startServer } = require('./start-server.js');
+const { authJs } = require('./admission/auth-js.js');
+const { createHub } = require('./hub/hub.js');
+const { startServer } = require('./next/start-server.js');
 
 module.exports = { authJs, createHub, startServer };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const { platformName } = require('../js/native.js');
+const { platformName } = require('../js/hub/native.js');
 
 export const projectRoot = fileURLToPath(new URL('..', import.meta.url));
 

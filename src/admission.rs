@@ -1,6 +1,6 @@
 //! What was decided about a socket before the hub got it: who it is, what it may do, or why it is turned away.
 //!
-//! The decisions are made by whoever read the request (`js/gate.js`); the hub keeps to them.
+//! The decisions are made by whoever read the request (`js/admission/gate.js`); the hub keeps to them.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -399,7 +399,7 @@ describe('with a hub', () => {
 
   test('a copy of another registry version says so instead of finding no hub', async (t) => {
     const copy = await copyOfThePackage(t, async (directory) => {
-      const file = path.join(directory, 'js', 'registry.js');
+      const file = path.join(directory, 'js', 'shared', 'global-hub.js');
       const source = await fs.readFile(file, 'utf8');
       await fs.writeFile(file, source.replace('const VERSION = 1;', 'const VERSION = 1000;'));
     });

@@ -1,7 +1,7 @@
 // What code of the app's may throw, and from where: it reaches onError, and the process lives.
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
-import { Handlers } from '../../js/handlers.js';
+import { Handlers } from '../../js/hub/handlers.js';
 import { runProgram } from '../support/programs.mjs';
 
 /**

@@ -11,8 +11,8 @@ import { until } from '../support/processes.mjs';
 import { runProgram } from '../support/programs.mjs';
 import { frame, PING, PONG } from '../support/raw-client.mjs';
 
-const { platformName } = createRequire(import.meta.url)('../../js/native.js');
-const { loadFailure, neededGlibc, presentGlibc } = createRequire(import.meta.url)('../../js/load-failure.js');
+const { platformName } = createRequire(import.meta.url)('../../js/hub/native.js');
+const { loadFailure, neededGlibc, presentGlibc } = createRequire(import.meta.url)('../../js/hub/load-failure.js');
 const { version } = createRequire(import.meta.url)('../../package.json');
 
 /** Tries to make a hub in a process of its own; resolves with the error's code and message. */

@@ -11,8 +11,8 @@ import { RawClient, upgradeRequest } from '../support/raw-client.mjs';
 import { until } from '../support/processes.mjs';
 
 const require = createRequire(import.meta.url);
-const { createHub } = require('../../js/hub.js');
-const { NextUpgrades } = require('../../js/next-upgrades.js');
+const { createHub } = require('../../js/hub/hub.js');
+const { NextUpgrades } = require('../../js/next/next-upgrades.js');
 
 const TAKEN = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 const NOT_FOUND = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';

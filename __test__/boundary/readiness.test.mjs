@@ -9,7 +9,7 @@ import { uniqueId } from '../support/hub-server.mjs';
 import { until } from '../support/processes.mjs';
 import { frame, RawClient, TEXT, upgradeRequest } from '../support/raw-client.mjs';
 
-const { createHub } = createRequire(import.meta.url)('../../js/hub.js');
+const { createHub } = createRequire(import.meta.url)('../../js/hub/hub.js');
 
 /** A hub whose app has not registered its handlers, until `register` is called. */
 async function starting(t, options = {}) {

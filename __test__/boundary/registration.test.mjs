@@ -10,10 +10,10 @@ import test from 'node:test';
 import { until } from '../support/processes.mjs';
 
 const require = createRequire(import.meta.url);
-const { registration } = require('../../js/registration.js');
-const { EditedHandlers } = require('../../js/development.js');
-const { define } = require('../../js/definitions.js');
-const { nextConfig } = require('../../js/next-config.js');
+const { registration } = require('../../js/next/instrumentation.js');
+const { EditedHandlers } = require('../../js/next/development.js');
+const { define } = require('../../js/shared/handler-registry.js');
+const { nextConfig } = require('../../js/next/next-config.js');
 
 /** A server that notes its requests and answers them when told to. */
 async function answering(t, status = 204, headers = {}) {

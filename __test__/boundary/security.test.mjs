@@ -9,8 +9,8 @@ import { until } from '../support/processes.mjs';
 import { fabricTarget, frame, RawClient, TEXT } from '../support/raw-client.mjs';
 
 const require = createRequire(import.meta.url);
-const { SecurityEvents, toStderr } = require('../../js/security.js');
-const { origination, trustedProxies } = require('../../js/forwarded.js');
+const { SecurityEvents, toStderr } = require('../../js/admission/security.js');
+const { origination, trustedProxies } = require('../../js/admission/forwarded.js');
 
 function collected(fetch = () => null) {
   const events = [];

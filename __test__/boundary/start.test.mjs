@@ -9,8 +9,8 @@ import { freePorts } from '../support/ports.mjs';
 import { makeStubApp, served, startStub } from '../support/stub-app.mjs';
 
 const require = createRequire(import.meta.url);
-const { commandLine, fromEnvironment, hostnameWarning, nodeEnvironment } = require('../../js/command-line.js');
-const { banner } = require('../../js/banner.js');
+const { commandLine, fromEnvironment, hostnameWarning, nodeEnvironment } = require('../../js/next/command-line.js');
+const { banner } = require('../../js/next/banner.js');
 
 const app = makeStubApp();
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { filledOnce } from './fixture-apps.mjs';
 import { childEnvironment, npm, run } from './processes.mjs';
 
-const { platformName } = createRequire(import.meta.url)('../../js/native.js');
+const { platformName } = createRequire(import.meta.url)('../../js/hub/native.js');
 
 const root = fileURLToPath(new URL('../../build/nodes/', import.meta.url));
 

@@ -1,8 +1,8 @@
 'use strict';
 
-const { whole } = require('../checks.js');
-const { invalid } = require('../errors.js');
-const { describe } = require('../faults.js');
+const { whole } = require('../shared/checks.js');
+const { invalid } = require('../shared/errors.js');
+const { describe } = require('../shared/callbacks.js');
 
 /** Longest delay a timer takes; a longer one would fire at once. */
 const LONGEST_MS = 0x7fff_ffff;

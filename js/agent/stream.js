@@ -1,6 +1,6 @@
 'use strict';
 
-const { attempt, describe } = require('../faults.js');
+const { attempt, describe } = require('../shared/callbacks.js');
 const { Follower } = require('./follower.js');
 const { History } = require('./history.js');
 const { refusal } = require('./messages.js');

@@ -12,7 +12,7 @@ use crate::{
     rate::Rate,
 };
 
-/// The limits as `js/limits.js` lists them.
+/// The limits as `js/hub/limits.js` lists them.
 pub(super) fn limits(values: Option<&[u32]>) -> Limits {
     let Some(values) = values else { return Limits::none() };
     let value = |index: usize| values.get(index).copied().unwrap_or(0);
@@ -31,7 +31,7 @@ pub(super) fn limits(values: Option<&[u32]>) -> Limits {
     }
 }
 
-/// What `js/gate.js` decided about a socket.
+/// What `js/admission/gate.js` decided about a socket.
 #[napi(object)]
 #[derive(Debug)]
 pub struct NativeAdmission {

@@ -44,7 +44,7 @@ pub(super) fn invalid(reason: &str) -> napi::Error<&'static str> {
     napi::Error::new("HUB_INVALID_ARGUMENT", reason.to_owned())
 }
 
-/// Options as `js/options.js` has checked them.
+/// Options as `js/hub/options.js` has checked them.
 #[napi(object)]
 pub struct NativeOptions {
     /// See [`Config::threads`].
@@ -374,13 +374,13 @@ fn duplicate(descriptor: i32) -> Result<TcpStream> {
         return Err(invalid("a descriptor is not negative"));
     }
     #[expect(unsafe_code, reason = "Node hands over a socket as a number; nothing else says what it is")]
-    // SAFETY: the caller, js/upgrade.js, passes the descriptor of a socket that it holds open until this call has
+    // SAFETY: the caller, js/hub/upgrade.js, passes the descriptor of a socket that it holds open until this call has
     // returned, so it cannot be closed or reused meanwhile. Duplicating leaves it as it is.
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
     Ok(borrowed.try_clone_to_owned().map_err(Error::Socket)?.into())
 }
 
-/// There are no descriptors here: js/upgrade.js always takes the loopback.
+/// There are no descriptors here: js/hub/upgrade.js always takes the loopback.
 #[cfg(not(unix))]
 fn duplicate(_: i32) -> Result<TcpStream> {
     Err(Error::Socket(std::io::ErrorKind::Unsupported.into()).into())

@@ -1,4 +1,4 @@
-//! Connections that JavaScript serves: batches out, calls in. `js/handlers.js` is the other side.
+//! Connections that JavaScript serves: batches out, calls in. `js/hub/handlers.js` is the other side.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 // The session of Auth.js v5 (next-auth 5) with the JWT strategy, read from its cookie.
 
-const { HubError, invalid } = require('./errors.js');
+const { HubError, invalid } = require('../shared/errors.js');
 const { Keys, openToken } = require('./jwe.js');
 
 /** Those of Auth.js and of its predecessor; first the ones that only HTTPS can set. */

@@ -3,7 +3,7 @@
 // Whose pages may open a WebSocket here. A browser sends a user's cookies along with a WebSocket from any page, and
 // only the Origin header tells whose page it is.
 
-const { invalid } = require('./errors.js');
+const { invalid } = require('../shared/errors.js');
 
 /** An origin of the web, also with its scheme's own port, which RFC 6454 leaves out and not every client does. */
 const WEB = /^https?:\/\/[^/?#@\\\s]+$/i;

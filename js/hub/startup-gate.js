@@ -1,6 +1,6 @@
 'use strict';
 
-const { park } = require('./park.js');
+const { park } = require('../http/hold-socket.js');
 
 /** Upgrades that may wait at once; one more is refused, so that a storm of connects holds no memory without bound. */
 const MAX_WAITING = 1024;

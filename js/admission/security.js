@@ -2,7 +2,7 @@
 
 // The stream of what looks like an attack: one event a kind, user, address and document in a while, with a count.
 
-const { attempt, describe } = require('./faults.js');
+const { attempt, describe } = require('../shared/callbacks.js');
 
 /** How often events are handed on. */
 const EVERY_MS = 1000;

@@ -4,7 +4,7 @@ const { existsSync, readFileSync } = require('node:fs');
 const { createRequire } = require('node:module');
 const { dirname, join } = require('node:path');
 
-const { HubError } = require('./errors.js');
+const { HubError } = require('../shared/errors.js');
 
 /**
  * Lets Next start from what `output: 'standalone'` has copied. That leaves out webpack, without which Next can only load a

@@ -5,7 +5,7 @@
 const { randomBytes } = require('node:crypto');
 const net = require('node:net');
 
-const { refuse, refuseLater } = require('./refuse.js');
+const { refuse, refuseLater } = require('../http/refuse.js');
 
 /** How long a peer may take to read what is left for it in a piped socket, once the hub has let go of it. */
 const LINGER_MS = 10_000;

@@ -2,8 +2,8 @@
 
 const { EventEmitter } = require('node:events');
 
-const { invalid } = require('./errors.js');
-const { attempt } = require('./faults.js');
+const { invalid } = require('../shared/errors.js');
+const { attempt } = require('../shared/callbacks.js');
 const { addBrowserEvents, asBinaryType, BINARY_TYPES } = require('./ws-events.js');
 
 const OPEN = 1;

@@ -1,21 +1,21 @@
 'use strict';
 
-const { whole } = require('./checks.js');
-const { fromNative, invalid } = require('./errors.js');
-const { describe } = require('./faults.js');
-const { Gate } = require('./gate.js');
+const { whole } = require('../shared/checks.js');
+const { fromNative, invalid } = require('../shared/errors.js');
+const { describe } = require('../shared/callbacks.js');
+const { Gate } = require('../admission/gate.js');
 const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
-const { definitions } = require('./definitions.js');
+const { definitions } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
-const { pathOf } = require('./paths.js');
-const { Readiness } = require('./readiness.js');
-const { dispatch } = require('./dispatch.js');
-const { refuse, refusePlain } = require('./refuse.js');
-const { register, runningHub, unregister } = require('./registry.js');
-const { SecurityEvents, toStderr } = require('./security.js');
+const { pathOf } = require('../shared/paths.js');
+const { Readiness } = require('./startup-gate.js');
+const { dispatch } = require('../http/dispatch.js');
+const { refuse, refusePlain } = require('../http/refuse.js');
+const { register, runningHub, unregister } = require('../shared/global-hub.js');
+const { SecurityEvents, toStderr } = require('../admission/security.js');
 const { warnings } = require('./warnings.js');
-const { originForm, toOriginForm } = require('./target.js');
+const { originForm, toOriginForm } = require('../http/target.js');
 const { chooseProtocol } = require('./subprotocols.js');
 const { takeOver } = require('./upgrade.js');
 

@@ -2,9 +2,9 @@
 
 // Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
 
-const { asError, attempt, describe } = require('./faults.js');
-const { pathOf, serving, subpathOf } = require('./paths.js');
-const { ScriptSocket } = require('./script-socket.js');
+const { asError, attempt, describe } = require('../shared/callbacks.js');
+const { pathOf, serving, subpathOf } = require('../shared/paths.js');
+const { ScriptSocket } = require('./handler-socket.js');
 
 /** Kinds of events, in the order of src/binding/script.rs. */
 const OPEN = 0;

@@ -1,10 +1,10 @@
 'use strict';
 
-const { flag, hook, oneOf, whole } = require('./checks.js');
-const { invalid } = require('./errors.js');
-const { trustedProxies } = require('./forwarded.js');
+const { flag, hook, oneOf, whole } = require('../shared/checks.js');
+const { invalid } = require('../shared/errors.js');
+const { trustedProxies } = require('../admission/forwarded.js');
 const { limitOptions } = require('./limits.js');
-const { originRule } = require('./origin.js');
+const { originRule } = require('../admission/origin.js');
 
 /** Longest time a timer of Node takes. */
 const MAX_TIMER_MS = 0x7fff_ffff;

@@ -1,6 +1,6 @@
 'use strict';
 
-const { invalid } = require('./errors.js');
+const { invalid } = require('../shared/errors.js');
 
 const MIB = 1024 * 1024;
 const MAX = 0xffff_ffff;

@@ -6,7 +6,7 @@ const { createRequire } = require('node:module');
 const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
-const { whole } = require('./checks.js');
+const { whole } = require('../shared/checks.js');
 const {
   commandLine,
   fromEnvironment,
@@ -15,11 +15,11 @@ const {
   nodeEnvironment,
 } = require('./command-line.js');
 const { EditedHandlers } = require('./development.js');
-const { HubError, invalid } = require('./errors.js');
-const { createHub } = require('./hub.js');
+const { HubError, invalid } = require('../shared/errors.js');
+const { createHub } = require('../hub/hub.js');
 const { nextConfig } = require('./next-config.js');
 const { NextUpgrades } = require('./next-upgrades.js');
-const { registration } = require('./registration.js');
+const { registration } = require('./instrumentation.js');
 const { onSignal } = require('./signals.js');
 const { explainIncompleteNext, useStandaloneConfig } = require('./standalone.js');
 

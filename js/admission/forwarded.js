@@ -4,7 +4,7 @@
 
 const { BlockList, isIP } = require('node:net');
 
-const { invalid } = require('./errors.js');
+const { invalid } = require('../shared/errors.js');
 
 const NAMED = {
   loopback: ['127.0.0.0/8', '::1/128', 'unix'],

@@ -1,6 +1,6 @@
 'use strict';
 
-const { invalid } = require('./errors.js');
+const { invalid } = require('../shared/errors.js');
 
 /** What a client sends: the type, and the fields that `send` fills in their order. */
 const FIELDS = {

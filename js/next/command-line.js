@@ -3,7 +3,7 @@
 const { isIP } = require('node:net');
 const { parseArgs } = require('node:util');
 
-const { invalid } = require('./errors.js');
+const { invalid } = require('../shared/errors.js');
 
 /** What `next start` and `next dev` take and the server can do as well. Other arguments are the app's own. */
 const OPTIONS = {

@@ -1,10 +1,10 @@
 'use strict';
 
-const { isAnswered } = require('./dispatch.js');
-const { asksForWebSocket } = require('./offers.js');
-const { describe } = require('./faults.js');
-const { refuse, refuseLater } = require('./refuse.js');
-const { toOriginForm } = require('./target.js');
+const { isAnswered } = require('../http/dispatch.js');
+const { asksForWebSocket } = require('../http/offers.js');
+const { describe } = require('../shared/callbacks.js');
+const { refuse, refuseLater } = require('../http/refuse.js');
+const { toOriginForm } = require('../http/target.js');
 
 const NOBODY = 'Nobody serves this upgrade.';
 

@@ -3,7 +3,7 @@
 const { constants } = require('node:os');
 const { isatty } = require('node:tty');
 
-const { describe } = require('./faults.js');
+const { describe } = require('../shared/callbacks.js');
 
 /** A signal that comes twice within this time is one: npm and a terminal both pass Ctrl-C on. */
 const SAME_MS = 500;

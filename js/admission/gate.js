@@ -4,11 +4,11 @@
 // all of it is done at once; otherwise the socket waits, for a bounded time, in a bounded number.
 
 const { AccessDecisions } = require('./access.js');
-const { describe } = require('./faults.js');
+const { describe } = require('../shared/callbacks.js');
 const { isCut, last, origination, rawHeader } = require('./forwarded.js');
 const { advice } = require('./origin.js');
-const { park } = require('./park.js');
-const { refuse } = require('./refuse.js');
+const { park } = require('../http/hold-socket.js');
+const { refuse } = require('../http/refuse.js');
 const { quoted } = require('./security.js');
 const { leftMs, readSession, renewal } = require('./session.js');
 

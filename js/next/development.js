@@ -3,8 +3,8 @@
 const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
-const { definitions, fabricHandler } = require('./definitions.js');
-const { pathOf } = require('./paths.js');
+const { definitions, fabricHandler } = require('../shared/handler-registry.js');
+const { pathOf } = require('../shared/paths.js');
 
 /** The route that registers the app's handlers, where it has one. */
 const ROUTE = '/api/ws-handlers';

@@ -3,11 +3,11 @@
 const { existsSync, readFileSync } = require('node:fs');
 const { join, resolve } = require('node:path');
 
-const { HubError } = require('./errors.js');
+const { HubError } = require('../shared/errors.js');
 const { BUILD, loadFailure } = require('./load-failure.js');
-const { version } = require('../package.json');
+const { version } = require('../../package.json');
 
-const ROOT = join(__dirname, '..');
+const ROOT = join(__dirname, '..', '..');
 
 /**
  * Whether this process runs on musl, by what is mapped into it. A report of Node's says it, too, but it looks up the names

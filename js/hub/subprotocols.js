@@ -1,6 +1,6 @@
 'use strict';
 
-const { rawHeader } = require('./forwarded.js');
+const { rawHeader } = require('../admission/forwarded.js');
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 

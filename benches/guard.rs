@@ -19,11 +19,10 @@ use std::{
 
 use bytes::Bytes;
 use captify_hub::{
-    batch::Keep,
-    connection::ConnectionId,
-    decoder::{Codec, Decoder},
-    outbox::Outbox,
-    protocol::{self, Id, Topic},
+    connection::{batch::QueuePolicy, outbox::Outbox},
+    ids::{ConnectionId, Id, Topic},
+    protocol,
+    websocket::decoder::{Codec, Decoder},
 };
 use support::{Call, PAYLOAD_BYTES, Server, publication_bytes, update};
 
@@ -84,8 +83,8 @@ fn outbox(count: usize) {
     let mut outbox = Outbox::default();
     for number in 0..count as u64 {
         let sender = Some(ConnectionId::new(number % 8));
-        outbox.push(frame.clone(), sender, Keep::Every);
-        outbox.push(frame.clone(), sender, Keep::Newest(Topic::Awareness));
+        outbox.push(frame.clone(), sender, QueuePolicy::Reliable);
+        outbox.push(frame.clone(), sender, QueuePolicy::Latest(Topic::Awareness));
         if outbox.bytes() > 64 << 10 {
             outbox.advance(black_box(32 << 10));
         }

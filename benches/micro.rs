@@ -12,11 +12,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use captify_hub::{
-    batch::Keep,
-    connection::ConnectionId,
-    decoder::{Codec, Decoder},
-    outbox::Outbox,
-    protocol::{self, Id, Topic},
+    connection::{batch::QueuePolicy, outbox::Outbox},
+    ids::{ConnectionId, Id, Topic},
+    protocol,
+    websocket::decoder::{Codec, Decoder},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use support::{PAYLOAD_BYTES, Server, publication_bytes, update};
@@ -81,8 +80,8 @@ fn outbox(criterion: &mut Criterion) {
         bencher.iter(|| {
             number += 1;
             let sender = Some(ConnectionId::new(number % 8));
-            outbox.push(frame.clone(), sender, Keep::Every);
-            outbox.push(frame.clone(), sender, Keep::Newest(Topic::Awareness));
+            outbox.push(frame.clone(), sender, QueuePolicy::Reliable);
+            outbox.push(frame.clone(), sender, QueuePolicy::Latest(Topic::Awareness));
             if outbox.bytes() > 64 << 10 {
                 outbox.advance(32 << 10);
             }

@@ -1,5 +1,6 @@
 // Who imports whom among the files of a folder, and where that goes in a circle.
-//   node scripts/imports.mjs            prints the circles of src/, js/ and bench/load/src, and fails where there is one
+//   npm run layers     prints the circles of src/, js/ and bench/load/src, and what of src/ uses something further up than
+//                      itself in the list of src/lib.rs; fails where there is any
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,7 +21,7 @@ function rustCode(text) {
   return text
     .replace(/\/\/.*$/gm, '')
     .replace(/\/\*[\s\S]*?\*\//g, '')
-    .replace(/#\[cfg\([^\]]*\btest\b[^\]]*\)\]\s*(?:pub\s+)?mod\s+\w+\s*(?:;|\{[\s\S]*$)/g, '');
+    .replace(/#\[cfg\([^\]]*\btest\b[^\]]*\)\]\s*(?:#\[[^\]]*\]\s*)*(?:pub\s+)?mod\s+\w+\s*(?:;|\{[\s\S]*$)/g, '');
 }
 
 /** The module path of a Rust file: `room/batch.rs` -> ['room', 'batch'], `room/mod.rs` and `room.rs` -> ['room']. */
@@ -166,6 +167,38 @@ export function circles(graph) {
   return found.sort((a, b) => b.length - a.length);
 }
 
+/**
+ * The layers of a crate, from the top to the bottom: the names that begin the items of the list in its lib.rs.
+ *
+ * @param {string} root the folder of lib.rs
+ * @returns {string[][]} the modules of each layer
+ */
+export function rustLayers(root) {
+  const text = fs.readFileSync(path.join(root, 'lib.rs'), 'utf8');
+  return [...text.matchAll(/^\/\/! - (.*?):/gm)].map(([, names]) => [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+}
+
+/**
+ * What is against the layers: a file that uses one of a layer further up, or one that stands in no layer.
+ *
+ * @param {Graph} graph
+ * @param {string[][]} layers from the top to the bottom
+ * @returns {string[]} a line for each
+ */
+export function upwardImports(graph, layers) {
+  const layerOf = (file) => layers.findIndex((names) => names.includes(file.split('/')[0].replace(/\.rs$/, '')));
+  const found = [];
+  for (const [file, imports] of graph) {
+    if (file === 'lib.rs') continue;
+    if (layerOf(file) < 0) found.push(`${file} stands in no layer`);
+    for (const other of imports) {
+      // What lib.rs hands on belongs to the file that it comes from, so nobody uses lib.rs itself.
+      if (layerOf(other) < layerOf(file)) found.push(`${file} uses ${other}`);
+    }
+  }
+  return found;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const projectRoot = fileURLToPath(new URL('..', import.meta.url));
   for (const [folder, imports] of [
@@ -178,4 +211,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     for (const circle of found) console.log(`  ${circle.length} files: ${circle.join(' ')}`);
     if (found.length > 0) process.exitCode = 1;
   }
+  const root = path.join(projectRoot, 'src');
+  const upward = upwardImports(rustImports(root), rustLayers(root));
+  console.log(`src: ${upward.length === 0 ? 'every import goes down' : 'imports that go up:'}`);
+  for (const line of upward) console.log(`  ${line}`);
+  if (upward.length > 0) process.exitCode = 1;
 }

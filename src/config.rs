@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::Error, limits::Limits};
+use crate::{admission::limits::Limits, error::Error};
 
 /// Largest value of [`Config::max_message_bytes`]: a message is held whole before it is handed on.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// Why a call of the hub was refused. What a peer does wrong is no error of a call; see [`close`](crate::close).
+/// Why a call of the hub was refused. What a peer does wrong is no error of a call; see [`close`](crate::websocket::close).
 #[derive(Debug)]
 pub enum Error {
     /// An option is outside its range. Fix the option.

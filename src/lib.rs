@@ -2,63 +2,44 @@
 //!
 //! # Layout
 //!
-//! Top may use below, never the other way.
+//! The folders show the way of a message, and stand here from the top to the bottom: a file uses what stands in its own
+//! folder or further down, and no two files use each other. `npm run layers` checks both.
 //!
 //! - `binding` (feature `binding`): the Node-API boundary; the only place that names napi.
-//! - [`hub`]: the registry of rooms and connections, the calls for route handlers, the end.
-//! - [`accept`], [`loopback`], [`handshake`], [`admission`]: how a socket comes in.
-//! - [`visitors`], `pass`, `expiry`: who is there, what they may do, and until when.
-//! - [`shard`], `scheduling`: a thread with its runtime, and what runs on it once for all its connections.
-//! - [`endpoint`], [`fabric`], `pace`, [`echo`], [`offences`], [`scripted`]: what serves the connections of a path.
-//! - [`room`]: members of a document and the fan-out to them.
-//! - [`recovery`], [`history`], [`lineage`], [`token`], [`sent`]: what a room remembers, and how a client comes back.
-//! - [`connection`], [`outbox`]: one upgraded socket: reading, writing, the closing handshake.
-//! - [`decoder`], [`frame`], [`protocol`], [`batch`]: bytes and messages, without sockets.
-//! - [`limits`], [`rate`], [`security`], [`notice`]: how much is too much, who notes it, and what a client is told.
-//! - [`config`], [`error`], [`close`], `panics`, `sync`: leaves.
+//! - [`server`]: sockets that come in, the calls of a [`Hub`], its start and its end.
+//! - [`fabric`]: the endpoint that serves documents.
+//! - [`handlers`]: endpoints that are written in TypeScript.
+//! - [`room`]: the members of a document, and the fan-out to them.
+//! - [`recovery`]: what a room remembers, and how a client comes back.
+//! - `shard`: a thread, its clock, and what it does for all its connections.
+//! - [`connection`]: the life of one upgraded socket.
+//! - [`protocol`]: the messages of the fabric endpoint, as JSON.
+//! - [`config`]: what a hub can be told.
+//! - [`admission`]: who may come in, and how much.
+//! - [`websocket`]: RFC 6455, without sockets.
+//! - [`ids`], `json`, [`error`], `panics`, `sync`: what all of them use.
 
-pub mod accept;
 pub mod admission;
-pub mod batch;
 #[cfg(feature = "binding")]
 mod binding;
-pub mod close;
 pub mod config;
 pub mod connection;
-pub mod decoder;
-pub mod echo;
-pub mod endpoint;
 pub mod error;
-mod expiry;
 pub mod fabric;
-pub mod frame;
-pub mod handshake;
-pub mod history;
-pub mod hub;
-pub mod limits;
-pub mod lineage;
-pub mod loopback;
-pub mod notice;
-pub mod offences;
-pub mod outbox;
-mod pace;
+pub mod handlers;
+pub mod ids;
+mod json;
 mod panics;
-mod pass;
 pub mod protocol;
-pub mod rate;
 pub mod recovery;
 pub mod room;
-mod scheduling;
-pub mod scripted;
-pub mod security;
-pub mod sent;
-pub mod shard;
+pub mod server;
+mod shard;
 mod sync;
 #[cfg(test)]
-mod test_clients;
-pub mod token;
-pub mod visitors;
+mod tests;
+pub mod websocket;
 
 pub use config::Config;
 pub use error::Error;
-pub use hub::Hub;
+pub use server::hub::Hub;

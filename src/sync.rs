@@ -5,12 +5,12 @@
 //! - of a room: `Room::members` → `Room::state`, and `Room::members` → `Room::memory`. Only the room's thread takes
 //!   `members` and `memory`; any thread may take `state`.
 //! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
-//! - the map of rooms → `Room::members`, and `Room::members` → the map of rooms: in both orders, which is safe because both
-//!   are done only for a room of the thread that does it.
-//! - `Shard::connections` → `Connection::writer`, and `Shard::scratch` → all of a connection and its room.
-//! - the map of users → `User::passes` → `User::meter`; `Expiries::due` → `Pass::session_end`.
-//! - `Connection::writer` → the queue of security events, the queue of the log, and the letters of a mailbox: those are leaves,
-//!   held for a push and never while something is written or called.
+//! - `ShardRooms::by_id`, the map of a thread's rooms, is held for a look-up or to add or remove a room, and nothing is taken
+//!   meanwhile.
+//! - `Thread::connections` → `Connection::writer`, and `Thread::scratch` → all of a connection and its room.
+//! - the map of users → `UserEntry::grants` → `User::meter`; `Expiries::due` → `Grant::session_end`.
+//! - `Connection::writer` → the queue of security events, that of the log, and the `EventQueue` of handlers: those are
+//!   leaves, held for a push and never while something is written or called.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

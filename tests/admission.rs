@@ -7,13 +7,12 @@ mod support;
 use std::time::Duration;
 
 use captify_hub::{
-    accept::Incoming,
+    admission::limits::Limits,
+    admission::rate::Rate,
+    admission::upgrade::Upgrade,
     admission::{Access, Admission},
-    close::Close,
-    handshake::Upgrade,
-    limits::Limits,
-    rate::Rate,
-    visitors::Sessions,
+    server::{accept::Incoming, users::Sessions},
+    websocket::close::Close,
 };
 use support::{Client, Server, eventually, read_head, socket_pair, upgrade};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
@@ -169,7 +168,7 @@ fn an_index_of_users_forgets_those_who_left_whatever_way_they_left() {
         }
         eventually("it is forgotten", || server.hub.user_count() == 0);
     }
-    assert!(server.hub.visitors("doc").is_empty());
+    assert!(server.hub.connections_of("doc").is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use captify_hub::limits::Limits;
+use captify_hub::admission::limits::Limits;
 use support::{Server, eventually};
 
 #[test]

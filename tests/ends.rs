@@ -1,5 +1,7 @@
 //! How connections end: by the peer, by silence, by the hub, by a panic.
 
+#[path = "../examples/echo/endpoint.rs"]
+mod echo;
 mod support;
 
 use std::{
@@ -9,13 +11,13 @@ use std::{
 };
 
 use captify_hub::{
-    accept::Incoming,
-    close::Close,
+    admission::upgrade::Upgrade,
     connection::Connection,
-    echo::Echo,
-    endpoint::{Endpoint, Session},
-    handshake::Upgrade,
+    connection::endpoint::{Endpoint, Handler},
+    server::accept::Incoming,
+    websocket::close::Close,
 };
+use echo::Echo;
 use support::{Server, eventually, frame};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -212,7 +214,7 @@ fn a_refused_handshake_is_answered_over_http() {
     let server = Server::start(|_| ());
     let (mut client, stream) = support::socket_pair();
     let mut upgrade = support::upgrade("/ws/fabric?documentId=d&clientID=c");
-    upgrade.headers.retain(|(name, _)| name != "Sec-WebSocket-Version");
+    upgrade.request.headers.retain(|(name, _)| name != "Sec-WebSocket-Version");
     server.hub.accept(Incoming { stream, upgrade, early: b"more than was read".to_vec() }).unwrap();
     client.write_all(b"and more").unwrap();
     let mut answer = String::new();
@@ -229,13 +231,13 @@ impl Endpoint for Panics {
         "/ws/panics"
     }
 
-    fn open(&self, _: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Session>, Close> {
+    fn open(&self, _: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Handler>, Close> {
         assert!(upgrade.parameter("open").is_none(), "meant for the log: panic in open");
         Ok(Box::new(Panics))
     }
 }
 
-impl Session for Panics {
+impl Handler for Panics {
     fn message(&mut self, _: &Arc<Connection>, _: &[u8], _: bool) {
         panic!("meant for the log: panic in message");
     }

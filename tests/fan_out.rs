@@ -6,7 +6,7 @@ mod support;
 
 use std::{thread, time::Duration};
 
-use captify_hub::{limits::Limits, rate::Rate};
+use captify_hub::{admission::limits::Limits, admission::rate::Rate};
 use support::Server;
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     net::TcpStream,
 };
 
-use captify_hub::loopback::Loopback;
+use captify_hub::server::loopback::Loopback;
 use support::{Client, Server};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
 

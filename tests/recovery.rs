@@ -43,7 +43,7 @@ fn target(client: &str, Position { token, epoch, offset }: &Position) -> String 
     format!("/ws/fabric?documentId=doc&clientID={client}&token={token}&epoch={epoch}&offset={offset}")
 }
 
-/// Comes back; answers the client, its new position, and the hub's word on what it missed.
+/// Comes back; returns the client, its new position, and the hub's word on what it missed.
 fn back(server: &Server, client: &str, position: &Position) -> (Client, Position, Value) {
     let mut joined = server.connect(&target(client, position));
     let position = Position::of(&json(&mut joined));
@@ -306,7 +306,7 @@ fn a_users_token_is_good_for_that_user() {
 }
 
 #[test]
-fn what_was_trimmed_is_a_clean_reload_and_the_lineage_goes_on() {
+fn what_was_trimmed_is_a_clean_reload_and_the_client_session_goes_on() {
     let server = Server::start(|config| config.history.messages = 10);
     let (mut a, position) = join(&server, "a");
     a.send(r#"{"type":"update","documentId":"doc","update":0,"id":4}"#);

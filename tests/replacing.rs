@@ -4,7 +4,7 @@
 
 mod support;
 
-use captify_hub::{accept::Incoming, admission::Admission, limits::Limits};
+use captify_hub::{admission::Admission, admission::limits::Limits, server::accept::Incoming};
 use serde_json::Value;
 use support::{Client, Server, eventually, read_head, socket_pair, upgrade};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
@@ -29,7 +29,7 @@ fn come(server: &Server, who: Person, query: &str) -> Client {
     Client(WebSocket::from_raw_socket(stream, Role::Client, None))
 }
 
-/// Joins; answers the client and the query by which it comes back.
+/// Joins; returns the client and the query by which it comes back.
 fn join(server: &Server, who: Person, document: &str, client: &str) -> (Client, String) {
     let query = format!("documentId={document}&clientID={client}");
     let mut joined = come(server, who, &query);

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use captify_hub::{
     Error,
-    close::Close,
+    admission::upgrade::Upgrade,
     connection::Connection,
-    endpoint::{Endpoint, Session},
-    handshake::Upgrade,
+    connection::endpoint::{Endpoint, Handler},
+    websocket::close::Close,
 };
 use support::{Server, eventually};
 
@@ -131,15 +131,19 @@ impl Endpoint for Busy {
         "/ws/busy"
     }
 
-    fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Session>, Close> {
+    fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Handler>, Close> {
         Ok(Box::new(Busy(Arc::clone(&self.0))))
     }
 }
 
-impl Session for Busy {
+impl Handler for Busy {
     fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], text: bool) {
         assert!(text);
-        connection.send(captify_hub::frame::binary(payload), None, captify_hub::batch::Keep::Every);
+        connection.send(
+            captify_hub::websocket::frame::binary(payload),
+            None,
+            captify_hub::connection::batch::QueuePolicy::Reliable,
+        );
         drop(self.0.lock().unwrap());
     }
 }

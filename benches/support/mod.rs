@@ -14,11 +14,12 @@ use std::{
 
 use captify_hub::{
     Config, Hub,
-    accept::Incoming,
-    handshake::Upgrade,
-    limits::Limits,
-    protocol::{self, Id, Topic},
-    rate::Rate,
+    admission::limits::Limits,
+    admission::rate::Rate,
+    ids::{Id, Topic},
+    protocol,
+    server::accept::Incoming,
+    websocket::handshake::Request,
 };
 
 /// Bytes of the payload of an update.
@@ -52,7 +53,7 @@ impl Server {
             for call in asked {
                 match call {
                     Call::Accept(stream, lines) => {
-                        let upgrade = Upgrade::from_lines(&lines);
+                        let upgrade = Request::from_lines(&lines).into();
                         of_node.accept(Incoming { stream, upgrade, early: Vec::new() }).unwrap();
                     }
                     Call::Publish(message) => {

@@ -7,14 +7,14 @@
 #![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
 
 use captify_hub::{
+    admission::upgrade::Upgrade,
     config::Secret,
-    decoder::{Codec, Decoder, Fault},
-    handshake::Upgrade,
-    history::Epoch,
-    lineage::LineageId,
-    protocol::{self, ClientMessage, Id},
-    recovery::Ask,
-    token::{Claims, Signer},
+    ids::{ClientSessionId, Epoch, Id},
+    protocol::{self, ClientMessage},
+    recovery::RecoveryRequest,
+    recovery::token::{Claims, Signer},
+    websocket::decoder::{Codec, Decoder, FrameError},
+    websocket::handshake::Request,
 };
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
@@ -30,7 +30,7 @@ pub(crate) fn frames(data: &[u8]) {
     assert_eq!(whole, cut);
 }
 
-fn decode(data: &[u8], read_bytes: usize) -> (Vec<Message>, Vec<u8>, Option<Fault>) {
+fn decode(data: &[u8], read_bytes: usize) -> (Vec<Message>, Vec<u8>, Option<FrameError>) {
     let (mut codec, mut decoder) = (Codec::new(MAX_MESSAGE_BYTES), Decoder::default());
     let (mut messages, mut replies) = (Vec::new(), Vec::new());
     for input in data.chunks(read_bytes) {
@@ -74,7 +74,7 @@ pub(crate) fn messages(data: &[u8]) {
         Ok(ClientMessage::Sync) => assert!(value.is_err() || value.unwrap()["type"] == "sync"),
         Ok(ClientMessage::Ack) => assert!(value.is_err() || value.unwrap()["type"] == "ack"),
         Ok(ClientMessage::Session) => assert!(value.is_err() || value.unwrap()["type"] == "session"),
-        Err(protocol::Fault::BadJson) => assert!(value.is_err(), "JSON was called none: {text}"),
+        Err(protocol::MessageError::BadJson) => assert!(value.is_err(), "JSON was called none: {text}"),
         Err(_) => {}
     }
 }
@@ -100,25 +100,25 @@ pub(crate) fn token(data: &[u8]) {
     let (document, rest) = text.split_at(text.floor_char_boundary(text.len() / 2));
     let epoch = Epoch::new(data.len() as u64);
     let claims = Claims { epoch, document, client: rest, user: None };
-    let lineage = LineageId::new(u64::from(data.first().copied().unwrap_or_default()));
-    let good = signer.sign(lineage, claims);
-    assert_eq!(signer.verify(&good, claims), Some(lineage));
+    let client_session = ClientSessionId::new(u64::from(data.first().copied().unwrap_or_default()));
+    let good = signer.sign(client_session, claims);
+    assert_eq!(signer.verify(&good, claims), Some(client_session));
     assert_eq!(
         signer.verify(&good, Claims { document: rest, client: document, ..claims }).is_some(),
         document == rest
     );
     assert_eq!(signer.verify(&good, Claims { user: Some(""), ..claims }), None);
     let fixed = Claims { epoch: Epoch::new(1), document: "doc", client: "client", user: Some("user") };
-    if let Some(lineage) = signer.verify(&text, fixed) {
-        assert_eq!(text, signer.sign(lineage, fixed), "a token that was not signed is good");
+    if let Some(client_session) = signer.verify(&text, fixed) {
+        assert_eq!(text, signer.sign(client_session, fixed), "a token that was not signed is good");
     }
 }
 
 /// The query of an upgrade: a client that asks for what it missed gets an answer, whatever it shows.
 pub(crate) fn recovery(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let upgrade = Upgrade::from_lines(&format!("GET\n/ws/fabric?{text}\n1.1"));
-    let Some(ask) = Ask::of(&upgrade) else { return };
+    let upgrade = Upgrade::from(Request::from_lines(&format!("GET\n/ws/fabric?{text}\n1.1")));
+    let Some(ask) = RecoveryRequest::of(&upgrade) else { return };
     if let Some(epoch) = ask.epoch {
         assert_eq!(epoch.to_string().parse(), Ok(epoch));
     }
@@ -131,7 +131,7 @@ pub(crate) fn recovery(data: &[u8]) {
     }
     let fixed = Claims { epoch: Epoch::new(1), document: "doc", client: "client", user: None };
     let signer = Signer::new(&Secret::new([7; 32]));
-    if let Some(lineage) = signer.verify(&ask.token, fixed) {
-        assert_eq!(ask.token, signer.sign(lineage, fixed));
+    if let Some(client_session) = signer.verify(&ask.token, fixed) {
+        assert_eq!(ask.token, signer.sign(client_session, fixed));
     }
 }

@@ -130,27 +130,27 @@ class Gate {
   /**
    * Decides anew about connections there are, each `{ user, profile, client, serial }`.
    *
-   * @param {(visitor: object, access: string | null) => void} apply null where it could not be decided
+   * @param {(connection: object, access: string | null) => void} apply null where it could not be decided
    */
-  async recheck(documentId, visitors, apply) {
+  async recheck(documentId, connections, apply) {
     if (!this.#access) return;
     const { admissionTimeoutMs } = this.#options;
-    const decide = (visitor) =>
+    const decide = (connection) =>
       new Promise((resolve) => {
-        const { user, profile, client: clientID } = visitor;
+        const { user, profile, client: clientID } = connection;
         const identity = user ? { user: JSON.parse(profile), profile, id: user } : undefined;
         const ask = { documentId, clientID, path: undefined, req: undefined };
         const begin = (answer) => this.#access.decide(identity, ask, answer);
         within(admissionTimeoutMs, begin, ({ access = null, error }) => {
           if (access === null) this.#failed(error, { user, address: undefined });
           try {
-            resolve(apply(visitor, access));
+            resolve(apply(connection, access));
           } catch (failure) {
             resolve(Promise.reject(failure));
           }
         });
       });
-    await Promise.all(visitors.map(decide));
+    await Promise.all(connections.map(decide));
   }
 
   /** Says both sides of what was compared, and what helps. */

@@ -217,14 +217,14 @@ class Hub {
 
   async #recheckAccess(documentId) {
     const native = this.#native;
-    const visitors = guarded(() => native.visitors(documentId))();
+    const connections = guarded(() => native.connectionsOf(documentId))();
     this.#gate.invalidate(undefined, documentId);
-    await this.#gate.recheck(documentId, visitors, ({ user, serial }, access) => {
+    await this.#gate.recheck(documentId, connections, ({ user, serial }, access) => {
       // Who may stay is not known: coming back is decided about anew.
-      if (access === null) native.disconnectVisitor(user, serial, 1013, 'Access could not be decided');
-      else native.setVisitorAccess(user, serial, access);
+      if (access === null) native.disconnectConnection(user, serial, 1013, 'Access could not be decided');
+      else native.setConnectionAccess(user, serial, access);
     });
-    return visitors.length;
+    return connections.length;
   }
 
   async #renewSession(about) {

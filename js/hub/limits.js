@@ -5,7 +5,7 @@ const { invalid } = require('../shared/errors.js');
 const MIB = 1024 * 1024;
 const MAX = 0xffff_ffff;
 
-/** In the order in which the native side takes them; `waiting` is the only one that JavaScript keeps to. */
+/** What the native side keeps to, under the names of its `NativeLimits`. */
 const DEFAULTS = {
   messagesPerSecond: 200,
   messageBurst: 2000,
@@ -51,7 +51,8 @@ function limitOptions(value = {}, env = process.env) {
     if (given !== undefined) all[name] = limit(given, name);
   }
   if (env.HUB_LIMITS === 'off') return off;
-  return { waiting: all.waiting, native: Object.keys(DEFAULTS).map((name) => all[name]) };
+  const { waiting, ...native } = all;
+  return { waiting, native };
 }
 
 module.exports = { limitOptions, DEFAULTS };

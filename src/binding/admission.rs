@@ -5,29 +5,61 @@ use std::time::Duration;
 use napi_derive::napi;
 
 use crate::{
-    admission::{Access, Admission},
-    close::Close,
-    handshake::Upgrade,
-    limits::Limits,
-    rate::Rate,
+    admission::limits::Limits,
+    admission::rate::Rate,
+    admission::{Access, Admission, upgrade::Upgrade},
+    websocket::close::Close,
+    websocket::handshake::Request,
 };
 
-/// The limits as `js/hub/limits.js` lists them.
-pub(super) fn limits(values: Option<&[u32]>) -> Limits {
-    let Some(values) = values else { return Limits::none() };
-    let value = |index: usize| values.get(index).copied().unwrap_or(0);
-    let (size, rate) = (|index| value(index) as usize, |index| Rate::new(value(index), value(index + 1)));
-    Limits {
-        messages: rate(0),
-        bytes: rate(2),
-        user_messages: rate(4),
-        user_bytes: rate(6),
-        patience: Duration::from_millis(value(8).into()),
-        connections: size(9),
-        connections_per_user: size(10),
-        connections_per_document: size(11),
-        connections_per_address: size(12),
-        documents_per_user: size(13),
+/// The limits as `js/hub/limits.js` has checked them: each one given, 0 for none.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeLimits {
+    /// Of [`Limits::messages`].
+    pub messages_per_second: u32,
+    /// Of [`Limits::messages`].
+    pub message_burst: u32,
+    /// Of [`Limits::bytes`].
+    pub bytes_per_second: u32,
+    /// Of [`Limits::bytes`].
+    pub byte_burst: u32,
+    /// Of [`Limits::user_messages`].
+    pub user_messages_per_second: u32,
+    /// Of [`Limits::user_messages`].
+    pub user_message_burst: u32,
+    /// Of [`Limits::user_bytes`].
+    pub user_bytes_per_second: u32,
+    /// Of [`Limits::user_bytes`].
+    pub user_byte_burst: u32,
+    /// See [`Limits::patience`].
+    pub patience_ms: u32,
+    /// See [`Limits::connections`].
+    pub connections: u32,
+    /// See [`Limits::connections_per_user`].
+    pub connections_per_user: u32,
+    /// See [`Limits::connections_per_document`].
+    pub connections_per_document: u32,
+    /// See [`Limits::connections_per_address`].
+    pub connections_per_address: u32,
+    /// See [`Limits::documents_per_user`].
+    pub documents_per_user: u32,
+}
+
+impl From<&NativeLimits> for Limits {
+    fn from(given: &NativeLimits) -> Self {
+        Self {
+            messages: Rate::new(given.messages_per_second, given.message_burst),
+            bytes: Rate::new(given.bytes_per_second, given.byte_burst),
+            user_messages: Rate::new(given.user_messages_per_second, given.user_message_burst),
+            user_bytes: Rate::new(given.user_bytes_per_second, given.user_byte_burst),
+            patience: Duration::from_millis(given.patience_ms.into()),
+            connections: given.connections as usize,
+            connections_per_user: given.connections_per_user as usize,
+            connections_per_document: given.connections_per_document as usize,
+            connections_per_address: given.connections_per_address as usize,
+            documents_per_user: given.documents_per_user as usize,
+        }
     }
 }
 
@@ -66,7 +98,7 @@ pub(super) fn milliseconds(value: f64) -> Duration {
 
 /// A request with what was decided about it.
 pub(super) fn upgrade(lines: &str, admission: Option<NativeAdmission>) -> Upgrade {
-    let mut upgrade = Upgrade::from_lines(lines);
+    let mut upgrade = Upgrade::from(Request::from_lines(lines));
     let Some(given) = admission else { return upgrade };
     upgrade.user = given.user.filter(|user| !user.is_empty()).map(Into::into);
     upgrade.admission = Admission {

@@ -15,21 +15,22 @@ use napi::{
 use napi_derive::napi;
 
 use super::{
-    admission::{NativeAdmission, limits, milliseconds, upgrade},
-    bell::Bell,
-    script::{Taken, number},
+    admission::{NativeAdmission, NativeLimits, milliseconds, upgrade},
+    notifier::NodeNotifier,
+    numbers::{Taken, number},
 };
 use crate::{
     Config, Error, Hub,
-    accept::Incoming,
-    admission::Access,
-    close::Close,
+    admission::{Access, limits::Limits, security},
     config::{HistoryLimits, Secret},
-    loopback::{Loopback, TICKET_BYTES},
-    scripted::Mailbox,
-    security,
+    handlers::EventQueue,
+    server::accept::Incoming,
+    server::{
+        loopback::{Loopback, TICKET_BYTES},
+        users::{ConnectionInfo, Sessions},
+    },
     sync::lock,
-    visitors::{Sessions, Visitor},
+    websocket::close::Close,
 };
 
 pub(super) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
@@ -73,8 +74,8 @@ pub struct NativeOptions {
     pub log_level: String,
     /// See [`Config::session_warning`].
     pub session_warning_ms: Option<u32>,
-    /// In the order of [`limits`]; none where there are no limits.
-    pub limits: Option<Vec<u32>>,
+    /// `None` where there are no limits.
+    pub limits: Option<NativeLimits>,
 }
 
 impl fmt::Debug for NativeOptions {
@@ -108,7 +109,7 @@ impl From<&NativeOptions> for Config {
                 total_bytes: size(options.history_total_bytes, default.history.total_bytes),
             },
             token_secret: options.token_secret.as_deref().map(Secret::new),
-            limits: limits(options.limits.as_deref()),
+            limits: options.limits.as_ref().map_or_else(Limits::none, Limits::from),
             session_warning: options
                 .session_warning_ms
                 .map_or(default.session_warning, |warning| Duration::from_millis(warning.into())),
@@ -117,17 +118,17 @@ impl From<&NativeOptions> for Config {
     }
 }
 
-/// See [`Visitor`].
+/// See [`ConnectionInfo`].
 #[napi(object)]
 #[derive(Debug)]
-pub struct NativeVisitor {
-    /// See [`Visitor::user`].
+pub struct NativeConnectionInfo {
+    /// See [`ConnectionInfo::user`].
     pub user: String,
-    /// See [`Visitor::serial`].
+    /// See [`ConnectionInfo::serial`].
     pub serial: i64,
-    /// See [`Visitor::profile`].
+    /// See [`ConnectionInfo::profile`].
     pub profile: Option<String>,
-    /// See [`Visitor::client`].
+    /// See [`ConnectionInfo::client`].
     pub client: Option<String>,
 }
 
@@ -154,7 +155,7 @@ pub struct NativeHub {
     /// Listens from the first socket that needs it.
     loopback: OnceLock<Loopback>,
     /// What happens on connections that JavaScript serves.
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) queue: Arc<EventQueue>,
     /// What [`NativeHub::take`] has taken and not given out.
     pub(super) taken: Mutex<Taken>,
 }
@@ -167,20 +168,20 @@ impl NativeHub {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Starts the hub's threads. `ring` is called, on this thread, when there is something to [`take`](Self::take).
+    /// Starts the hub's threads. `notify` is called, on this thread, when there is something to [`take`](Self::take).
     #[napi(constructor, catch_unwind)]
-    pub fn new(options: NativeOptions, ring: Function<'_, (), ()>) -> Result<Self> {
+    pub fn new(options: NativeOptions, notify: Function<'_, (), ()>) -> Result<Self> {
         if !super::log::set_level(&options.log_level) {
             return Err(invalid("option logLevel must be 'off', 'error', 'warn', 'info' or 'debug'"));
         }
-        let bell =
-            Bell::new(&ring).map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
+        let notifier = NodeNotifier::new(&notify)
+            .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let hub = Hub::start(Config::from(&options))?;
-        let mailbox = Arc::new(Mailbox::new(Box::new(bell), hub.config().max_inbox_bytes));
+        let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config().max_inbox_bytes));
         Ok(Self {
             hub: Mutex::new(Some(Arc::new(hub))),
             loopback: OnceLock::new(),
-            mailbox,
+            queue,
             taken: Mutex::default(),
         })
     }
@@ -190,7 +191,7 @@ impl NativeHub {
     }
 
     /// Takes over the socket behind a descriptor of this process, which stays open and is the caller's to close.
-    /// Answers the connection's number, or nothing where the peer is gone already.
+    /// Returns the connection's number, or nothing where the peer is gone already.
     #[napi(catch_unwind)]
     pub fn accept(
         &self,
@@ -209,7 +210,7 @@ impl NativeHub {
         }
     }
 
-    /// Announces an upgrade that will come over the loopback listener; answers its port and the connection's number.
+    /// Announces an upgrade that will come over the loopback listener; returns its port and the connection's number.
     #[napi(catch_unwind)]
     pub fn expect(
         &self,
@@ -246,16 +247,22 @@ impl NativeHub {
         Ok(count(self.hub()?.set_access(&user, &document, Access::named(&access))))
     }
 
-    /// See [`Hub::set_visitor_access`].
+    /// See [`Hub::set_connection_access`].
     #[napi(catch_unwind)]
-    pub fn set_visitor_access(&self, user: String, serial: i64, access: String) -> Result<bool> {
-        Ok(self.hub()?.set_visitor_access(&user, serial.unsigned_abs(), Access::named(&access)))
+    pub fn set_connection_access(&self, user: String, serial: i64, access: String) -> Result<bool> {
+        Ok(self.hub()?.set_connection_access(&user, serial.unsigned_abs(), Access::named(&access)))
     }
 
     /// Closes one connection, whose access could not be decided.
     #[napi(catch_unwind)]
-    pub fn disconnect_visitor(&self, user: String, serial: i64, code: u16, reason: String) -> Result<bool> {
-        Ok(self.hub()?.disconnect_visitor(&user, serial.unsigned_abs(), &Close::new(code, reason)))
+    pub fn disconnect_connection(
+        &self,
+        user: String,
+        serial: i64,
+        code: u16,
+        reason: String,
+    ) -> Result<bool> {
+        Ok(self.hub()?.disconnect_connection(&user, serial.unsigned_abs(), &Close::new(code, reason)))
     }
 
     /// See [`Hub::disconnect_user`].
@@ -276,12 +283,12 @@ impl NativeHub {
         Ok(count(self.hub()?.renew_session(sessions, milliseconds(left_ms))))
     }
 
-    /// See [`Hub::visitors`].
+    /// See [`Hub::connections_of`].
     #[napi(catch_unwind)]
-    pub fn visitors(&self, document: String) -> Result<Vec<NativeVisitor>> {
-        let visitors = self.hub()?.visitors(&document).into_iter();
-        Ok(visitors
-            .map(|Visitor { user, serial, profile, client }| NativeVisitor {
+    pub fn connections_of(&self, document: String) -> Result<Vec<NativeConnectionInfo>> {
+        let connections = self.hub()?.connections_of(&document).into_iter();
+        Ok(connections
+            .map(|ConnectionInfo { user, serial, profile, client }| NativeConnectionInfo {
                 user,
                 serial: i64::try_from(serial).unwrap_or(i64::MAX),
                 profile,

@@ -8,12 +8,14 @@ use napi::{
 };
 use napi_derive::napi;
 
-use super::hub::{NativeHub, Result};
+use super::{
+    hub::{NativeHub, Result},
+    numbers::{Taken, id, number},
+};
 use crate::{
-    close::Close,
-    connection::ConnectionId,
-    scripted::{Event, Letters, Line, Scripted},
+    handlers::{Event, HandlerConnection, HandlerEndpoint},
     sync::lock,
+    websocket::close::Close,
 };
 
 /// Events given to JavaScript at once; then its other work gets a turn.
@@ -25,25 +27,6 @@ const EVENT_BYTES: usize = 1 << 20;
 /// Fields of an event in the array of [`NativeHub::take`].
 const FIELDS: usize = 3;
 
-/// Letters on their way to JavaScript.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    letters: Letters,
-    /// The first that was not given out.
-    next: usize,
-}
-
-/// A connection's number as JavaScript has it: exact up to 2^53, which no process reaches.
-#[expect(clippy::cast_precision_loss, reason = "there are never 2^53 connections")]
-pub(super) fn number(id: ConnectionId) -> f64 {
-    id.number() as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it came from `number`")]
-fn id(number: f64) -> ConnectionId {
-    ConnectionId::new(number as u64)
-}
-
 #[napi]
 impl NativeHub {
     /// Serves a path by JavaScript. Nothing happens where it is served already.
@@ -51,7 +34,7 @@ impl NativeHub {
     pub fn serve(&self, path: String) -> Result<()> {
         let hub = self.hub()?;
         if !hub.paths().contains(&path) {
-            hub.serve(Arc::new(Scripted::new(path, Arc::clone(&self.mailbox))));
+            hub.serve(Arc::new(HandlerEndpoint::new(path, Arc::clone(&self.queue))));
         }
         Ok(())
     }
@@ -60,20 +43,20 @@ impl NativeHub {
     #[napi(catch_unwind)]
     pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Array<'env>> {
         let mut taken = lock(&self.taken);
-        let Taken { letters, next } = &mut *taken;
-        if letters.is_empty() {
-            self.mailbox.take(letters);
+        let Taken { events, next } = &mut *taken;
+        if events.is_empty() {
+            self.queue.take(events);
         }
         let begin = *next;
         let mut bytes = 0;
-        while *next < letters.len() && *next - begin < EVENTS && bytes < EVENT_BYTES {
-            let (id, event) = &letters[*next];
-            bytes += self.mailbox.seen(*id, event);
+        while *next < events.len() && *next - begin < EVENTS && bytes < EVENT_BYTES {
+            let (id, event) = &events[*next];
+            bytes += self.queue.seen(*id, event);
             *next += 1;
         }
-        let given = &letters[begin..*next];
+        let given = &events[begin..*next];
         // At most `EVENTS` of them, so every index fits.
-        let more = *next < letters.len();
+        let more = *next < events.len();
         let mut array = env.create_array(u32::try_from(1 + FIELDS * given.len()).unwrap_or(0))?;
         array.set(0, more)?;
         for ((id, event), at) in given.iter().zip((1..).step_by(FIELDS)) {
@@ -105,9 +88,9 @@ impl NativeHub {
                 }
             }
         }
-        if *next == letters.len() {
+        if *next == events.len() {
             // Not kept until there is something new: a message may be large.
-            letters.clear();
+            events.clear();
             *next = 0;
         }
         Ok(array)
@@ -116,86 +99,86 @@ impl NativeHub {
     /// Messages of this connection may come: what was taken for it so far has been seen.
     #[napi(catch_unwind)]
     pub fn ready(&self, connection: f64) {
-        if let Some(line) = self.line(connection) {
-            line.ready();
+        if let Some(found) = self.connection_of(connection) {
+            found.ready();
         }
     }
 
-    /// Sends a text message at the end of this turn, which [`NativeHub::flush`] is. Answers whether it can be sent.
+    /// Sends a text message at the end of this turn, which [`NativeHub::flush`] is. Returns whether it can be sent.
     #[napi(catch_unwind)]
     pub fn send_text(&self, connection: f64, message: String) -> bool {
-        self.mailbox.send_text(id(connection), &message)
+        self.queue.send_text(id(connection), &message)
     }
 
     /// Sends a binary message; otherwise as [`NativeHub::send_text`].
     #[napi(catch_unwind)]
     pub fn send_binary(&self, connection: f64, message: &[u8]) -> bool {
-        self.mailbox.send_binary(id(connection), message)
+        self.queue.send_binary(id(connection), message)
     }
 
     /// Writes what was sent in this turn.
     #[napi(catch_unwind)]
     pub fn flush(&self) {
-        self.mailbox.flush();
+        self.queue.flush();
     }
 
     /// Bytes that were sent to this connection and wait for its socket.
     #[napi(catch_unwind)]
     pub fn buffered_bytes(&self, connection: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "memory has fewer than 2^53 bytes")]
-        self.line(connection).map_or(0.0, |line| line.buffered_bytes() as f64)
+        self.connection_of(connection).map_or(0.0, |found| found.buffered_bytes() as f64)
     }
 
     /// Asks for an event with `number` once at most `below_bytes` wait.
     #[napi(catch_unwind)]
     pub fn when_flushed(&self, connection: f64, below_bytes: f64, number: u32) {
-        if let Some(line) = self.line(connection) {
+        if let Some(found) = self.connection_of(connection) {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-            self.mailbox.when_flushed(&line, below_bytes as usize, number);
+            self.queue.when_flushed(&found, below_bytes as usize, number);
         }
     }
 
     /// Sends a ping, with at most 125 bytes.
     #[napi(catch_unwind)]
     pub fn ping(&self, connection: f64, payload: &[u8]) {
-        if let Some(line) = self.line(connection) {
-            line.ping(payload);
+        if let Some(found) = self.connection_of(connection) {
+            found.ping(payload);
         }
     }
 
     /// Messages of this connection may not come: what is taken for it counts as unread until it is ready again.
     #[napi(catch_unwind)]
     pub fn hold(&self, connection: f64) {
-        if let Some(line) = self.line(connection) {
-            line.hold();
+        if let Some(found) = self.connection_of(connection) {
+            found.hold();
         }
     }
 
     /// Sends a pong that nobody asked for.
     #[napi(catch_unwind)]
     pub fn pong(&self, connection: f64, payload: &[u8]) {
-        if let Some(line) = self.line(connection) {
-            line.pong(payload);
+        if let Some(found) = self.connection_of(connection) {
+            found.pong(payload);
         }
     }
 
     /// Begins the closing handshake; 1005 sends no code.
     #[napi(catch_unwind)]
     pub fn close_connection(&self, connection: f64, code: u16, reason: String) {
-        if let Some(line) = self.line(connection) {
-            line.close(&Close::new(code, reason));
+        if let Some(found) = self.connection_of(connection) {
+            found.close(&Close::new(code, reason));
         }
     }
 
     /// Drops the connection's socket.
     #[napi(catch_unwind)]
     pub fn terminate(&self, connection: f64) {
-        if let Some(line) = self.line(connection) {
-            line.terminate();
+        if let Some(found) = self.connection_of(connection) {
+            found.terminate();
         }
     }
 
-    fn line(&self, connection: f64) -> Option<Arc<Line>> {
-        self.mailbox.line(id(connection))
+    fn connection_of(&self, connection: f64) -> Option<Arc<HandlerConnection>> {
+        self.queue.connection(id(connection))
     }
 }

@@ -10,42 +10,44 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Connection, Flushed, throttle::Throttle};
+use super::{
+    Connection, Flushed,
+    batch::QueuePolicy,
+    endpoint::{Farewell, Handler, Permit},
+    thread::{Scratch, Thread},
+    throttle::Throttle,
+};
 use crate::{
-    batch::Keep,
-    close::{self, Close},
-    decoder::Decoder,
-    endpoint::{Farewell, Session},
-    hub::Permit,
+    admission::{grant::Peer, notice::Notice, rate::Meter, security::Kind, users::CountedConnection},
     panics::guarded,
-    rate::Meter,
-    security::Kind,
-    shard::{Scratch, Shard},
     sync::lock,
-    visitors::Entry,
+    websocket::{
+        close::{self, Close},
+        decoder::Decoder,
+    },
 };
 
 /// Reads in one turn before the other connections of the thread get theirs.
 const READS_PER_TURN: usize = 4;
 
 pub(crate) struct Driver {
-    pub(super) connection: Arc<Connection>,
-    pub(super) shard: Arc<Shard>,
+    connection: Arc<Connection>,
+    thread: Arc<Thread>,
     decoder: Decoder,
     stage: Stage,
     /// Counted by the endpoint for as long as this is here.
     permit: Option<Permit>,
-    /// Counted among the visitors for as long as this is here.
-    entry: Option<Box<Entry>>,
-    pub(super) meter: Meter,
+    /// Counted among the users for as long as this is here.
+    counted: Option<Box<CountedConnection>>,
+    meter: Meter,
     /// There while it sends more than it may.
-    pub(super) throttle: Option<Box<Throttle>>,
+    throttle: Option<Box<Throttle>>,
 }
 
 /// What is left of the endpoint's part.
 enum Stage {
     /// Messages are handed on.
-    Serving(Box<dyn Session>),
+    Serving(Box<dyn Handler>),
     /// The connection is closing, and the endpoint wants to know how it ends.
     Leaving(Box<dyn Farewell>),
     /// The endpoint has no part in it any more.
@@ -55,15 +57,15 @@ enum Stage {
 impl Driver {
     pub(crate) fn new(
         connection: Arc<Connection>,
-        shard: Arc<Shard>,
-        session: Option<Box<dyn Session>>,
+        thread: Arc<Thread>,
+        handler: Option<Box<dyn Handler>>,
         permit: Option<Permit>,
-        entry: Option<Box<Entry>>,
+        counted: Option<Box<CountedConnection>>,
     ) -> Self {
-        shard.add(Arc::clone(&connection));
-        let stage = session.map_or(Stage::Left, Stage::Serving);
+        thread.add(Arc::clone(&connection));
+        let stage = handler.map_or(Stage::Left, Stage::Serving);
         let (decoder, meter) = (Decoder::default(), Meter::default());
-        Self { connection, shard, decoder, stage, permit, entry, meter, throttle: None }
+        Self { connection, thread, decoder, stage, permit, counted, meter, throttle: None }
     }
 
     /// Hands over bytes that came with the upgrade.
@@ -71,8 +73,8 @@ impl Driver {
         // A user may have sent too much over connections before this one.
         self.charge(0, 0);
         if !early.is_empty() {
-            let shard = Arc::clone(&self.shard);
-            self.guarded(|driver| driver.take(early, &mut lock(shard.scratch())));
+            let thread = Arc::clone(&self.thread);
+            self.guarded(|driver| driver.take(early, &mut lock(thread.scratch())));
         }
     }
 
@@ -89,7 +91,7 @@ impl Driver {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
-            match self.connection.flush(cx, self.shard.now()) {
+            match self.connection.flush(cx, self.thread.now()) {
                 Flushed::Open if self.is_held(cx) => return Poll::Pending,
                 Flushed::Open => {}
                 Flushed::Closing => self.leave(),
@@ -98,8 +100,8 @@ impl Driver {
             if !self.may_read(cx) {
                 return Poll::Pending;
             }
-            let shard = Arc::clone(&self.shard);
-            let mut scratch = lock(shard.scratch());
+            let thread = Arc::clone(&self.thread);
+            let mut scratch = lock(thread.scratch());
             let mut input = scratch.take_input();
             let mut buffer = ReadBuf::new(&mut input);
             let polled = self.connection.poll_read(cx, &mut buffer);
@@ -120,15 +122,15 @@ impl Driver {
     }
 
     /// Whether messages are handed on.
-    pub(super) fn is_serving(&self) -> bool {
+    fn is_serving(&self) -> bool {
         matches!(self.stage, Stage::Serving(_))
     }
 
     /// Whether the endpoint takes more. If not, its peer cannot be heard either, and is not to blame for its silence.
     fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let Stage::Serving(session) = &mut self.stage else { return true };
-        let ready = session.poll_ready(cx).is_ready();
-        self.connection.set_unread(!ready);
+        let Stage::Serving(handler) = &mut self.stage else { return true };
+        let ready = handler.poll_ready(cx).is_ready();
+        self.connection.set_reading_paused(!ready);
         ready
     }
 
@@ -136,7 +138,7 @@ impl Driver {
     fn take(&mut self, input: &[u8], scratch: &mut Scratch) {
         let Scratch { codec, replies, .. } = scratch;
         let Self { connection, decoder, stage, .. } = self;
-        connection.heard(self.shard.now());
+        connection.heard(self.thread.now());
         if connection.is_ending() {
             return;
         }
@@ -155,16 +157,16 @@ impl Driver {
                 }
                 Message::Close(frame) => closed = Some(frame),
                 Message::Pong(payload) => {
-                    if let Stage::Serving(session) = stage {
-                        session.pong(&payload);
+                    if let Stage::Serving(handler) = stage {
+                        handler.pong(&payload);
                     }
                 }
                 Message::Ping(_) | Message::Frame(_) => {}
             }
         });
-        if let Stage::Serving(session) = stage {
-            session.read_end(connection);
-            messages -= session.uncounted().min(messages);
+        if let Stage::Serving(handler) = stage {
+            handler.read_end(connection);
+            messages -= handler.uncounted().min(messages);
         }
         if let Some(frame) = closed {
             self.leave();
@@ -188,31 +190,74 @@ impl Driver {
         self.charge(messages, input.len() as u64);
     }
 
+    /// Counts what was read, and holds the client back where it was too much.
+    fn charge(&mut self, messages: u64, bytes: u64) {
+        if !self.is_serving() {
+            return;
+        }
+        let users = self.thread.users();
+        let wait = users.charge(&mut self.meter, self.connection.grant(), (messages, bytes));
+        if wait.is_zero() {
+            self.throttle = None;
+            return;
+        }
+        let held = Throttle::hold(&mut self.throttle, wait, users.limits().patience);
+        let id = self.connection.id();
+        if held.tells {
+            self.connection.notify(Notice::RateLimited(wait));
+        }
+        if held.is_over {
+            log::info!("connection {id} goes on sending too much: closed with 1013");
+            self.connection.report(Kind::RateClosed, 1);
+            self.leave();
+            self.connection.close(&Close::limit("Too much was sent"));
+            return;
+        }
+        // It cannot be heard meanwhile, and is not to blame for its silence.
+        self.connection.set_reading_paused(true);
+        if held.is_first {
+            log::info!("connection {id} sends too much: held back for {wait:?}");
+            self.connection.report(Kind::RateLimited, 1);
+        }
+    }
+
+    /// Whether nothing is to be read now; then the task is woken when it is.
+    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.throttle.as_mut().map(|throttle| throttle.poll_over(cx)) {
+            None | Some(Poll::Ready(false)) => false,
+            Some(Poll::Pending) => true,
+            Some(Poll::Ready(true)) => {
+                self.connection.set_reading_paused(false);
+                false
+            }
+        }
+    }
+
     /// Leaves the room and the counts.
-    pub(super) fn leave(&mut self) {
+    fn leave(&mut self) {
         if matches!(self.stage, Stage::Serving(_))
-            && let Stage::Serving(session) = std::mem::replace(&mut self.stage, Stage::Left)
+            && let Stage::Serving(handler) = std::mem::replace(&mut self.stage, Stage::Left)
         {
-            self.stage = session.leave().map_or(Stage::Left, Stage::Leaving);
+            self.stage = handler.leave().map_or(Stage::Left, Stage::Leaving);
         }
         self.permit = None;
-        self.entry = None;
+        self.counted = None;
     }
 }
 
 /// Sends the pongs that wait, so that they are not behind the answer to a later message.
 fn send_replies(connection: &Connection, replies: &mut Vec<u8>) {
     if !replies.is_empty() {
-        connection.send(Bytes::copy_from_slice(replies), None, Keep::Every);
+        connection.send(Bytes::copy_from_slice(replies), None, QueuePolicy::Reliable);
         replies.clear();
     }
 }
 
 fn deliver(stage: &mut Stage, connection: &Arc<Connection>, payload: &[u8], text: bool) {
-    if let Stage::Serving(session) = stage
+    if let Stage::Serving(handler) = stage
         && connection.is_open()
     {
-        session.message(connection, payload, text);
+        handler.message(connection, payload, text);
     }
 }
 
@@ -235,6 +280,6 @@ impl Drop for Driver {
         self.connection.release();
         // The endpoint is told now that the socket is closed.
         self.stage = Stage::Left;
-        self.shard.remove(self.connection.id());
+        self.thread.remove(self.connection.id());
     }
 }

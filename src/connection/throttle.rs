@@ -5,14 +5,11 @@
 
 use std::{
     pin::Pin,
-    task::Context,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use tokio::time::{Sleep, sleep};
-
-use super::driver::Driver;
-use crate::{close::Close, notice, security::Kind};
 
 /// How often at most a client is told that it is held back.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -25,51 +22,40 @@ pub(super) struct Throttle {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Driver {
-    /// Counts what was read, and holds the client back where it was too much.
-    pub(super) fn charge(&mut self, messages: u64, bytes: u64) {
-        if !self.is_serving() {
-            return;
-        }
-        let visitors = self.shard.visitors();
-        let wait = visitors.charge(&mut self.meter, self.connection.pass(), (messages, bytes));
-        if wait.is_zero() {
-            self.throttle = None;
-            return;
-        }
-        let (patience, now) = (visitors.limits().patience, Instant::now());
-        let first = self.throttle.is_none();
-        let throttle =
-            self.throttle.get_or_insert_with(|| Box::new(Throttle { since: now, told: now, sleep: None }));
-        if first || now - throttle.told >= TELL_EVERY {
+/// What is to be done about a client that has sent too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// It was not held back before.
+    pub(super) is_first: bool,
+    /// It is to be told.
+    pub(super) tells: bool,
+    /// It went on for longer than it may, and is to be closed.
+    pub(super) is_over: bool,
+}
+
+impl Throttle {
+    /// Holds a client back for `wait`, unless that is longer than `patience` behind the first time.
+    pub(super) fn hold(throttle: &mut Option<Box<Self>>, wait: Duration, patience: Duration) -> Held {
+        let (is_first, now) = (throttle.is_none(), Instant::now());
+        let throttle = throttle.get_or_insert_with(|| Box::new(Self { since: now, told: now, sleep: None }));
+        let tells = is_first || now - throttle.told >= TELL_EVERY;
+        if tells {
             throttle.told = now;
-            self.connection.notify(notice::rate_limited(wait));
         }
-        if now - throttle.since + wait > patience {
-            log::info!("connection {} goes on sending too much: closed with 1013", self.connection.id());
-            self.connection.report(Kind::RateClosed, 1);
-            self.leave();
-            self.connection.close(&Close::limit("Too much was sent"));
-            return;
+        let is_over = now - throttle.since + wait > patience;
+        if !is_over {
+            throttle.sleep = Some(Box::pin(sleep(wait)));
         }
-        throttle.sleep = Some(Box::pin(sleep(wait)));
-        // It cannot be heard meanwhile, and is not to blame for its silence.
-        self.connection.set_unread(true);
-        if first {
-            log::info!("connection {} sends too much: held back for {wait:?}", self.connection.id());
-            self.connection.report(Kind::RateLimited, 1);
-        }
+        Held { is_first, tells, is_over }
     }
 
-    /// Whether nothing is to be read now; then the task is woken when it is.
-    pub(super) fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(throttle) = &mut self.throttle else { return false };
-        let Some(sleep) = &mut throttle.sleep else { return false };
+    /// Whether reading goes on; `Ready(true)` the first time that it does. Until then the task is woken when it may.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Ready(false) };
         if sleep.as_mut().poll(cx).is_pending() {
-            return true;
+            return Poll::Pending;
         }
-        throttle.sleep = None;
-        self.connection.set_unread(false);
-        false
+        self.sleep = None;
+        Poll::Ready(true)
     }
 }

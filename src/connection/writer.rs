@@ -12,7 +12,7 @@ use rustix::{
 };
 use tokio::net::TcpStream;
 
-use crate::{batch::Keep, outbox::Outbox};
+use super::{batch::QueuePolicy, outbox::Outbox};
 
 /// Slices given to one `writev`.
 pub(super) const SLICES: usize = 32;
@@ -48,7 +48,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes to the socket what it takes; answers how much. 0 where something waits already, to keep the order.
+    /// Writes to the socket what it takes; returns how much. 0 where something waits already, to keep the order.
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
         if self.outbox.is_some() {
             return 0;
@@ -71,13 +71,13 @@ impl Writer {
     pub(super) fn send_last(&mut self, frame: Bytes) {
         let written = self.write(&frame);
         if written == 0 {
-            self.outbox_mut().push(frame, None, Keep::Every);
+            self.outbox_mut().push(frame, None, QueuePolicy::Reliable);
         } else if written < frame.len() {
             self.outbox_mut().push_rest(frame.slice(written..));
         }
     }
 
-    /// Writes what waits as far as the socket takes it; answers whether it took something.
+    /// Writes what waits as far as the socket takes it; returns whether it took something.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut progress = false;
         let Some(stream) = &self.stream else {

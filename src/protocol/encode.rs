@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 
-use super::{Id, Topic};
+use super::recovery::{Position, RecoveryResult};
 use crate::{
-    frame,
-    recovery::{Outcome, Position},
+    ids::{Id, Topic},
+    websocket::frame,
 };
 
 /// Appends the frame of the first message of a connection. `position` is there where it can come back.
@@ -19,15 +19,15 @@ pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id, position: O
 }
 
 /// Appends the frame that answers a client which has asked for what it missed; that follows behind it.
-pub fn put_outcome(out: &mut BytesMut, outcome: &Outcome) {
+pub fn put_outcome(out: &mut BytesMut, outcome: &RecoveryResult) {
     match outcome {
-        Outcome::Recovered { from, to, up_to, missed: _ } => {
+        RecoveryResult::Recovered { from, to, up_to, missed: _ } => {
             frame::put_text(
                 out,
                 &[&format!(r#"{{"type":"recovered","from":{from},"to":{to},"upTo":{up_to}}}"#)],
             );
         }
-        Outcome::Reload { reason, up_to } => {
+        RecoveryResult::Reload { reason, up_to } => {
             let up_to = up_to.map(|up_to| format!(r#","upTo":{up_to}"#)).unwrap_or_default();
             frame::put_text(out, &[r#"{"type":"reload","reason":""#, reason.code(), "\"", &up_to, "}"]);
         }

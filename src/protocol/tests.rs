@@ -1,18 +1,22 @@
 use bytes::BytesMut;
 
-use super::{ClientMessage, Fault, Id, Topic, put_error, put_message, put_outcome, put_publication};
-use crate::recovery::{Outcome, Reload};
+use super::recovery::{RecoveryResult, Reload};
+use super::{ClientMessage, Id, MessageError, Topic, put_error, put_message, put_outcome, put_publication};
 
 fn document() -> Id {
     Id::new("doc").unwrap()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "so that it compares with what parse answers")]
-fn publish<'a>(topic: Topic, payload: &'a str, version: &'a str) -> Result<ClientMessage<'a>, Fault<'a>> {
+fn publish<'a>(
+    topic: Topic,
+    payload: &'a str,
+    version: &'a str,
+) -> Result<ClientMessage<'a>, MessageError<'a>> {
     Ok(ClientMessage::Publish { topic, payload, version, id: None, ack: false })
 }
 
-fn parse<'a>(text: &'a str, document: &Id) -> Result<ClientMessage<'a>, Fault<'a>> {
+fn parse<'a>(text: &'a str, document: &Id) -> Result<ClientMessage<'a>, MessageError<'a>> {
     super::parse(text, document, usize::MAX / 2)
 }
 
@@ -73,7 +77,7 @@ fn of_a_repeated_key_the_last_counts() {
 fn what_is_no_json_and_what_is_no_such_object_are_told_apart() {
     let doc = document();
     for text in ["", "{", "hello", r#"{"type":"sync","documentId":"doc"} x"#, r#"{"type":"sync" "a"}"#] {
-        assert_eq!(parse(text, &doc), Err(Fault::BadJson), "{text}");
+        assert_eq!(parse(text, &doc), Err(MessageError::BadJson), "{text}");
     }
     for text in [
         "1",
@@ -92,16 +96,16 @@ fn what_is_no_json_and_what_is_no_such_object_are_told_apart() {
         r#"{"type":"steps","documentId":"doc","steps":[],"version":null}"#,
         r#"{"type":"steps","documentId":"doc","version":1}"#,
     ] {
-        assert_eq!(parse(text, &doc), Err(Fault::BadShape), "{text}");
+        assert_eq!(parse(text, &doc), Err(MessageError::BadShape), "{text}");
     }
 }
 
 #[test]
 fn a_foreign_document_and_an_unknown_type_are_named() {
     let text = r#"{"type":"update","documentId":"other","update":1}"#;
-    assert_eq!(parse(text, &document()), Err(Fault::WrongDocument("other".into())));
+    assert_eq!(parse(text, &document()), Err(MessageError::WrongDocument("other".into())));
     let text = r#"{"type":"dance","documentId":"doc"}"#;
-    assert_eq!(parse(text, &document()), Err(Fault::UnknownType("dance".into())));
+    assert_eq!(parse(text, &document()), Err(MessageError::UnknownType("dance".into())));
 }
 
 #[test]
@@ -119,10 +123,10 @@ fn an_update_and_steps_may_have_a_number_of_the_clients_own() {
     for id in
         ["0", "-1", "1.0", "1e3", "9007199254740992", "99999999999999999999", "null", "true", r#""1""#, "[1]"]
     {
-        assert_eq!(parse(&text(&format!(r#","id":{id}"#)), &doc), Err(Fault::BadShape), "{id}");
+        assert_eq!(parse(&text(&format!(r#","id":{id}"#)), &doc), Err(MessageError::BadShape), "{id}");
     }
     for ack in ["1", "null", r#""true""#, "{}"] {
-        assert_eq!(parse(&text(&format!(r#","ack":{ack}"#)), &doc), Err(Fault::BadShape), "{ack}");
+        assert_eq!(parse(&text(&format!(r#","ack":{ack}"#)), &doc), Err(MessageError::BadShape), "{ack}");
     }
     assert_eq!(parse(r#"{"type":"ack","documentId":"doc"}"#, &doc), Ok(ClientMessage::Ack));
     let shown = r#"{"type":"awareness","documentId":"doc","awareness":1,"id":"of its own"}"#;
@@ -136,9 +140,9 @@ fn a_message_may_be_nested_as_deep_as_allowed_and_no_deeper() {
     let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     // The message itself is the first level.
     assert_eq!(super::parse(&deep(&nested(9)), &doc, 10), publish(Topic::Update, &nested(9), ""));
-    assert_eq!(super::parse(&deep(&nested(10)), &doc, 10), Err(Fault::TooDeep));
+    assert_eq!(super::parse(&deep(&nested(10)), &doc, 10), Err(MessageError::TooDeep));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(10), "}".repeat(10));
-    assert_eq!(super::parse(&deep(&objects), &doc, 10), Err(Fault::TooDeep));
+    assert_eq!(super::parse(&deep(&objects), &doc, 10), Err(MessageError::TooDeep));
     let beside = format!("[{}]", vec!["[]"; 100].join(","));
     assert_eq!(super::parse(&deep(&beside), &doc, 10), publish(Topic::Update, &beside, ""), "many, not deep");
     let brackets = format!(r#""\\\"{}""#, "[".repeat(100));
@@ -148,17 +152,17 @@ fn a_message_may_be_nested_as_deep_as_allowed_and_no_deeper() {
         "in a string"
     );
     let ignored = format!(r#"{{"type":"sync","documentId":"doc","more":{}}}"#, nested(10));
-    assert_eq!(super::parse(&ignored, &doc, 10), Err(Fault::TooDeep), "also where nobody looks");
+    assert_eq!(super::parse(&ignored, &doc, 10), Err(MessageError::TooDeep), "also where nobody looks");
 }
 
 #[test]
 fn every_fault_has_a_code() {
     let faults = [
-        Fault::BadJson,
-        Fault::BadShape,
-        Fault::TooDeep,
-        Fault::UnknownType("".into()),
-        Fault::WrongDocument("".into()),
+        MessageError::BadJson,
+        MessageError::BadShape,
+        MessageError::TooDeep,
+        MessageError::UnknownType("".into()),
+        MessageError::WrongDocument("".into()),
     ];
     let codes = faults.map(|fault| fault.code());
     assert_eq!(codes, ["BAD_JSON", "BAD_SHAPE", "TOO_DEEP", "UNKNOWN_TYPE", "WRONG_DOCUMENT"]);
@@ -185,13 +189,13 @@ fn an_offset_is_the_last_key_of_what_takes_one() {
 fn a_client_that_comes_back_is_told_what_it_gets() {
     let mut out = BytesMut::new();
     let missed = vec!["one".into(), "two".into()];
-    put_outcome(&mut out, &Outcome::Recovered { from: 1, to: 4, up_to: 2, missed });
+    put_outcome(&mut out, &RecoveryResult::Recovered { from: 1, to: 4, up_to: 2, missed });
     assert_eq!(&out[2..], br#"{"type":"recovered","from":1,"to":4,"upTo":2}"#);
     out.clear();
-    put_outcome(&mut out, &Outcome::Reload { reason: Reload::HistoryGone, up_to: Some(3) });
+    put_outcome(&mut out, &RecoveryResult::Reload { reason: Reload::HistoryGone, up_to: Some(3) });
     assert_eq!(&out[2..], br#"{"type":"reload","reason":"HISTORY_GONE","upTo":3}"#);
     out.clear();
-    put_outcome(&mut out, &Outcome::Reload { reason: Reload::OtherEpoch, up_to: None });
+    put_outcome(&mut out, &RecoveryResult::Reload { reason: Reload::OtherEpoch, up_to: None });
     assert_eq!(&out[2..], br#"{"type":"reload","reason":"OTHER_EPOCH"}"#);
 }
 

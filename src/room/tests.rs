@@ -5,12 +5,14 @@ use bytes::BufMut;
 use super::MAX_GATHERED_BYTES;
 use crate::{
     Config, Hub,
-    batch::{Batch, Gathering, Head},
-    connection::{Connection, ConnectionId},
-    frame,
-    protocol::{Id, Topic},
+    connection::{
+        Connection,
+        batch::{Batch, BatchBuilder, FrameMeta},
+    },
+    ids::{ConnectionId, Id, Topic},
     sync::lock,
-    test_clients::{join, read_to},
+    tests::{join, read_to},
+    websocket::frame,
 };
 
 #[test]
@@ -20,12 +22,12 @@ fn a_member_is_a_line_of_memory() {
 
 /// A batch of two frames, whose second one panics while it is sent to `victim`, and to nobody else.
 fn broken_for(victim: ConnectionId) -> Batch {
-    let mut gathering = Gathering::default();
-    let of_victim = Head { from: Some(victim), ..Head::default() };
+    let mut gathering = BatchBuilder::default();
+    let of_victim = FrameMeta { from: Some(victim), ..FrameMeta::default() };
     gathering.push(of_victim, |out| out.put_slice(&frame::text("its own")));
-    gathering.push(Head::default(), |out| out.put_slice(&frame::text("for all")));
+    gathering.push(FrameMeta::default(), |out| out.put_slice(&frame::text("for all")));
     let mut batch = gathering.take();
-    batch.parts[1].end += 1;
+    batch.frames[1].end += 1;
     batch
 }
 

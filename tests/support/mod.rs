@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use captify_hub::{Config, Hub, accept::Incoming, handshake::Upgrade};
+use captify_hub::{
+    Config, Hub, admission::upgrade::Upgrade, server::accept::Incoming, websocket::handshake::Request,
+};
 use tokio_tungstenite::tungstenite::{
     Message, WebSocket,
     protocol::{CloseFrame, Role},
@@ -83,10 +85,10 @@ impl Server {
 }
 
 pub fn upgrade(target: &str) -> Upgrade {
-    Upgrade::from_lines(&format!(
+    Upgrade::from(Request::from_lines(&format!(
         "GET\n{target}\n1.1\nHost\nlocalhost\nConnection\nUpgrade\nUpgrade\nwebsocket\n\
          Sec-WebSocket-Version\n13\nSec-WebSocket-Key\ndGhlIHNhbXBsZSBub25jZQ=="
-    ))
+    )))
 }
 
 /// Reads up to the end of an HTTP head, and not a byte more.
@@ -120,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Reads to the close frame; answers its code and reason, and how many messages came before it.
+    /// Reads to the close frame; returns its code and reason, and how many messages came before it.
     pub fn closed(&mut self) -> (u16, String, usize) {
         let mut messages = 0;
         loop {

@@ -1,0 +1,177 @@
+//! What looks like an attack: counted, and told to whoever watches, in a bounded amount.
+//!
+//! Equal events are one event with a count until they are taken away, which happens about once a second, and only so
+//! many different ones are kept meanwhile: an attacker can fill neither memory nor a log. An event holds no payload and
+//! no secret.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{json::quoted, sync::lock};
+
+/// Different events kept until they are taken away; more are counted as suppressed.
+const MAX_EVENTS: usize = 128;
+
+/// Longest id in an event, in bytes.
+const MAX_ID_BYTES: usize = 128;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// As many connections as there may be.
+    Connections,
+    /// As many connections as one user may have.
+    ConnectionsPerUser,
+    /// As many connections as one document may have.
+    ConnectionsPerDocument,
+    /// As many connections as one address may have.
+    ConnectionsPerAddress,
+    /// As many documents as one user may have open.
+    DocumentsPerUser,
+    /// A client was held back because it sent too much.
+    RateLimited,
+    /// A client was closed because it went on.
+    RateClosed,
+    /// A client without the right sent an update or steps.
+    ReadOnly,
+    /// A session ended while its connection was open.
+    SessionExpired,
+    /// A reconnection token was not signed with this hub's key, or not for this user, document and client. After a restart
+    /// without `tokenSecret` honest clients show such tokens too.
+    TokenRefused,
+    /// Messages that are not what the protocol says.
+    BadMessage,
+    /// Frames against RFC 6455.
+    BadFrame,
+    /// More waited for a client that reads too slowly than may.
+    TooSlow,
+}
+
+const KINDS: [(Kind, &str); 13] = [
+    (Kind::Connections, "LIMIT_CONNECTIONS"),
+    (Kind::ConnectionsPerUser, "LIMIT_CONNECTIONS_PER_USER"),
+    (Kind::ConnectionsPerDocument, "LIMIT_CONNECTIONS_PER_DOCUMENT"),
+    (Kind::ConnectionsPerAddress, "LIMIT_CONNECTIONS_PER_ADDRESS"),
+    (Kind::DocumentsPerUser, "LIMIT_DOCUMENTS_PER_USER"),
+    (Kind::RateLimited, "RATE_LIMITED"),
+    (Kind::RateClosed, "RATE_CLOSED"),
+    (Kind::ReadOnly, "READ_ONLY"),
+    (Kind::SessionExpired, "SESSION_EXPIRED"),
+    (Kind::TokenRefused, "TOKEN_REFUSED"),
+    (Kind::BadMessage, "BAD_MESSAGE"),
+    (Kind::BadFrame, "BAD_FRAME"),
+    (Kind::TooSlow, "TOO_SLOW"),
+];
+
+impl Kind {
+    /// The stable code that JavaScript sees.
+    pub fn code(self) -> &'static str {
+        KINDS[self as usize].1
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Event {
+    kind: Kind,
+    user: Option<Box<str>>,
+    address: Option<IpAddr>,
+    document: Option<Box<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: HashMap<Event, u64>,
+    /// What found no place.
+    suppressed: u64,
+}
+
+static QUEUE: LazyLock<Mutex<Queue>> = LazyLock::new(Mutex::default);
+static TOTALS: [AtomicU64; KINDS.len()] = [const { AtomicU64::new(0) }; KINDS.len()];
+
+/// Reports `count` events of one kind. From any thread; it takes a short lock, so repeated offences of one connection
+/// are better counted there and reported together.
+pub fn report(kind: Kind, user: Option<&str>, address: Option<IpAddr>, document: Option<&str>, count: u64) {
+    TOTALS[kind as usize].fetch_add(count, Ordering::Relaxed);
+    let cut = |text: &str| text[..text.floor_char_boundary(MAX_ID_BYTES)].into();
+    let event = Event { kind, user: user.map(cut), address, document: document.map(cut) };
+    let mut queue = lock(&QUEUE);
+    let Queue { events, suppressed } = &mut *queue;
+    if events.len() < MAX_EVENTS || events.contains_key(&event) {
+        *events.entry(event).or_default() += count;
+    } else {
+        *suppressed += count;
+    }
+}
+
+/// How often each kind happened since the process began.
+pub fn totals() -> impl Iterator<Item = (&'static str, u64)> {
+    KINDS.iter().map(|(kind, code)| (*code, TOTALS[*kind as usize].load(Ordering::Relaxed)))
+}
+
+/// Takes what was reported, as a JSON array of `{"code","count","user","address","document"}`; `None` where nothing was.
+/// What was suppressed is an event of its own, `SUPPRESSED`.
+pub fn take() -> Option<String> {
+    let Queue { events, suppressed } = std::mem::take(&mut *lock(&QUEUE));
+    if events.is_empty() {
+        return None;
+    }
+    let mut lines: Vec<String> = events.iter().map(|(event, count)| event.to_json(*count)).collect();
+    if suppressed > 0 {
+        lines.push(format!(r#"{{"code":"SUPPRESSED","count":{suppressed}}}"#));
+    }
+    Some(format!("[{}]", lines.join(",")))
+}
+
+impl Event {
+    fn to_json(&self, count: u64) -> String {
+        let mut json = format!(r#"{{"code":"{}","count":{count}"#, self.kind.code());
+        let address = self.address.map(|address| address.to_string());
+        let named = [
+            ("user", self.user.as_deref()),
+            ("address", address.as_deref()),
+            ("document", self.document.as_deref()),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                json.extend([r#",""#, name, r#"":"#, &quoted(value)]);
+            }
+        }
+        json.push('}');
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KINDS, Kind, MAX_EVENTS, report, take, totals};
+
+    /// One test, because what it looks at is the process's.
+    #[test]
+    fn equal_events_are_counted_and_different_ones_are_bounded() {
+        for (index, (kind, _)) in KINDS.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+        }
+        let before = totals().find(|(code, _)| *code == "TOKEN_REFUSED").unwrap().1;
+        take();
+        for _ in 0..1000 {
+            report(Kind::TokenRefused, Some("a\n\"b\""), Some("10.0.0.1".parse().unwrap()), Some("doc"), 2);
+        }
+        let expected = r#"{"code":"TOKEN_REFUSED","count":2000,"user":"a\n\"b\"","address":"10.0.0.1","document":"doc"}"#;
+        assert_eq!(take().unwrap(), format!("[{expected}]"));
+        assert_eq!(take(), None);
+        for user in 0..10_000 {
+            report(Kind::TokenRefused, Some(&format!("{user}{}", "é".repeat(1000))), None, None, 1);
+        }
+        let events = take().unwrap();
+        assert_eq!(events.matches("TOKEN_REFUSED").count(), MAX_EVENTS);
+        assert!(events.contains(&format!(r#"{{"code":"SUPPRESSED","count":{}}}"#, 10_000 - MAX_EVENTS)));
+        assert!(events.len() < MAX_EVENTS * 256);
+        assert_eq!(totals().find(|(code, _)| *code == "TOKEN_REFUSED").unwrap().1, before + 12_000);
+    }
+}

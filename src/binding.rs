@@ -1,9 +1,0 @@
-//! The Node-API boundary: thin and mechanical. What it passes on is decided in the core or in `js/`.
-
-mod admission;
-mod bell;
-#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
-mod hub;
-mod log;
-#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
-mod script;

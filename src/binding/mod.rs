@@ -1,0 +1,10 @@
+//! The Node-API boundary: thin and mechanical. What it passes on is decided in the core or in `js/`.
+
+mod admission;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod hub;
+mod log;
+mod notifier;
+mod numbers;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod script;

@@ -1,0 +1,188 @@
+//! Frames for the members of a room, one behind the other, as they will be written.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::ids::{ClientSessionId, ConnectionId, Id, Topic};
+
+/// What becomes of a frame that has to wait for a slow member.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueuePolicy {
+    /// It is never dropped.
+    #[default]
+    Reliable,
+    /// Only the newest of each sender and topic waits.
+    Latest(Topic),
+}
+
+impl Topic {
+    /// Awareness and selection say what is true now: of a member that reads slowly only the newest is worth keeping.
+    pub fn policy(self) -> QueuePolicy {
+        match self {
+            Self::Update | Self::Steps => QueuePolicy::Reliable,
+            Self::Awareness | Self::Selection => QueuePolicy::Latest(self),
+        }
+    }
+}
+
+/// What a frame is, beside its bytes.
+#[derive(Debug, Default, Clone)]
+pub struct FrameMeta {
+    /// The connection it came from, which does not get it; `None` for a route handler's.
+    pub from: Option<ConnectionId>,
+    /// The client session of that connection, which does not get it when it comes back.
+    pub client_session: Option<ClientSessionId>,
+    /// The only client that gets it; `None` for all.
+    pub to: Option<Id>,
+    /// What becomes of it where it has to wait.
+    pub policy: QueuePolicy,
+    /// Its place in the document's history; `None` for what is none.
+    pub offset: Option<u64>,
+}
+
+/// One frame of a batch.
+#[derive(Debug, Clone)]
+pub struct BatchFrame {
+    /// Where its bytes end; they begin where those of the frame before end.
+    pub end: usize,
+    /// What it is.
+    pub meta: FrameMeta,
+}
+
+impl BatchFrame {
+    /// Whether a member gets it.
+    pub fn is_for(&self, connection: ConnectionId, client: &Id) -> bool {
+        self.meta.from != Some(connection) && self.meta.to.as_ref().is_none_or(|to| to == client)
+    }
+}
+
+/// Frames that are being gathered.
+#[derive(Debug, Default)]
+pub struct BatchBuilder {
+    bytes: BytesMut,
+    frames: Vec<BatchFrame>,
+    history_bytes: usize,
+}
+
+/// Memory for the first frames. What is remembered keeps it in use, so a room takes some again and again: `BytesMut` then
+/// takes at least as much as it was made with.
+const CHUNK_BYTES: usize = 2 << 10;
+
+impl BatchBuilder {
+    /// Appends the frame that `encode` writes.
+    pub fn push(&mut self, meta: FrameMeta, encode: impl FnOnce(&mut BytesMut)) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        let start = self.cut();
+        encode(&mut self.bytes);
+        if meta.offset.is_some() {
+            self.history_bytes += self.bytes.len() - start;
+        }
+        self.frames.push(BatchFrame { end: self.bytes.len(), meta });
+    }
+
+    /// Cuts off what a panic has left of a frame; returns where the last one ends.
+    fn cut(&mut self) -> usize {
+        let end = self.frames.last().map_or(0, |frame| frame.end);
+        self.bytes.truncate(end);
+        end
+    }
+
+    /// The frame that was appended last.
+    pub fn last(&self) -> &[u8] {
+        let start = self.frames.iter().nth_back(1).map_or(0, |frame| frame.end);
+        &self.bytes[start..]
+    }
+
+    /// Bytes gathered.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing was gathered.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The batch to send; the next frames are gathered anew.
+    pub fn take(&mut self) -> Batch {
+        self.cut();
+        let frames = std::mem::take(&mut self.frames);
+        let restricted = frames.iter().any(|frame| frame.meta.to.is_some());
+        let mut senders: Vec<ConnectionId> = frames.iter().filter_map(|frame| frame.meta.from).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let history_bytes = std::mem::take(&mut self.history_bytes);
+        Batch { bytes: self.bytes.split().freeze(), history_bytes, frames, senders, restricted }
+    }
+}
+
+/// Frames on their way to the members of a room. Encoded once; every member's queue shares the bytes.
+#[derive(Debug)]
+pub struct Batch {
+    /// All frames.
+    pub bytes: Bytes,
+    /// What they are.
+    pub frames: Vec<BatchFrame>,
+    /// How many of the bytes are of frames with an offset.
+    pub history_bytes: usize,
+    /// The connections that sent any of them, sorted.
+    senders: Vec<ConnectionId>,
+    /// Whether any of them is for one client only.
+    restricted: bool,
+}
+
+impl Batch {
+    /// A batch of one frame for everybody.
+    pub fn of(frame: Bytes, policy: QueuePolicy) -> Self {
+        let frames =
+            vec![BatchFrame { end: frame.len(), meta: FrameMeta { policy, ..FrameMeta::default() } }];
+        Self { bytes: frame, history_bytes: 0, frames, senders: Vec::new(), restricted: false }
+    }
+
+    /// Whether a connection gets every frame, and so all bytes as they are.
+    pub fn is_whole_for(&self, connection: ConnectionId) -> bool {
+        !self.restricted && (self.senders.is_empty() || self.senders.binary_search(&connection).is_err())
+    }
+
+    /// The offset of the last publication in it.
+    pub fn last_offset(&self) -> Option<u64> {
+        self.frames.iter().rev().find_map(|frame| frame.meta.offset)
+    }
+
+    /// The frames with the ranges of their bytes.
+    pub fn ranges(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &BatchFrame)> {
+        let mut start = 0;
+        self.frames.iter().map(move |frame| (std::mem::replace(&mut start, frame.end)..frame.end, frame))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use bytes::BufMut;
+
+    use super::{BatchBuilder, FrameMeta};
+
+    #[test]
+    fn a_panic_in_an_encoder_leaves_nothing_to_the_frames_around_it() {
+        let mut gathering = BatchBuilder::default();
+        gathering.push(FrameMeta::default(), |out| out.put_slice(b"before"));
+        let panic_in = |gathering: &mut BatchBuilder| {
+            let encode = |out: &mut bytes::BytesMut| {
+                out.put_slice(b"half a fra");
+                panic!("meant for the log: panic in an encoder");
+            };
+            catch_unwind(AssertUnwindSafe(|| gathering.push(FrameMeta::default(), encode))).unwrap_err();
+        };
+        panic_in(&mut gathering);
+        gathering.push(FrameMeta::default(), |out| out.put_slice(b"after"));
+        assert_eq!(gathering.last(), b"after");
+        panic_in(&mut gathering);
+        let batch = gathering.take();
+        assert_eq!(&batch.bytes[..], b"beforeafter");
+        let frames: Vec<_> = batch.ranges().map(|(range, _)| &batch.bytes[range]).collect();
+        assert_eq!(frames, [&b"before"[..], b"after"]);
+    }
+}

@@ -1,0 +1,195 @@
+//! What the connections of one thread share: its clock, memory for reading, and the list of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    ops::Bound,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Connection, batch::Batch};
+use crate::{
+    admission::users::Users,
+    ids::ConnectionId,
+    panics::guarded,
+    sync::lock,
+    websocket::{close::Close, decoder::Codec},
+};
+
+/// Connections that the clock looks at before those with something to read have their turn: some 20 µs.
+pub(crate) const TICKS_PER_TURN: usize = 256;
+
+/// Bytes read at once; shared by all connections of the thread.
+const INPUT_BYTES: usize = 64 << 10;
+
+/// What the connections of one thread share.
+pub(crate) struct Thread {
+    users: Arc<Users>,
+    /// In an order, so that the clock can go on where it stopped.
+    connections: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
+    scratch: Mutex<Scratch>,
+    /// Milliseconds, as of the last tick.
+    now: AtomicU32,
+}
+
+/// Memory that one connection at a time uses.
+pub(crate) struct Scratch {
+    input: Vec<u8>,
+    pub(crate) codec: Codec,
+    pub(crate) replies: Vec<u8>,
+}
+
+impl Scratch {
+    /// The read buffer; to be put back. A panic may have kept it from that, and then there is a new one.
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+        let mut input = std::mem::take(&mut self.input);
+        input.resize(INPUT_BYTES, 0);
+        input
+    }
+
+    pub(crate) fn put_input(&mut self, input: Vec<u8>) {
+        self.input = input;
+    }
+}
+
+/// The times of [`Thread::tick_some`], in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// `None` never pings.
+    pub(crate) heartbeat: Option<u32>,
+    pub(crate) close_timeout: u32,
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread").field("connections", &lock(&self.connections).len()).finish_non_exhaustive()
+    }
+}
+
+impl Thread {
+    pub(crate) fn new(users: Arc<Users>, max_message_bytes: usize) -> Self {
+        let codec = Codec::new(max_message_bytes);
+        Self {
+            users,
+            connections: Mutex::default(),
+            scratch: Mutex::new(Scratch { input: Vec::new(), codec, replies: Vec::new() }),
+            now: AtomicU32::new(0),
+        }
+    }
+
+    /// Who is there, and how much they may do; the same for all threads.
+    pub(crate) fn users(&self) -> &Users {
+        &self.users
+    }
+
+    pub(crate) fn scratch(&self) -> &Mutex<Scratch> {
+        &self.scratch
+    }
+
+    /// Milliseconds since the thread began, less its pauses, as of the last tick. Wraps after 49 days.
+    pub(crate) fn now(&self) -> u32 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_now(&self, now: u32) {
+        self.now.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, connection: Arc<Connection>) {
+        lock(&self.connections).insert(connection.id(), connection);
+    }
+
+    pub(crate) fn remove(&self, id: ConnectionId) {
+        lock(&self.connections).remove(&id);
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        lock(&self.connections).values().cloned().collect()
+    }
+
+    /// Terminates every connection; returns how many there were.
+    pub(crate) fn terminate_all(&self) -> usize {
+        let connections = self.all();
+        for connection in &connections {
+            connection.terminate();
+        }
+        connections.len()
+    }
+
+    /// Terminates every closing connection for which as many bytes have waited for as long as `patience`; returns how
+    /// many. `waits` has how many wait, and since when. One that was not told yet, because this thread is late, is left
+    /// alone.
+    pub(crate) fn terminate_stuck(
+        &self,
+        waits: &mut HashMap<ConnectionId, (usize, Instant)>,
+        patience: Duration,
+    ) -> usize {
+        let mut terminated = 0;
+        for connection in self.all().iter().filter(|connection| !connection.is_open()) {
+            let bytes = connection.buffered_bytes();
+            let waiting = waits.entry(connection.id()).or_insert_with(|| (bytes, Instant::now()));
+            if waiting.0 != bytes {
+                *waiting = (bytes, Instant::now());
+            } else if waiting.1.elapsed() >= patience {
+                connection.terminate();
+                terminated += 1;
+                // Until its task has dropped it, it is not counted again.
+                waiting.1 = Instant::now();
+            }
+        }
+        terminated
+    }
+
+    /// Sends a batch to every connection of an endpoint. On this thread.
+    pub(crate) fn broadcast(&self, endpoint: usize, batch: &Batch) {
+        for connection in lock(&self.connections).values() {
+            let send = || connection.send_batch(batch, |_| true);
+            if connection.endpoint() == Some(endpoint)
+                && guarded("sending to an endpoint, whose connection is closed", send).is_none()
+            {
+                connection.close(&Close::internal());
+            }
+        }
+    }
+
+    /// Closes every connection. On this thread.
+    pub(crate) fn close_all(&self, close: &Close) {
+        for connection in lock(&self.connections).values() {
+            if guarded("closing a connection", || connection.close(close)).is_none() {
+                connection.terminate();
+            }
+        }
+    }
+
+    /// Ticks the next connections behind one; returns the last of them, `None` where there was none. After a pause of the
+    /// whole process nobody's silence counts.
+    pub(crate) fn tick_some(
+        &self,
+        after: Bound<ConnectionId>,
+        deadlines: Deadlines,
+        paused: bool,
+    ) -> Option<ConnectionId> {
+        let (connections, now) = (lock(&self.connections), self.now());
+        let mut last = None;
+        for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
+            last = Some(*id);
+            let tick = || {
+                if paused {
+                    connection.forgive(now);
+                } else {
+                    connection.tick(now, deadlines.heartbeat, deadlines.close_timeout);
+                }
+            };
+            if guarded("watching over a connection", tick).is_none() {
+                connection.terminate();
+            }
+        }
+        last
+    }
+}

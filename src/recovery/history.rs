@@ -1,0 +1,160 @@
+//! What was published to a document lately, for clients that come back.
+//!
+//! A room appends, in the order in which its members get the messages, and reads from an offset on; both on its own
+//! thread. That is all it knows of a history, so that one day a log which several processes share can stand here.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+
+use super::budget::{Budget, Relief};
+use crate::{
+    config::HistoryLimits,
+    connection::batch::Batch,
+    ids::{ClientSessionId, Id},
+};
+
+/// One publication.
+#[derive(Debug)]
+struct Publication {
+    /// The whole frame.
+    frame: Bytes,
+    /// Whose own it is; `None` for a route handler's.
+    from: Option<ClientSessionId>,
+    /// The only client that gets it; `None` for all.
+    to: Option<Box<Id>>,
+    /// The room's clock when it came.
+    at: u32,
+}
+
+impl Publication {
+    fn cost(&self) -> usize {
+        self.frame.len() + size_of::<Self>()
+    }
+}
+
+/// The latest publications of one document, bounded in number, bytes and time.
+#[derive(Debug)]
+pub struct History {
+    publications: VecDeque<Publication>,
+    /// The offset of the last one appended; those before it are without a gap.
+    last: u64,
+    bytes: usize,
+    limits: HistoryLimits,
+    budget: Arc<Budget>,
+}
+
+impl History {
+    /// An empty history. What it holds comes out of `budget`.
+    pub fn new(limits: HistoryLimits, budget: Arc<Budget>) -> Self {
+        Self { publications: VecDeque::new(), last: 0, bytes: 0, limits, budget }
+    }
+
+    /// Appends the publications among the frames of a batch that was sent at `now`.
+    pub fn append(&mut self, batch: &Batch, now: u32) {
+        let history_bytes =
+            batch.ranges().filter_map(|(range, frame)| Some((range, &frame.meta, frame.meta.offset?)));
+        // A slice keeps the whole batch in memory, which is no more than twice what is counted.
+        let share = batch.history_bytes * 2 >= batch.bytes.len();
+        for (range, meta, offset) in history_bytes {
+            if offset != self.last + 1 {
+                // A batch went missing in a panic: what is before it leads nowhere.
+                self.clear();
+            }
+            let frame =
+                if share { batch.bytes.slice(range) } else { Bytes::copy_from_slice(&batch.bytes[range]) };
+            let to = meta.to.clone().map(Box::new);
+            self.push(Publication { frame, from: meta.client_session, to, at: now });
+            // Not before it is there: a panic in between would have later replays begin one too early.
+            self.last = offset;
+        }
+    }
+
+    /// Where it does not fit, the oldest give way; one that does not fit alone is not kept, and nothing before it.
+    fn push(&mut self, publication: Publication) {
+        let cost = publication.cost();
+        let HistoryLimits { messages, bytes, .. } = self.limits;
+        while self.publications.len() >= messages || self.bytes + cost > bytes {
+            if self.publications.is_empty() {
+                return;
+            }
+            self.forget_first();
+        }
+        self.budget.charge(cost);
+        self.bytes += cost;
+        self.publications.push_back(publication);
+    }
+
+    /// Publications up to `offset` may have been appended or not: where they were not, nothing before them is of use.
+    pub(crate) fn lost(&mut self, offset: u64) {
+        if self.last < offset {
+            self.clear();
+            self.last = offset;
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets the oldest until it takes `bytes` at most.
+    pub fn trim(&mut self, bytes: usize) {
+        while self.bytes > bytes {
+            self.forget_first();
+        }
+    }
+
+    /// Where more is remembered than may be in all documents together: the task of making room.
+    pub(crate) fn relief(&self) -> Option<Relief> {
+        self.budget.relief()
+    }
+
+    /// The frames after `offset` which a client misses that has seen everything up to it: not those of its own client session,
+    /// nor those for another client. `None` where they are not all there.
+    pub fn since(&self, offset: u64, client_session: ClientSessionId, client: &Id) -> Option<Vec<Bytes>> {
+        let missed = usize::try_from(self.last.checked_sub(offset)?).ok()?;
+        let first = self.publications.len().checked_sub(missed)?;
+        let is_for = |publication: &&Publication| {
+            publication.from != Some(client_session)
+                && publication.to.as_deref().is_none_or(|to| to == client)
+        };
+        Some(self.publications.range(first..).filter(is_for).map(|each| each.frame.clone()).collect())
+    }
+
+    /// The offset of the last publication; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Forgets what is older than `age`, in milliseconds.
+    pub fn forget(&mut self, now: u32, age: u32) {
+        while self.publications.front().is_some_and(|first| now.wrapping_sub(first.at) > age) {
+            self.forget_first();
+        }
+        if self.publications.is_empty() {
+            self.publications = VecDeque::new();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(first) = self.publications.pop_front() {
+            self.bytes -= first.cost();
+            self.budget.give_back(first.cost());
+        }
+    }
+
+    fn clear(&mut self) {
+        self.budget.give_back(std::mem::take(&mut self.bytes));
+        self.publications = VecDeque::new();
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

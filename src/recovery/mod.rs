@@ -1,0 +1,265 @@
+//! Coming back: what a room remembers for its clients, and what it answers to one that asks for what it missed.
+//!
+//! A client that was away gets everything it missed or nothing: [`RecoveryResult`]. All of it is decided and queued in one
+//! turn of the room's thread, together with joining, so that nothing can come between.
+
+pub mod budget;
+pub mod client_session;
+pub mod history;
+pub mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use self::{
+    budget::Budget,
+    client_session::DetachedSessions,
+    history::History,
+    token::{Claims, Signer},
+};
+use crate::{
+    Config, Error,
+    admission::upgrade::Upgrade,
+    config::HistoryLimits,
+    ids::{ClientSessionId, Epoch, Id},
+    protocol::recovery::{Position, RecoveryResult, Reload},
+};
+
+/// What a room without members costs of the budget while it is remembered.
+const ROOM_BYTES: usize = 1 << 10;
+
+/// What rooms without members and clients that are away may take before they are remembered for a shorter time: some
+/// 350,000 clients. Apart from the histories, so that nobody's messages can cost those anything who missed nothing.
+const AWAY_BYTES: usize = 32 << 20;
+
+/// What the rooms of a hub share to remember.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    signer: Signer,
+    /// For histories.
+    budget: Arc<Budget>,
+    /// For clients that are away, and rooms without members.
+    away: Arc<Budget>,
+    limits: HistoryLimits,
+    /// In milliseconds.
+    window: u32,
+    /// Bytes of what others show that a client is given at once.
+    max_shown_bytes: usize,
+}
+
+impl Settings {
+    /// `None` where nothing is to be remembered.
+    pub(crate) fn of(config: &Config) -> Result<Option<Arc<Self>>, Error> {
+        let Some(window) = config.recovery_window else { return Ok(None) };
+        let signer = match &config.token_secret {
+            Some(secret) => Signer::new(secret),
+            None => Signer::random().map_err(Error::Start)?,
+        };
+        let mut limits = config.history;
+        if limits.total_bytes == 0 {
+            limits.messages = 0;
+        }
+        Ok(Some(Arc::new(Self {
+            signer,
+            budget: Arc::new(Budget::new(limits.total_bytes)),
+            away: Arc::new(Budget::new(AWAY_BYTES)),
+            limits,
+            window: milliseconds(window),
+            max_shown_bytes: config.max_outbox_bytes / 4,
+        })))
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// What a client that comes back shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryRequest {
+    /// What it was given when it connected.
+    pub token: String,
+    /// `None` where what it sent is none.
+    pub epoch: Option<Epoch>,
+    /// Up to where it has seen everything; `None` where what it sent is no offset.
+    pub offset: Option<u64>,
+}
+
+impl RecoveryRequest {
+    /// What the query of a request asks for; `None` where it asks for nothing.
+    pub fn of(upgrade: &Upgrade) -> Option<Self> {
+        let [token, epoch, offset] = ["token", "epoch", "offset"].map(|name| upgrade.parameter(name));
+        if token.is_none() && epoch.is_none() && offset.is_none() {
+            return None;
+        }
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        Some(Self {
+            token: token.unwrap_or_default().into_owned(),
+            epoch: epoch.and_then(|text| text.parse().ok()),
+            offset: offset.filter(|text| is_number(text)).and_then(|text| text.parse().ok()),
+        })
+    }
+}
+
+/// Who joins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity<'a> {
+    pub(crate) document: &'a Id,
+    pub(crate) client: &'a Id,
+    pub(crate) user: Option<&'a str>,
+}
+
+/// What one room remembers. Only its thread uses it.
+#[derive(Debug)]
+pub(crate) struct RoomRecovery {
+    settings: Arc<Settings>,
+    epoch: Epoch,
+    pub(crate) history: History,
+    pub(crate) detached: DetachedSessions,
+    /// The room's clock when its last member left, while it has none.
+    empty_since: Option<u32>,
+}
+
+impl RoomRecovery {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            epoch: Epoch::random(),
+            history: History::new(settings.limits, Arc::clone(&settings.budget)),
+            detached: DetachedSessions::new(Arc::clone(&settings.away)),
+            empty_since: None,
+            settings,
+        }
+    }
+
+    /// Bytes of what other members show that a connection may be given at once.
+    pub(crate) fn max_shown_bytes(&self) -> usize {
+        self.settings.max_shown_bytes
+    }
+
+    /// Somebody joins.
+    pub(crate) fn wake(&mut self) {
+        if self.empty_since.take().is_some() {
+            self.settings.away.give_back(ROOM_BYTES);
+        }
+    }
+
+    /// The last member has left.
+    pub(crate) fn rest(&mut self, now: u32) {
+        if self.empty_since.replace(now).is_none() {
+            self.settings.away.charge(ROOM_BYTES);
+        }
+    }
+
+    /// Forgets what is too old; returns whether that is the room itself.
+    pub(crate) fn forget(&mut self, now: u32) -> bool {
+        let window = self.settings.window;
+        self.history.forget(now, window);
+        self.detached.forget(now, window);
+        self.empty_since.is_some_and(|since| now.wrapping_sub(since) > self.settings.away.shortened(window))
+    }
+
+    /// Where a member of `client session` stands now.
+    pub(crate) fn position(&self, client_session: ClientSessionId, who: Identity<'_>) -> Position {
+        let token = self.settings.signer.sign(client_session, self.claims(who));
+        Position { token, epoch: self.epoch, offset: self.history.last() }
+    }
+
+    /// Decides about a client that comes back. `replace` ends the client session's connection that is still there, if there is
+    /// one, and answers its last applied message. Returns the client session that goes on, too.
+    pub(crate) fn recover(
+        &mut self,
+        ask: &RecoveryRequest,
+        who: Identity<'_>,
+        now: u32,
+        replace: impl FnOnce(ClientSessionId) -> Option<u64>,
+    ) -> (RecoveryResult, Option<ClientSessionId>) {
+        let reload = |reason| (RecoveryResult::Reload { reason, up_to: None }, None);
+        let client_session = match self.client_session_of(ask, who) {
+            Ok(client_session) => client_session,
+            Err(reason) => return reload(reason),
+        };
+        let window = self.settings.window;
+        let Some(up_to) = replace(client_session).or_else(|| self.detached.take(client_session, now, window))
+        else {
+            return reload(Reload::TokenExpired);
+        };
+        let outcome = match self.missed(ask.offset, client_session, who.client) {
+            Ok((from, missed)) => RecoveryResult::Recovered { from, to: self.history.last(), up_to, missed },
+            // The client session goes on all the same: what of its own messages was applied is known.
+            Err(reason) => RecoveryResult::Reload { reason, up_to: Some(up_to) },
+        };
+        (outcome, Some(client_session))
+    }
+
+    /// The client session that a client shows to be its own.
+    pub(crate) fn client_session_of(
+        &self,
+        ask: &RecoveryRequest,
+        who: Identity<'_>,
+    ) -> Result<ClientSessionId, Reload> {
+        if ask.epoch != Some(self.epoch) {
+            return Err(Reload::OtherEpoch);
+        }
+        self.settings.signer.verify(&ask.token, self.claims(who)).ok_or(Reload::BadToken)
+    }
+
+    fn missed(
+        &self,
+        offset: Option<u64>,
+        client_session: ClientSessionId,
+        client: &Id,
+    ) -> Result<(u64, Vec<Bytes>), Reload> {
+        let from = offset.filter(|offset| *offset <= self.history.last()).ok_or(Reload::BadOffset)?;
+        let missed = self.history.since(from, client_session, client).ok_or(Reload::HistoryGone)?;
+        Ok((from, missed))
+    }
+
+    fn claims<'a>(&self, who: Identity<'a>) -> Claims<'a> {
+        let Identity { document, client, user } = who;
+        Claims { epoch: self.epoch, document: document.text(), client: client.text(), user }
+    }
+}
+
+impl Drop for RoomRecovery {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RecoveryRequest;
+    use crate::{ids::Epoch, websocket::handshake::Request};
+
+    fn ask(query: &str) -> Option<RecoveryRequest> {
+        RecoveryRequest::of(
+            &Request::from_lines(&format!("GET\n/ws/fabric?documentId=d&{query}\n1.1")).into(),
+        )
+    }
+
+    #[test]
+    fn a_client_that_shows_nothing_asks_for_nothing() {
+        assert_eq!(ask("clientID=a"), None);
+        assert_eq!(ask("clientID=a#token=x"), None);
+    }
+
+    #[test]
+    fn what_is_no_position_is_asked_for_all_the_same_so_that_it_is_answered() {
+        let good = ask("token=t&epoch=00000000000000ff&offset=12").unwrap();
+        assert_eq!(
+            good,
+            RecoveryRequest { token: "t".into(), epoch: Some(Epoch::new(255)), offset: Some(12) }
+        );
+        for query in ["token=", "token=t", "epoch=x", "offset=", "offset=-1", "offset=%2B1", "offset=1e3"] {
+            let asked = ask(query).unwrap();
+            assert_eq!((asked.epoch, asked.offset), (None, None), "{query}");
+        }
+        for query in
+            ["epoch=ff", "epoch=%2B0000000000000ff", "epoch=000000000000000000ff", "epoch=gggggggggggggggg"]
+        {
+            assert_eq!(ask(query).unwrap().epoch, None, "{query}");
+        }
+        assert_eq!(ask("offset=99999999999999999999").unwrap().offset, None);
+    }
+}

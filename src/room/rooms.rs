@@ -1,0 +1,177 @@
+//! Every document that somebody has open, or that is remembered: a map a shard.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, Weak},
+};
+
+use super::{Registry, Room, RoomSettings};
+use crate::{
+    Config, Error,
+    connection::Connection,
+    ids::{ConnectionId, Id},
+    recovery::{Identity, RecoveryRequest, Settings, budget::Relief},
+    shard::{Forget, Shard, Work},
+    sync::lock,
+};
+
+/// The rooms of all shards.
+#[derive(Debug)]
+pub struct Rooms {
+    by_shard: Box<[Arc<ShardRooms>]>,
+    /// Keyed at random, so that nobody can choose documents that all meet on one shard.
+    hasher: RandomState,
+    /// 0 is no limit.
+    max_members: usize,
+}
+
+/// The rooms of one shard. Only its thread adds and removes any, so what it has found there stays while it looks at it.
+#[derive(Debug)]
+pub(super) struct ShardRooms {
+    shard: Arc<Shard>,
+    by_id: Mutex<HashMap<Id, Arc<Room>>>,
+    settings: RoomSettings,
+    all: Weak<Rooms>,
+}
+
+impl Rooms {
+    /// Rooms on these shards, which see to it that they forget.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] where there are no random bytes for the key of tokens.
+    pub(crate) fn new(shards: &[Arc<Shard>], config: &Config) -> Result<Arc<Self>, Error> {
+        let settings =
+            RoomSettings { max_pending_bytes: config.max_pending_bytes, recovery: Settings::of(config)? };
+        let of_shard = |shard: &Arc<Shard>, all: &Weak<Self>| {
+            let settings = settings.clone();
+            let (shard, all) = (Arc::clone(shard), Weak::clone(all));
+            Arc::new(ShardRooms { shard, by_id: Mutex::default(), settings, all })
+        };
+        let rooms = Arc::new_cyclic(|all| Self {
+            by_shard: shards.iter().map(|shard| of_shard(shard, all)).collect(),
+            hasher: RandomState::new(),
+            max_members: config.limits.connections_per_document,
+        });
+        for rooms in &rooms.by_shard {
+            let memory = Arc::downgrade(rooms);
+            rooms.shard.watch_over(memory);
+        }
+        Ok(rooms)
+    }
+
+    fn of(&self, key: impl std::hash::Hash) -> &Arc<ShardRooms> {
+        let hash = self.hasher.hash_one(key);
+        // The remainder is below the number of shards, so it fits.
+        &self.by_shard[usize::try_from(hash % self.by_shard.len() as u64).unwrap_or(0)]
+    }
+
+    fn of_document(&self, document: &str) -> &Arc<ShardRooms> {
+        self.of(document)
+    }
+
+    /// The shard for a connection: that of its document, or any.
+    pub(crate) fn shard_for(&self, document: Option<&str>, id: ConnectionId) -> &Arc<Shard> {
+        match document {
+            Some(document) => &self.of_document(document).shard,
+            None => &self.of(id).shard,
+        }
+    }
+
+    /// The room of a document; from any thread.
+    pub(crate) fn get(&self, document: &Id) -> Option<Arc<Room>> {
+        self.of_document(document.text()).get(document)
+    }
+
+    /// All rooms, also those without members.
+    pub(crate) fn all(&self) -> Vec<Arc<Room>> {
+        self.by_shard.iter().flat_map(|rooms| rooms.all_here()).collect()
+    }
+
+    /// Rooms with members.
+    pub(crate) fn open_count(&self) -> usize {
+        let open =
+            |rooms: &Arc<ShardRooms>| lock(&rooms.by_id).values().filter(|room| room.count() > 0).count();
+        self.by_shard.iter().map(open).sum()
+    }
+
+    /// Whether a room has as many members as it may. On its shard, so that nobody can be joining it.
+    pub(crate) fn is_full(&self, room: &Room) -> bool {
+        self.max_members > 0 && room.count() >= self.max_members
+    }
+
+    /// The member whose place a client would take that shows this. On the document's shard.
+    pub(crate) fn replaced(&self, who: Identity<'_>, ask: &RecoveryRequest) -> Option<Arc<Connection>> {
+        self.get(who.document)?.replaced(who, ask)
+    }
+
+    /// The room of a document, which is opened where there is none. On the document's shard, and to be joined at once: what
+    /// nobody has joined nobody forgets.
+    pub(crate) fn open(&self, document: Id) -> Arc<Room> {
+        self.of_document(document.text()).get_or_open(document)
+    }
+
+    /// Has the rooms with the largest histories forget the oldest of them, each on its own shard.
+    fn relieve(&self, relief: Relief) {
+        let rooms = self.all();
+        let level = relief.level(rooms.iter().map(|room| room.history_bytes()).collect());
+        // Until the last room is done and has dropped it, nobody looks for others.
+        let relief = Arc::new(relief);
+        for room in rooms.into_iter().filter(|room| room.history_bytes() > level) {
+            let (shard, relief) = (Arc::clone(room.shard()), Arc::clone(&relief));
+            shard.push(Work::Do(
+                "trimming a history",
+                Box::new(move || {
+                    room.trim(level);
+                    drop(relief);
+                }),
+            ));
+        }
+    }
+}
+
+impl ShardRooms {
+    fn get(&self, document: &Id) -> Option<Arc<Room>> {
+        lock(&self.by_id).get(document).cloned()
+    }
+
+    fn get_or_open(self: &Arc<Self>, document: Id) -> Arc<Room> {
+        let mut by_id = lock(&self.by_id);
+        let open = |document: &Id| {
+            // The type says what the room knows of it.
+            let registry: Weak<dyn Registry> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Registry>));
+            Arc::new(Room::new(document.clone(), Arc::clone(&self.shard), registry, self.settings.clone()))
+        };
+        Arc::clone(by_id.entry(document).or_insert_with_key(open))
+    }
+
+    fn all_here(&self) -> Vec<Arc<Room>> {
+        lock(&self.by_id).values().cloned().collect()
+    }
+}
+
+impl Registry for ShardRooms {
+    fn remove(&self, document: &Id) {
+        let mut by_id = lock(&self.by_id);
+        if by_id.get(document).is_some_and(|room| room.count() == 0) {
+            by_id.remove(document);
+        }
+    }
+
+    fn relieve(&self, relief: Relief) {
+        if let Some(all) = self.all.upgrade() {
+            self.shard.push(Work::Do("making room", Box::new(move || all.relieve(relief))));
+        }
+    }
+}
+
+impl Forget for ShardRooms {
+    fn forget(&self) {
+        for room in self.all_here() {
+            if room.forget() {
+                self.remove(room.document());
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A hub: its start, the calls for route handlers, its end.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::shared::Shared;
+use crate::{
+    Config, Error,
+    admission::{expiry, users::Users},
+    connection::{
+        batch::{Batch, QueuePolicy},
+        endpoint::{Endpoint, PendingBytes},
+    },
+    fabric::Fabric,
+    ids::Id,
+    room::{Room, Rooms},
+    shard::{Shard, Work},
+    websocket::{close::Close, frame},
+};
+
+/// How long a drain waits for a peer that takes nothing and answers nothing. There is always one, a phone without
+/// network, and until the drain has ended nobody can come back: the port is closed.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(900);
+
+/// How often a drain looks.
+const DRAIN_ROUND: Duration = Duration::from_millis(100);
+
+/// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Hub {
+    /// Starts a hub that serves the fabric endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`], [`Error::Start`].
+    pub fn start(config: Config) -> Result<Self, Error> {
+        config.check()?;
+        let users = Users::new(config.limits.clone(), config.session_warning);
+        let shards = start_shards(&config, &users)?;
+        let rooms = Rooms::new(&shards, &config).inspect_err(|_| stop(&shards))?;
+        shards[0].handle().spawn(expiry::watch(Arc::clone(users.expiries())));
+        let fabric = Fabric::new(Arc::clone(&rooms), &config);
+        let hub = Self { shared: Shared::new(config, shards, users, rooms) };
+        hub.serve(Arc::new(fabric));
+        Ok(hub)
+    }
+
+    /// Adds an endpoint. Where there is one with the same path already, that one goes on serving it.
+    pub fn serve(&self, endpoint: Arc<dyn Endpoint>) {
+        self.shared.endpoints.add(endpoint);
+    }
+
+    /// Paths that are served.
+    pub fn paths(&self) -> Vec<String> {
+        self.shared.endpoints.paths()
+    }
+
+    /// The options it was started with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Sends a text message to every member of a document, or to those of one client. From any thread; it returns
+    /// before the message is written. Returns how many connections it was queued for.
+    ///
+    /// A message that is a JSON object takes the document's next offset and carries it as the key `offset`, and clients
+    /// that are away get it when they come back. Anything else is sent as it is, to those who are there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Overloaded`]
+    pub fn publish(&self, document: &str, client: Option<&str>, message: &str) -> Result<usize, Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        // What cannot be an id is the id of nobody.
+        let Some(room) = self.room(document) else { return Ok(0) };
+        let to = match client.map(Id::new) {
+            None => None,
+            Some(Some(client)) => Some(client),
+            Some(None) => return Ok(0),
+        };
+        room.publish(to, message)
+    }
+
+    /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`]. It is no document's, so it
+    /// carries no offset, and who is away does not get it later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Overloaded`]
+    pub fn broadcast(&self, path: &str, message: &str) -> Result<usize, Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let Some(entry) = self.shared.endpoints.at(path) else { return Ok(0) };
+        let receivers = entry.count();
+        if receivers == 0 {
+            return Ok(0);
+        }
+        if entry.pending.load(Ordering::Relaxed) > self.shared.config.max_pending_bytes {
+            return Err(Error::Overloaded);
+        }
+        let batch = Arc::new(Batch::of(frame::text(message), QueuePolicy::Reliable));
+        let pending = PendingBytes::of(&entry, batch.bytes.len());
+        for shard in &self.shared.shards {
+            let (thread, batch, pending) =
+                (Arc::clone(shard.thread()), Arc::clone(&batch), Arc::clone(&pending));
+            let send = move || {
+                thread.broadcast(pending.endpoint(), &batch);
+                drop(pending);
+            };
+            shard.push(Work::Do("sending to an endpoint", Box::new(send)));
+        }
+        Ok(receivers)
+    }
+
+    /// Open connections of an endpoint, named by its path or the last part of it, or else of a document.
+    pub fn connection_count(&self, name: &str) -> usize {
+        match self.shared.endpoints.named(name) {
+            Some(entry) => entry.count(),
+            None => self.room(name).map_or(0, |room| room.count()),
+        }
+    }
+
+    /// Open connections of the endpoint at a path.
+    pub fn endpoint_count(&self, path: &str) -> usize {
+        self.shared.endpoints.at(path).map_or(0, |entry| entry.count())
+    }
+
+    /// Ids of the documents with an open connection.
+    pub fn documents(&self) -> Vec<String> {
+        let rooms = self.shared.rooms.all().into_iter();
+        rooms.filter(|room| room.count() > 0).map(|room| room.document().text().to_owned()).collect()
+    }
+
+    /// Documents with an open connection.
+    pub fn document_count(&self) -> usize {
+        self.shared.rooms.open_count()
+    }
+
+    pub(crate) fn room(&self, document: &str) -> Option<Arc<Room>> {
+        self.shared.rooms.get(&Id::new(document)?)
+    }
+
+    /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one
+    /// is gone, or cuts off what is left after `timeout`; who neither answers nor takes anything is cut off after
+    /// a second. Returns how many had to be cut off.
+    pub fn close(&self, timeout: Duration) -> usize {
+        let deadline = Instant::now() + timeout;
+        self.shared.drain();
+        for shard in &self.shared.shards {
+            shard.push(Work::CloseAll(Close::restart()));
+        }
+        let mut terminated = 0;
+        let mut waits = HashMap::new();
+        loop {
+            let shards = self.shared.shards.iter();
+            terminated +=
+                shards.map(|shard| shard.thread().terminate_stuck(&mut waits, DRAIN_PATIENCE)).sum::<usize>();
+            let round = deadline.min(Instant::now() + DRAIN_ROUND);
+            if self.shared.wait_until_ended(round) {
+                return terminated;
+            }
+            if round == deadline {
+                break;
+            }
+        }
+        let left: usize = self.shared.shards.iter().map(|shard| shard.thread().terminate_all()).sum();
+        terminated += left;
+        if left > 0 {
+            // They are only dropped now, which takes no peer's consent.
+            self.shared.wait_until_ended(Instant::now() + Duration::from_secs(1));
+        }
+        terminated
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.shared.drain();
+        stop(&self.shared.shards);
+    }
+}
+
+fn start_shards(config: &Config, users: &Arc<Users>) -> Result<Box<[Arc<Shard>]>, Error> {
+    let mut shards = Vec::with_capacity(config.threads);
+    for index in 0..config.threads {
+        // Nobody else would end the threads of those before.
+        shards.push(Shard::start(index, config, Arc::clone(users)).inspect_err(|_| stop(&shards))?);
+    }
+    Ok(shards.into())
+}
+
+fn stop(shards: &[Arc<Shard>]) {
+    for shard in shards {
+        shard.stop();
+    }
+}

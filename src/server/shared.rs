@@ -1,0 +1,97 @@
+//! What all threads of a hub share.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use super::endpoints::Endpoints;
+use crate::{Config, admission::users::Users, ids::ConnectionId, room::Rooms, shard::Shard, sync::lock};
+
+/// What all threads of a hub share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) shards: Box<[Arc<Shard>]>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) endpoints: Endpoints,
+    next_id: AtomicU64,
+    draining: AtomicBool,
+    alive: Mutex<usize>,
+    /// `alive` has become 0.
+    ended: Condvar,
+}
+
+/// A socket that the hub has taken, from before its handshake to after its close.
+pub(crate) struct SocketGuard(Arc<Shared>);
+
+impl Drop for SocketGuard {
+    fn drop(&mut self) {
+        let mut alive = lock(&self.0.alive);
+        *alive -= 1;
+        if *alive == 0 {
+            self.0.ended.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        shards: Box<[Arc<Shard>]>,
+        users: Arc<Users>,
+        rooms: Arc<Rooms>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            shards,
+            users,
+            rooms,
+            endpoints: Endpoints::default(),
+            next_id: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            alive: Mutex::new(0),
+            ended: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> SocketGuard {
+        *lock(&self.alive) += 1;
+        SocketGuard(Arc::clone(self))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId::new(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits for the last connection to be gone, or for the deadline; returns which it was.
+    pub(crate) fn wait_until_ended(&self, deadline: Instant) -> bool {
+        let mut alive = lock(&self.alive);
+        while *alive > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            alive = self.ended.wait_timeout(alive, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("alive", &*lock(&self.alive)).finish_non_exhaustive()
+    }
+}

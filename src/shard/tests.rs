@@ -1,0 +1,50 @@
+use std::{ops::Bound, sync::Arc};
+
+use super::Work;
+use crate::{
+    Config, Hub,
+    connection::{
+        Connection,
+        thread::{Deadlines, TICKS_PER_TURN},
+    },
+    ids::ConnectionId,
+    tests::{join, read_to},
+    websocket::close::Close,
+};
+
+#[test]
+fn what_was_published_before_everybody_is_closed_leaves_before_that() {
+    let hub = Arc::new(Hub::start(Config { threads: 1, ..Config::default() }).unwrap());
+    let (_, client) = join(&hub, "a");
+
+    // On the shard's thread, so that it finds both at once.
+    let shard = Arc::clone(&hub.shared.shards[0]);
+    let publisher = Arc::clone(&hub);
+    shard.handle().clone().spawn(async move {
+        shard.push(Work::CloseAll(Close::restart()));
+        publisher.publish("doc", None, r#"{"type":"last"}"#).unwrap();
+    });
+    let last = read_to(&client, b"Service restart");
+    assert!(last.contains(r#"{"type":"last","offset":1}"#), "{last:?}");
+}
+
+#[test]
+fn the_clock_looks_at_every_connection_in_slices() {
+    let hub = Hub::start(Config { threads: 1, heartbeat: None, ..Config::default() }).unwrap();
+    let thread = hub.shared.shards[0].thread();
+    let connections: Vec<_> = (0..=2 * TICKS_PER_TURN as u64)
+        .map(|number| Arc::new(Connection::new(ConnectionId::new(number), None, Vec::new(), 1024, 0)))
+        .collect();
+    for connection in &connections {
+        thread.add(Arc::clone(connection));
+    }
+    thread.set_now(5);
+    let deadlines = Deadlines { heartbeat: Some(1), close_timeout: 1000 };
+    let pinged = || connections.iter().filter(|connection| connection.buffered_bytes() > 0).count();
+    let (mut after, mut turns) = (Bound::Unbounded, Vec::new());
+    while let Some(last) = thread.tick_some(after, deadlines, false) {
+        after = Bound::Excluded(last);
+        turns.push(pinged());
+    }
+    assert_eq!(turns, [TICKS_PER_TURN, 2 * TICKS_PER_TURN, 2 * TICKS_PER_TURN + 1]);
+}

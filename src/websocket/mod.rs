@@ -1,0 +1,6 @@
+//! RFC 6455 without sockets: the handshake, frames and messages, close codes.
+
+pub mod close;
+pub mod decoder;
+pub mod frame;
+pub mod handshake;

@@ -1,141 +1,282 @@
-// What the documents promise is what the code has.
+// What the documents promise is what the code has: no more, and no less.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
+import {
+  ROOT,
+  all,
+  anchors,
+  chapter,
+  documents,
+  firstColumn,
+  prose,
+  read,
+  section,
+  sourceWith,
+  sources,
+} from './support/documents.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const read = (...names) => fs.readFileSync(path.join(root, ...names), 'utf8');
+const rust = sources('src', '.rs');
+const javascript = sources('js', 'js');
 
-/** What ships, without the tests beside it: those write messages and codes that nothing sends. */
-function sources(directory, ending) {
-  return fs
-    .readdirSync(path.join(root, directory), { recursive: true })
-    .filter((name) => name.endsWith(ending) && !/(^|[\\/])tests(\.rs$|[\\/])/.test(name))
-    .map((name) => read(directory, name).split(/^#\[cfg\(test\)\]$/m)[0])
-    .join('\n');
-}
+/** Names of an interface's properties. */
+const properties = (file, name) =>
+  all(section(read(file), `interface ${name}`, '\n}'), /^ {2}(?:readonly )?(\w+)\??[:(]/gm);
 
-/** What `pattern` captures, sorted. Nothing is a fault of the test: the text has moved, and it would pass for ever. */
-function all(text, pattern) {
-  const found = [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].sort();
-  assert.notEqual(found.length, 0, `nothing in ${text.length} characters looks like ${pattern}`);
-  return found;
-}
+/** Keys of an object literal that stands at the left edge of a file. */
+const keys = (text, begin) => all(section(text, begin, '\n};'), /^ {2}(\w+)[:(]/gm);
 
-/** The part of `text` from `begin` to the next `end`; both must be there. */
-function section(text, begin, end) {
-  const [, after] = text.split(begin);
-  assert.notEqual(after, undefined, `there is no ${begin}`);
-  const to = after.indexOf(end);
-  assert.notEqual(to, -1, `nothing ends ${begin}`);
-  return after.slice(0, to);
-}
+const UPPER = /`([A-Z]+(?:_[A-Z\d]+)+)`/g;
 
-test('a list that would be empty and a section that is gone fail their tests', () => {
+test('a list that would be empty, a section that is gone and one that is there twice fail their tests', () => {
   assert.throws(() => all('no message here', /"type":"(\w+)"/g), /looks like/);
   assert.throws(() => section('## A\n## B', '## C', '## '), /there is no ## C/);
   assert.throws(() => section('## A', '## A', '## '), /nothing ends/);
+  assert.throws(() => section('## A ## A ##', '## A', '##'), /more than one ## A/);
+  assert.throws(() => chapter('docs/options.md', '## No such heading'), /there is no/);
+  assert.throws(() => firstColumn('no table'), /there is no table/);
+  assert.throws(() => sourceWith('src', '.rs', 'no file has these words'), /is in 0 files/);
 });
 
-test('every error code of the source is in index.d.ts and in the README, and no other', () => {
-  const used = all(sources('src', '.rs') + sources('js', '.js'), /['"](HUB_[A-Z_]+)['"]/g).filter(
-    (code) => code !== 'HUB_',
+test('every error code of the source is in index.d.ts and in the documents, and no other', () => {
+  const used = all(rust + javascript, /['"](HUB_[A-Z_]+)['"]/g).filter((code) => code !== 'HUB_');
+  assert.deepEqual(all(read('index.d.ts'), /\| '(HUB_[A-Z_]+)'/g), used);
+  assert.deepEqual(firstColumn(chapter('docs/options.md', '## Error codes'), UPPER), used);
+});
+
+test('every close code of the source is in the documents, and no other', () => {
+  const used = all(sourceWith('src', '.rs', 'REPLACED: u16'), /pub const [A-Z_0-9]+: u16 = (\d+);/g);
+  const told = firstColumn(chapter('docs/protocol.md', '## Close codes'), /^ (\d{4}) $/gm);
+  assert.deepEqual(told, used);
+  for (const code of all(javascript, /closeCode: (\d{4})/g)) assert.ok(told.includes(code), code);
+});
+
+test('every HTTP status of a refusal is in the documents, and no other', () => {
+  const native = all(rust, /Refusal::new\(\s*(\d{3}),/g);
+  const scripted = all(sourceWith('js', '.js', 'const TEXTS'), /^ {2}(\d{3}): '/gm);
+  const told = firstColumn(chapter('docs/protocol.md', '## Answers before the handshake'), /(\d{3})/g);
+  assert.deepEqual(told, [...new Set([...native, ...scripted])].sort());
+});
+
+test('every option of the hub is declared, checked and documented', () => {
+  const declared = properties('server.d.ts', 'HubOptions');
+  assert.deepEqual(keys(sourceWith('js', '.js', 'registrationTimeoutMs: ('), 'const CHECKS = {'), declared);
+  assert.deepEqual(firstColumn(chapter('docs/options.md', '## Options of the hub')), declared);
+});
+
+test('every limit is declared, checked and documented', () => {
+  const declared = properties('server.d.ts', 'LimitOptions');
+  const checked = keys(sourceWith('js', '.js', 'connectionsPerAddress: '), 'const DEFAULTS = {');
+  assert.deepEqual([...checked, 'waiting'].sort(), declared);
+  assert.deepEqual(firstColumn(chapter('docs/options.md', '## Limits')), declared);
+});
+
+test('every option of startServer and of authJs is declared and documented', () => {
+  const told = (heading) => firstColumn(chapter('docs/options.md', heading));
+  assert.deepEqual(told('## Options of startServer'), properties('server.d.ts', 'ServerOptions'));
+  assert.deepEqual(told('## Options of authJs'), properties('server.d.ts', 'AuthJsOptions'));
+});
+
+test('every option of the browser client and every event of it is declared and documented', () => {
+  const declared = properties('client.d.ts', 'FabricClientOptions');
+  assert.deepEqual(firstColumn(chapter('docs/client.md', '## Options')), declared);
+  const source = sourceWith('js', '.js', 'longestWaitMs: 30_000');
+  assert.deepEqual(
+    keys(source, 'const NUMBERS = {').filter((name) => !declared.includes(name)),
+    [],
   );
-  const declared = all(read('index.d.ts'), /\| '(HUB_[A-Z_]+)'/g);
-  const documented = all(section(read('README.md'), '### Error codes', '## '), /`(HUB_[A-Z_]+)`/g).filter(
-    (code) => code !== 'HUB_NATIVE_PATH',
-  );
-  assert.deepEqual(declared, used);
-  assert.deepEqual(documented, used);
+  const events = firstColumn(chapter('docs/client.md', '## Events'));
+  assert.deepEqual(events, properties('client.d.ts', 'FabricEvents'));
 });
 
-test('every close code of the source is in the README', () => {
-  const used = all(read('src', 'close.rs'), /pub const [A-Z_0-9]+: u16 = (\d+);/g);
-  const documented = all(section(read('README.md'), '### Close codes', '## '), /^\| (\d{4}) \|/gm);
-  assert.deepEqual(documented, used);
-});
-
-test('every option is declared, checked and documented', () => {
-  const declared = all(section(read('server.d.ts'), 'interface HubOptions', '\n}'), /^ {2}(\w+)\?:/gm);
-  const checked = all(section(read('js', 'hub', 'options.js'), 'const CHECKS', '};'), /^ {2}(\w+):/gm);
-  const documented = all(section(read('README.md'), '### Options', '### '), /^\| `(\w+)` \|/gm);
-  assert.deepEqual(checked, declared);
-  assert.deepEqual(documented, declared);
-});
-
-test('every option of createAgentHandler is declared, checked and documented', () => {
-  const declared = all(section(read('agent.d.ts'), 'interface AgentOptions', '\n}'), /^ {2}(\w+)[?(]/gm);
-  const source = read('js', 'agent', 'options.js');
-  const checked = ['const NUMBERS', 'const CHECKS'].flatMap((table) =>
-    all(section(source, table, '\n};'), /^ {2}(\w+):/gm),
-  );
-  const table = section(read('README.md'), '### What can be set', '## ');
-  const rows = table.split('\n').map((row) => row.split('|')[1] ?? '');
+test('every option of createAgentHandler and of its transport is declared, checked and documented', () => {
+  const declared = properties('agent.d.ts', 'AgentOptions');
+  const source = sourceWith('js', '.js', 'slowWatcherMs: {');
+  const checked = ['const NUMBERS = {', 'const CHECKS = {'].flatMap((table) => keys(source, table));
   assert.deepEqual(checked.sort(), declared);
-  assert.deepEqual(all(rows.join(), /`(\w+)`/g), declared);
+  assert.deepEqual(firstColumn(chapter('docs/agents.md', '## Options')), declared);
+  const ofTransport = all(
+    section(read('agent-client.d.mts'), 'interface AgentChatTransportOptions', '\n}'),
+    /^ {2}(\w+)\?[:(]/gm,
+  );
+  assert.deepEqual(firstColumn(chapter('docs/agents.md', '## Options of the transport')), ofTransport);
+});
+
+test('every argument of the command line is documented, and no other', () => {
+  const table = section(read('js', 'next', 'command-line.js'), 'const OPTIONS', '\n};');
+  const known = [
+    ...all(table, /^ {2}(\w+):/gm).map((name) => `--${name}`),
+    ...all(table, /short: '(\w)'/g).map((name) => `-${name}`),
+  ];
+  const told = firstColumn(chapter('docs/options.md', '## Command line'));
+  assert.deepEqual(told, known.sort());
+
+  const script = (name) => all(section(read('scripts', name), 'options: {', '\n  },'), /^ {4}'?([\w-]+)'?:/gm);
+  const ours = new Set([
+    ...known,
+    ...all(read('js', 'cli.js'), /options: \{ (\w+):/g).map((name) => `--${name}`),
+    ...script('fault.mjs').map((name) => `--${name}`),
+    ...['update', 'only', 'quick'].map((name) => `--${name}`),
+  ]);
+  // Of Node, npm, cargo, docker and create-next-app.
+  const foreign = [
+    '--max-http-header-size',
+    '--max-old-space-size',
+    '--ignore-scripts',
+    '--no-default-features',
+    '--test',
+    '--open',
+    '--ulimit',
+  ];
+  const named = documents().flatMap((name) => [...prose(name).matchAll(/`[^`\n]*`/g)].flatMap(([code]) => flags(code)));
+  assert.ok(named.length > 20, `${named}`);
+  assert.deepEqual(
+    named.filter((flag) => !ours.has(flag) && !foreign.includes(flag)),
+    [],
+  );
+  for (const flag of ['--glibc', ...script('fault.mjs').map((name) => `--${name}`)]) {
+    assert.ok(named.includes(flag), flag);
+  }
+});
+
+const flags = (code) => [...code.matchAll(/(?<=[\s`])--[a-z][\w-]*/gi)].map(([flag]) => flag);
+
+test('every variable of the environment that is read is documented', () => {
+  const read = [
+    ...all(javascript, /\benv\.([A-Z][A-Z_\d]+)/g),
+    ...all(javascript, /fromEnvironment\('([A-Z_]+)'/g),
+  ].filter((name) => name !== 'HOSTNAME');
+  const documented = chapter('docs/options.md', '## Environment');
+  const told = firstColumn(documented, /`([A-Z][A-Z_\d]+)`/g);
+  // The one in the middle of "`AUTH_SECRET_1` to `AUTH_SECRET_3`".
+  assert.deepEqual([...told, 'AUTH_SECRET_2'].sort(), [...new Set(read)].sort());
+  assert.match(documented, /`HOSTNAME` is not read/);
+});
+
+test('every message of the hub, of route handlers and of clients is in the documents, and no other', () => {
+  const native = all(rust, /"type":"([\w-]+)"/g);
+  const routes = all(read('js', 'index.js'), /\btype"?: ?['"]([\w-]+)['"]/g);
+  const parser = section(sourceWith('src', '.rs', 'pub fn parse<'), 'pub fn parse<', '\n}\n');
+  const understood = [...all(parser, /^ *"([\w-]+)" => /gm), ...all(parser, /kind == "([\w-]+)"/g)];
+  // One of each place that sends: were such a file no longer read, its messages would be missing here.
+  for (const type of ['connected', 'synced', 'recovered', 'reload', 'ack', 'update', 'steps', 'error', 'session']) {
+    assert.ok(native.includes(type), type);
+  }
+  assert.ok(routes.includes('agent-change-pending') && routes.includes('steps'), routes.join());
+  const known = [...new Set([...native, ...routes, ...understood])].sort();
+  assert.deepEqual(all(read('docs/protocol.md'), /"type": ?"([\w-]+)"/g), known);
+  for (const page of documents().filter((name) => !/agents|handlers/.test(name))) {
+    for (const [, type] of read(page).matchAll(/"type": ?"([\w-]+)"/g))
+      assert.ok(known.includes(type), `${page}: ${type}`);
+  }
+  const sent = firstColumn(chapter('docs/protocol.md', '## Messages').split('The hub says')[0], /"type":"([\w-]+)"/g);
+  assert.deepEqual(sent, understood.sort());
+});
+
+test('every code of an error or a reload is in the documents, and no other', () => {
+  const answered = all(rust, /=> "([A-Z]+(?:_[A-Z]+)+)"/g).filter((code) => !code.startsWith('HUB_'));
+  const written = all(rust, /"code":"([A-Z_]+)"/g).filter((code) => code !== 'SUPPRESSED'); // a security event
+  const codes = [...new Set([...answered, ...written])].sort();
+  for (const code of ['BAD_JSON', 'OTHER_EPOCH', 'RATE_LIMITED']) assert.ok(codes.includes(code), code);
+  const told = ['## Errors', '## Coming back'].flatMap((heading) =>
+    firstColumn(chapter('docs/protocol.md', heading), /`([A-Z]+(?:_[A-Z]+)+)`/g),
+  );
+  assert.deepEqual(told.sort(), codes);
+});
+
+test('every security event is in the documents, and no other', () => {
+  const native = all(sourceWith('src', '.rs', '"TOKEN_REFUSED"'), /"([A-Z]+(?:_[A-Z]+)+)"/g);
+  const scripted = all(sources('js/admission', '.js'), /'([A-Z]+(?:_[A-Z]+)+)'/g).filter(
+    (code) => !code.startsWith('HUB_'),
+  );
+  assert.ok(native.includes('BAD_FRAME') && scripted.includes('ORIGIN_REFUSED'));
+  const told = firstColumn(chapter('docs/security.md', '## Events'), /`([A-Z_]+)`/g);
+  assert.deepEqual(told, [...new Set([...native, ...scripted, 'SUPPRESSED'])].sort());
 });
 
 test('every code and message of the agent wire is declared and documented', () => {
-  const wire = section(read('README.md'), '### The agent wire', '### ');
-  const messages = read('js', 'agent', 'messages.js');
-  const codes = all(section(messages, 'const MESSAGES', '};'), /^ {2}(\w+):/gm);
+  const wire = chapter('docs/agents.md', '## The wire');
+  const codes = keys(read('js', 'agent', 'messages.js'), 'const MESSAGES = {');
   assert.deepEqual(all(read('agent.d.ts'), /\| '([A-Z_]+)'/g), codes);
-  assert.deepEqual(all(wire, /`([A-Z_]+)`/g), codes);
+  assert.deepEqual(firstColumn(wire, /`([A-Z_]+)`/g), codes);
   const declared = read('agent.d.ts');
   const asked = all(section(declared, 'type AgentClientMessage', ';\n\n'), /type: '(\w+)'/g);
   const told = all(section(declared, 'type AgentServerMessage', '};\n'), /type: '(\w+)'/g);
   assert.deepEqual(all(wire, /"type":"(\w+)"/g), [...asked, ...told].sort());
   // A part is put together before it acts.
-  const handler = read('js', 'agent', 'handler.js');
+  const handler = sourceWith('js/agent', '.js', 'const ACTIONS');
   const actions = all(section(handler, 'const ACTIONS', '\n};'), /^ {2}(\w+)/gm);
   assert.deepEqual([...actions, ...all(handler, /message\.type === '(\w+)'/g)].sort(), asked);
-  assert.deepEqual(all(sources(path.join('js', 'agent'), '.js'), /(?:\btype: |#(?:head|ending)\()'(\w+)'/g), told);
+  assert.deepEqual(all(sources('js/agent', '.js'), /(?:\btype: |#(?:head|ending)\()'(\w+)'/g), told);
 });
 
-/** The README without what is said of agents, whose messages are another wire. */
-function wireDocuments() {
-  const readme = read('README.md');
-  return readme.replace(section(readme, '## Agent streaming', '\n## '), '');
-}
+/** What the documents name that is not of this package's code. */
+const FOREIGN = [
+  'keepInStep',
+  'AsyncIterable',
+  'convertToModelMessages',
+  'originalMessages',
+  'generateMessageId',
+  'handleConnection',
+  'outputFileTracingIncludes',
+  'serverExternalPackages',
+  'transpilePackages',
+  'destroyUpgrade',
+  'noServer',
+  'useChat',
+  'setupWSConnection',
+  'createWebSocketStream',
+  'sessionStorage',
+  'kill_timeout',
+];
+const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK'];
 
-test('every message that the hub sends is in the README', () => {
-  const rust = all(sources('src', '.rs'), /"type":"([\w-]+)"/g);
-  const routes = all(read('js', 'index.js'), /\btype"?: ?['"]([\w-]+)['"]/g);
-  // One of each place that sends: were such a file no longer read, its messages would be missing here.
-  for (const type of ['connected', 'synced', 'recovered', 'reload', 'ack', 'update', 'steps', 'error', 'session']) {
-    assert.ok(rust.includes(type), type);
+test('every name and code in the documents is one that the code has', () => {
+  const example = sources('example/lib', '.ts') + sources('example/handlers', '.ts');
+  const tests = read('__test__', 'support', 'hub-server.mjs');
+  const declared = ['index', 'server', 'client', 'agent'].map((name) => read(`${name}.d.ts`)).join('\n');
+  const words = new Set(
+    (rust + javascript + declared + read('agent-client.d.mts') + example + tests).match(/[A-Za-z_$][\w$]*/g),
+  );
+  let seen = 0;
+  for (const name of documents()) {
+    const text = prose(name);
+    const codes = [...text.matchAll(UPPER)].map(([, code]) => code);
+    const names = [...text.matchAll(/`(?:[\w.]+\.)?([a-z]+[A-Z]\w*)(?:\(.*?\))?`/g)].map(([, code]) => code);
+    seen += codes.length + names.length;
+    const unknown = [...codes, ...names].filter(
+      (word) => !words.has(word) && !FOREIGN.includes(word) && !FOREIGN_UPPER.includes(word),
+    );
+    assert.deepEqual(unknown, [], name);
   }
-  assert.ok(routes.includes('agent-change-pending') && routes.includes('steps'), routes.join());
-  const documents = wireDocuments();
-  for (const type of [...rust, ...routes]) assert.ok(documents.includes(`"type":"${type}"`), type);
+  assert.ok(seen > 300, `only ${seen} names were looked at`);
 });
 
-test('every message that the hub understands is in the README', () => {
-  const parser = section(read('src', 'protocol.rs'), 'pub fn parse', '\n}\n');
-  const understood = all(parser, /^ *"([\w-]+)" => /gm).concat(all(parser, /kind == "([\w-]+)"/g));
-  const documents = wireDocuments();
-  for (const type of understood) assert.ok(documents.includes(`{"type":"${type}"`), type);
+test('every link between documents leads to a file, and to a heading of it', () => {
+  let seen = 0;
+  for (const name of documents()) {
+    for (const [, target] of prose(name).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [file, anchor] = target.split('#');
+      const linked = file === '' ? name : path.posix.join(path.posix.dirname(name), file);
+      assert.ok(fs.existsSync(path.join(ROOT, linked)), `${name}: ${target}`);
+      if (anchor !== undefined) assert.ok(anchors(linked).includes(anchor), `${name}: no heading for ${target}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 100, `only ${seen} links were looked at`);
 });
 
-test('every code of an error or a reload is in the README', () => {
-  const codes = all(sources('src', '.rs'), /=> "([A-Z]+(?:_[A-Z]+)+)"/g)
-    .concat(all(sources('src', '.rs'), /"code":"([A-Z_]+)"/g))
-    .filter((code) => !code.startsWith('HUB_'));
-  for (const code of ['BAD_JSON', 'OTHER_EPOCH', 'RATE_LIMITED']) assert.ok(codes.includes(code), code);
-  const documents = wireDocuments();
-  for (const code of codes) assert.ok(documents.includes(code), code);
+test('the README is short, leads to every page of docs, and the package carries them', () => {
+  const readme = read('README.md');
+  assert.ok(readme.trimEnd().split('\n').length <= 200, 'more than 200 lines');
+  for (const page of documents().slice(1)) assert.ok(readme.includes(`](${page}`), page);
+  assert.ok(JSON.parse(read('package.json')).files.includes('docs'));
 });
 
 test('the package, the crate and the changelog have one version', () => {
   const { version } = JSON.parse(read('package.json'));
   assert.match(read('Cargo.toml'), new RegExp(`^version = "${version}"$`, 'm'));
   assert.match(read('CHANGELOG.md'), new RegExp(`^## ${version}\\b`, 'm'));
-});
-
-test('the files that the README names are there', () => {
-  for (const file of all(read('README.md'), /\]\(([^)#:]+)\)/g)) {
-    assert.ok(fs.existsSync(path.join(root, file)), file);
-  }
 });

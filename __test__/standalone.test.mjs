@@ -1,17 +1,16 @@
-// `output: 'standalone'` as the README says to use it: what Next copies, and nothing else, in a directory of its own.
+// `output: 'standalone'` as the documents say to use it: what Next copies, and nothing else, in a directory of its own.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { chapter } from './support/documents.mjs';
 import { FabricClient } from './support/fabric-client.mjs';
 import { makeApp, temporaryDirectory } from './support/fixture-apps.mjs';
 import { Service, childEnvironment } from './support/processes.mjs';
 
-const readme = fs.readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8');
-const IMAGE = readme.split('### An image')[1].split('\n### ')[0].split('\n## ')[0];
+const IMAGE = chapter('docs/operations.md', '## An image');
 
-/** The documented configuration, as it stands in the README. */
+/** The documented configuration, as it stands there. */
 function documentedConfig() {
   const [, code] = /```js\n([^]*?)```/.exec(IMAGE);
   return code;

@@ -19,6 +19,9 @@ import {
 
 const rust = sources('src', '.rs');
 const javascript = sources('js', 'js');
+const declarations = ['index.d.ts', 'server.d.ts', 'client.d.ts', 'agent.d.ts', 'agent-client.d.mts']
+  .map((name) => read(name))
+  .join('\n');
 
 /** Names of an interface's properties. */
 const properties = (file, name) =>
@@ -235,10 +238,7 @@ const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_
 test('every name and code in the documents is one that the code has', () => {
   const example = sources('example/lib', '.ts') + sources('example/handlers', '.ts');
   const tests = read('__test__', 'support', 'hub-server.mjs');
-  const declared = ['index', 'server', 'client', 'agent'].map((name) => read(`${name}.d.ts`)).join('\n');
-  const words = new Set(
-    (rust + javascript + declared + read('agent-client.d.mts') + example + tests).match(/[A-Za-z_$][\w$]*/g),
-  );
+  const words = new Set((rust + javascript + declarations + example + tests).match(/[A-Za-z_$][\w$]*/g));
   let seen = 0;
   for (const name of documents()) {
     const text = prose(name);

@@ -10,7 +10,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
 
 /** Files below a directory whose names end so, without the tests beside them: those write what nothing sends. */
-function filesOf(directory, ending) {
+export function filesOf(directory, ending) {
   const names = fs
     .readdirSync(path.join(ROOT, directory), { recursive: true })
     .map((name) => path.join(directory, name).split(path.sep).join('/'))

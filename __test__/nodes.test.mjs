@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { FILES_TOGETHER } from '../scripts/steps.mjs';
 import { installedNode, nodePackage } from './support/nodes.mjs';
 import { childEnvironment, progress, run } from './support/processes.mjs';
 
@@ -33,7 +34,8 @@ for (const major of majors) {
     }
     const { command, version } = await installedNode(major);
     // The inner deadline is the shorter one, so that the runner is still there to end what it has started.
-    const args = ['--test', '--test-reporter=spec', `--test-timeout=${4 * MINUTE}`, ...files];
+    const together = [`--test-concurrency=${FILES_TOGETHER}`, `--test-timeout=${4 * MINUTE}`];
+    const args = ['--test', '--test-reporter=spec', ...together, ...files];
     const { HUB_NATIVE_PATH } = process.env;
     const output = await run(`${files.length} files of the boundary under Node ${version}`, command, args, {
       env: childEnvironment({ HUB_NATIVE_PATH, FORCE_COLOR: '0' }),

@@ -27,7 +27,8 @@ test('an import that goes up is found, and a module that stands in no layer', (t
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
   fs.mkdirSync(path.join(folder, 'room'));
   const files = {
-    'lib.rs': '//! - `server` (feature `x`): top.\n//! - [`room`], `sync`: below.\npub mod server;\npub mod room;\nmod sync;\nmod lost;\n',
+    'lib.rs':
+      '//! - `server` (feature `x`): top.\n//! - [`room`], `sync`: below.\npub mod server;\npub mod room;\nmod sync;\nmod lost;\n',
     'server.rs': 'use crate::{room::Room, sync::lock};\n',
     'room/mod.rs': 'use crate::sync::lock;\nmod member;\n',
     'room/member.rs': 'fn leave() { crate::server::stop() }\n',
@@ -35,7 +36,10 @@ test('an import that goes up is found, and a module that stands in no layer', (t
     'lost.rs': '',
   };
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), text);
-  assert.deepEqual(rustLayers(folder), [['server', 'x'], ['room', 'sync']]);
+  assert.deepEqual(rustLayers(folder), [
+    ['server', 'x'],
+    ['room', 'sync'],
+  ]);
   assert.deepEqual(upwardImports(rustImports(folder), rustLayers(folder)), [
     'lost.rs stands in no layer',
     'room/member.rs uses server.rs',

@@ -175,7 +175,9 @@ export function circles(graph) {
  */
 export function rustLayers(root) {
   const text = fs.readFileSync(path.join(root, 'lib.rs'), 'utf8');
-  return [...text.matchAll(/^\/\/! - (.*?):/gm)].map(([, names]) => [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  return [...text.matchAll(/^\/\/! - (.*?):/gm)].map(([, names]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+  );
 }
 
 /**

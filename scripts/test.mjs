@@ -1,25 +1,14 @@
 // `npm test`: brings what is missing, then runs every test: the core in Rust, then everything through Node.
 // `npm test -- browser nginx` runs only the files in __test__ whose names begin so.
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
 import { ensureAddonBuilt, projectRoot } from './addon.mjs';
+import { FILES_TOGETHER, mayRunTogether, steps } from './steps.mjs';
 import { ensureSystemPackages } from './system.mjs';
 
 const wanted = process.argv.slice(2);
-const log = (line) => console.error(`[test] ${line}`);
-
-function run(title, command, args) {
-  log(title);
-  const began = Date.now();
-  const { status, error } = spawnSync(command, args, { cwd: projectRoot, stdio: 'inherit' });
-  if (status !== 0) {
-    log(`${title}: failed (${error?.message ?? `exit code ${status}`})`);
-    process.exit(1);
-  }
-  log(`${title}: done in ${Math.round((Date.now() - began) / 1000)} s`);
-}
+const { log, run } = steps('test');
 
 function testFiles() {
   const directory = path.join(projectRoot, '__test__');
@@ -41,5 +30,11 @@ try {
 if (wanted.length === 0) {
   run('Rust tests of the core', 'cargo', ['test', '--locked', '--no-default-features']);
 }
+const files = testFiles();
+const together = files.filter(mayRunTogether);
+const alone = files.filter((file) => !mayRunTogether(file));
+const node = (concurrency) => ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec'];
+if (together.length > 0)
+  run('JavaScript tests of one process', process.execPath, [...node(FILES_TOGETHER), ...together]);
 // One file at a time: several start browsers, builds or thousands of connections.
-run('JavaScript tests', process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...testFiles()]);
+if (alone.length > 0) run('JavaScript tests of whole servers', process.execPath, [...node(1), ...alone]);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { circles, javascriptImports, rustImports } from '../scripts/imports.mjs';
+import { layerFaults } from './support/javascript-layers.mjs';
 
 const projectRoot = fileURLToPath(new URL('..', import.meta.url));
 
@@ -27,6 +28,34 @@ test('no JavaScript file of the package is in a circle of imports', () => {
     'their imports were read',
   );
   assert.deepEqual(circles(graph), []);
+});
+
+test('JavaScript imports go down the layers only, and what is bundled stays in shared, client and agent', () => {
+  assert.deepEqual(layerFaults(javascriptImports(path.join(projectRoot, 'js'))), []);
+});
+
+test('a JavaScript import that goes up or aside, or leads a bundle elsewhere, is named', (t) => {
+  const root = folderOf(t, {
+    'index.js': "require('./shared/errors.js');\nrequire('./shared/wrong.js');\n",
+    'server.js': "require('./next/start.js');\nrequire('./index.js');\n",
+    'shared/errors.js': '',
+    'shared/wrong.js': "require('../http/refuse.js');\n",
+    'http/refuse.js': "require('../shared/errors.js');\n",
+    'hub/hub.js': "require('../http/refuse.js');\nrequire('../next/start.js');\n",
+    'next/start.js': "require('../client/queue.js');\n",
+    'client/queue.js': "require('../agent/parts.js');\n",
+    'agent/parts.js': "require('../shared/errors.js');\n",
+    'utils/any.js': '',
+  });
+  assert.deepEqual(layerFaults(javascriptImports(root)), [
+    'client/queue.js uses agent/parts.js',
+    'hub/hub.js uses next/start.js',
+    'index.js reaches http/refuse.js',
+    'next/start.js uses client/queue.js',
+    'server.js uses index.js',
+    'shared/wrong.js uses http/refuse.js',
+    'utils/any.js is in a folder that is no layer',
+  ]);
 });
 
 test('no file of the load generator is in a circle of imports', () => {

@@ -3,11 +3,13 @@
 // What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
-const { anyId, endpointPath, id, json, jsonList, LONE_SURROGATE, text, wellFormed } = require('./shared/arguments.js');
-const { define, fabricHandler } = require('./shared/handler-registry.js');
+const { anyId, endpointPath, id, json, jsonList, text, wellFormed } = require('./shared/arguments.js');
+const { BY_WILL, isForUsers } = require('./shared/close-codes.js');
+const { addHandlers, fabricHandler } = require('./shared/handler-registry.js');
 const { createAgentHandler } = require('./agent/handler.js');
 const { invalid } = require('./shared/errors.js');
 const { runningHub, requireHub } = require('./shared/global-hub.js');
+const { LONE_SURROGATE } = require('./shared/ids.js');
 
 /** Who ProseMirror's collab module takes a step of a route handler to come from. */
 const AGENT = 'agent';
@@ -54,10 +56,7 @@ async function setAccess(about, access) {
 }
 
 async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
-  // What a server may send (RFC 6455, section 7.4).
-  const isCode =
-    Number.isInteger(code) && ((code >= 3000 && code <= 4999) || [1000, 1001, 1008, 1012, 1013].includes(code));
-  if (!isCode) invalid('code must be 1000, 1001, 1008, 1012, 1013, or from 3000 to 4999');
+  if (!isForUsers(code)) invalid(`code must be ${BY_WILL.join(', ')}, or from 3000 to 4999`);
   const close = [anyId(userId, 'userId'), code, wellFormed(reason, 'reason')];
   return requireHub().disconnectUser(...close);
 }
@@ -85,7 +84,7 @@ function getConnectedDocuments() {
 }
 
 function registerHandlers(handlers) {
-  for (const handler of define(handlers)) runningHub()?.serve(handler);
+  for (const handler of addHandlers(handlers)) runningHub()?.serve(handler);
 }
 
 function registerHandler(handler) {

@@ -10,7 +10,7 @@ import { fabricTarget, frame, RawClient, TEXT } from '../support/raw-client.mjs'
 
 const require = createRequire(import.meta.url);
 const { SecurityEvents, toStderr } = require('../../js/admission/security.js');
-const { origination, trustedProxies } = require('../../js/admission/forwarded.js');
+const { requestSource, trustedProxies } = require('../../js/admission/forwarded.js');
 
 function collected(fetch = () => null) {
   const events = [];
@@ -196,12 +196,12 @@ test('without a handler events are lines of JSON on stderr, which no client can 
   }
 });
 
-describe('the origination of a request', () => {
+describe('where a request came from', () => {
   const proxies = trustedProxies(['loopback', '10.0.0.0/8', '2001:db8::/32']);
   /** Of a request with the headers in both the forms in which Node has them. */
   const from = (remoteAddress, said = {}, encrypted = false) => {
     const headers = { host: 'own.example', ...said };
-    return origination(proxies, {
+    return requestSource(proxies, {
       headers,
       rawHeaders: Object.entries(headers).flat(),
       socket: { remoteAddress, encrypted },

@@ -106,7 +106,7 @@ const entryOf = (text) => (text === 'unix:' ? UNIX : plainAddress(withoutPort(te
  *   through a trusted proxy: then `address` is what that has named, if anything; `secure` is undefined where nobody can
  *   know whether a proxy ended TLS
  */
-function origination(isProxy, request) {
+function requestSource(isProxy, request) {
   const { socket } = request;
   const own = plainAddress(socket?.remoteAddress);
   const peer = own ?? (isUnix(socket) ? UNIX : undefined);
@@ -135,4 +135,4 @@ function origination(isProxy, request) {
   };
 }
 
-module.exports = { trustedProxies, origination, rawHeader, last, isCut };
+module.exports = { trustedProxies, requestSource, rawHeader, last, isCut };

@@ -5,9 +5,9 @@
 
 const { AccessDecisions } = require('./access.js');
 const { describe } = require('../shared/callbacks.js');
-const { isCut, last, origination, rawHeader } = require('./forwarded.js');
+const { isCut, last, requestSource, rawHeader } = require('./forwarded.js');
 const { advice } = require('./origin.js');
-const { park } = require('../http/hold-socket.js');
+const { holdSocket } = require('../http/hold-socket.js');
 const { refuse } = require('../http/refuse.js');
 const { quoted } = require('./security.js');
 const { leftMs, readSession, renewal } = require('./session.js');
@@ -78,7 +78,7 @@ class Gate {
    */
   admit(request, socket, deliver) {
     const { trustProxy, allowedOrigins, session } = this.#options;
-    const from = origination(trustProxy, request);
+    const from = requestSource(trustProxy, request);
     if (isCut(request)) {
       // Where a proxy may have named the address it may be in what was cut, and the proxy's own is nobody's.
       this.#security.report('HEADERS_CUT', { address: trustProxy ? undefined : from.address });
@@ -170,7 +170,7 @@ class Gate {
       return refuse(socket, 503, BUSY);
     }
     let left = false;
-    const unwatch = park(socket, () => {
+    const unwatch = holdSocket(socket, () => {
       left = true;
     });
     const wait = { userId: undefined, disconnected: undefined, answer: undefined };

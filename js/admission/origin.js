@@ -75,7 +75,7 @@ const LIST = 'list the origin in allowedOrigins';
  * What helps where an origin was refused: constant sentences, since they stand in events, which are told apart by them.
  *
  * @param {string} header the Origin
- * @param from see origination
+ * @param from see requestSource
  * @param {string} [unheard] what X-Forwarded-Host said
  */
 function advice(header, from, unheard) {

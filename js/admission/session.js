@@ -1,7 +1,8 @@
 'use strict';
 
-const { anyId, LONE_SURROGATE, MAX_ID_BYTES } = require('../shared/arguments.js');
+const { anyId } = require('../shared/arguments.js');
 const { invalid } = require('../shared/errors.js');
+const { LONE_SURROGATE, MAX_ID_BYTES } = require('../shared/ids.js');
 
 /** Longest JSON of a user that is kept for deciding about access anew. */
 const MAX_PROFILE_BYTES = 64 * 1024;

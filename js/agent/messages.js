@@ -1,7 +1,9 @@
 'use strict';
 
-/** Of ids that clients choose: as for documents, in UTF-16 units. */
-const LONGEST_ID = 512;
+const { CONTROL, MAX_ID_BYTES } = require('../shared/ids.js');
+
+/** Of ids that clients choose, in UTF-16 units, of which each has at least a byte. */
+const LONGEST_ID = MAX_ID_BYTES;
 
 const MESSAGES = {
   BAD_JSON: 'Invalid message format',
@@ -18,8 +20,7 @@ const MESSAGES = {
 };
 
 function isId(value) {
-  // Control characters would end up in logs.
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_ID && !/\p{Cc}/u.test(value);
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_ID && !CONTROL.test(value);
 }
 
 /** A reason to refuse a client's message, with what of it the client may need to know which one it was. */

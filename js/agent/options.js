@@ -1,6 +1,6 @@
 'use strict';
 
-const { whole } = require('../shared/checks.js');
+const { integer } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 
@@ -40,10 +40,10 @@ const CHECKS = {
   onRequest: (value) => callable(value, 'onRequest'),
   authorize: (value) => callable(value, 'authorize'),
   onError: (value) => callable(value, 'onError'),
-  graceMs: (value) => (value === false ? false : whole(value, 'graceMs', { max: LONGEST_MS })),
+  graceMs: (value) => (value === false ? false : integer(value, 'graceMs', { max: LONGEST_MS })),
 };
 for (const [name, { min = 0, max }] of Object.entries(NUMBERS)) {
-  CHECKS[name] = (value) => whole(value, name, { min, max });
+  CHECKS[name] = (value) => integer(value, name, { min, max });
 }
 
 function logError(error, { threadId, streamId }) {

@@ -6,7 +6,7 @@ const { AgentStream } = require('./stream.js');
  * The connections of one thread and its streams: those that run, and those that ended lately and may be asked for by
  * somebody who was away.
  */
-class Thread {
+class AgentThread {
   #threads;
   #grace;
 
@@ -69,7 +69,7 @@ class Thread {
 }
 
 /** All threads of one handler. Holds nothing of a thread nobody can come back to. */
-class Threads {
+class AgentThreads {
   #threads = new Map();
   #producers = new Map();
   /** Ended streams that can still be asked for, the oldest first, each with its thread, its timer and what it counts. */
@@ -83,7 +83,7 @@ class Threads {
   }
 
   open(threadId) {
-    const thread = this.#threads.get(threadId) ?? new Thread(this, threadId);
+    const thread = this.#threads.get(threadId) ?? new AgentThread(this, threadId);
     this.#threads.set(threadId, thread);
     return thread;
   }
@@ -143,12 +143,12 @@ const KEY = Symbol.for('@captify-io/hub/agent@1');
  * edited module makes a new handler and has no moment in which to hand anything over, while clients stay connected and
  * streams run on. Those streams keep the options and the code they were started with.
  *
- * @returns {{ threads: Threads, threadOf: WeakMap<object, Thread> }}
+ * @returns {{ threads: AgentThreads, threadOf: WeakMap<object, AgentThread> }}
  */
 function stateOf(path) {
   if (!globalThis[KEY]) Object.defineProperty(globalThis, KEY, { value: new Map() });
   const states = globalThis[KEY];
-  if (!states.has(path)) states.set(path, { threads: new Threads(), threadOf: new WeakMap() });
+  if (!states.has(path)) states.set(path, { threads: new AgentThreads(), threadOf: new WeakMap() });
   return states.get(path);
 }
 

@@ -12,7 +12,7 @@
  * @param {() => void} onLeave
  * @returns a function that ends the watch
  */
-function park(socket, onLeave) {
+function holdSocket(socket, onLeave) {
   const onEnd = () => socket.destroy();
   const onError = () => socket.destroy();
   const { end, write } = socket;
@@ -31,4 +31,4 @@ function park(socket, onLeave) {
   };
 }
 
-module.exports = { park };
+module.exports = { holdSocket };

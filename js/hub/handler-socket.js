@@ -4,6 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const { invalid } = require('../shared/errors.js');
 const { attempt } = require('../shared/callbacks.js');
+const { isSendable } = require('../shared/close-codes.js');
 const { addBrowserEvents, asBinaryType, BINARY_TYPES } = require('./ws-events.js');
 
 const OPEN = 1;
@@ -15,13 +16,6 @@ const NO_STATUS = 1005;
 const MAX_CONTROL_BYTES = 125;
 const MAX_REASON_BYTES = 123;
 const EMPTY = Buffer.alloc(0);
-
-/** Codes a close frame may carry: those of RFC 6455 and its registry, and those of libraries and applications. */
-function isCloseCode(code) {
-  return (
-    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code < 5000)
-  );
-}
 
 function toBuffer(data) {
   if (data === undefined || data === null) return EMPTY;
@@ -57,9 +51,9 @@ class Below extends EventEmitter {
  *
  * Handlers set properties on it, so everything of its own that `ws` does not have is private or a symbol.
  */
-class ScriptSocket extends EventEmitter {
+class HandlerSocket extends EventEmitter {
   #id;
-  #wire;
+  #batcher;
   #endpoint;
   #protocol;
   #subpath;
@@ -76,17 +70,17 @@ class ScriptSocket extends EventEmitter {
 
   /**
    * @param {number} id the connection's number
-   * @param wire what carries its calls: see Wire in handlers.js
+   * @param batcher what carries its calls: see WriteBatcher in write-batcher.js
    * @param endpoint whose handler serves it
    * @param {{ protocol?: string, subpath: string, request: object }} told what its handshake has said
    */
-  constructor(id, wire, endpoint, { protocol = '', subpath, request }) {
+  constructor(id, batcher, endpoint, { protocol = '', subpath, request }) {
     super({ captureRejections: true });
     this.#protocol = protocol;
     this.#subpath = subpath;
     this.#below.remoteAddress = request?.socket?.remoteAddress;
     this.#id = id;
-    this.#wire = wire;
+    this.#batcher = batcher;
     this.#endpoint = endpoint;
   }
 
@@ -96,7 +90,7 @@ class ScriptSocket extends EventEmitter {
   }
 
   #failed(thrown, inListener) {
-    this.#wire.failed({ endpoint: this.#endpoint, socket: this, id: this.#id }, thrown, inListener);
+    this.#batcher.failed({ endpoint: this.#endpoint, socket: this, id: this.#id }, thrown, inListener);
   }
 
   get protocol() {
@@ -112,7 +106,7 @@ class ScriptSocket extends EventEmitter {
   }
 
   get bufferedAmount() {
-    return this.#state === CLOSED ? 0 : this.#wire.native.bufferedBytes(this.#id);
+    return this.#state === CLOSED ? 0 : this.#batcher.native.bufferedBytes(this.#id);
   }
 
   /** The hub negotiates none. */
@@ -143,7 +137,7 @@ class ScriptSocket extends EventEmitter {
     if (this.#state === CLOSED || this.#isPaused) return;
     this.#isPaused = true;
     // What comes meanwhile counts as unread, so the inbox is its bound: the peer waits behind it.
-    this.#wire.native.hold(this.#id);
+    this.#batcher.native.hold(this.#id);
   }
 
   resume() {
@@ -155,7 +149,7 @@ class ScriptSocket extends EventEmitter {
   #handOn() {
     // Who is given a message may pause again.
     while (this.#held.length > 0 && !this.#isPaused) this.#deliver(this.#held.shift());
-    if (!this.#isPaused && this.#state !== CLOSED) this.#wire.native.ready(this.#id);
+    if (!this.#isPaused && this.#state !== CLOSED) this.#batcher.native.ready(this.#id);
   }
 
   send(data, options, done) {
@@ -164,13 +158,13 @@ class ScriptSocket extends EventEmitter {
     if (options?.mask) invalid('a server does not mask what it sends (RFC 6455, section 5.1): leave out mask');
     if (typeof data === 'number') data = String(data);
     const binary = options?.binary ?? typeof data !== 'string';
-    const { native } = this.#wire;
+    const { native } = this.#batcher;
     const isSent =
       this.#state === OPEN &&
       (binary
         ? native.sendBinary(this.#id, toBuffer(data))
         : native.sendText(this.#id, typeof data === 'string' ? data : toBuffer(data).toString()));
-    if (isSent) this.#wire.flushSoon();
+    if (isSent) this.#batcher.flushSoon();
     // Its Closing has not been taken yet.
     else if (this.#state === OPEN) this.#state = CLOSING;
     if (done) this.#tellWhenSent(isSent, done);
@@ -192,12 +186,12 @@ class ScriptSocket extends EventEmitter {
   async flushed(belowBytes = 0) {
     if (!(belowBytes >= 0)) throw new RangeError(`belowBytes must be a number from 0, not ${String(belowBytes)}`);
     if (this.#state !== OPEN) return false;
-    this.#wire.flush();
+    this.#batcher.flush();
     if (this.bufferedAmount <= belowBytes) return true;
     return new Promise((resolve) => {
-      const number = this.#wire.nextNumber();
+      const number = this.#batcher.nextNumber();
       this.#waiting.set(number, resolve);
-      this.#wire.native.whenFlushed(this.#id, belowBytes, number);
+      this.#batcher.native.whenFlushed(this.#id, belowBytes, number);
     });
   }
 
@@ -206,7 +200,7 @@ class ScriptSocket extends EventEmitter {
     else if (typeof mask === 'function') done = mask;
     const payload = controlPayload(data);
     const isSent = this.#state === OPEN;
-    if (isSent) this.#wire.native.ping(this.#id, payload);
+    if (isSent) this.#batcher.native.ping(this.#id, payload);
     if (done) this.#tellWhenSent(isSent, done);
   }
 
@@ -215,13 +209,13 @@ class ScriptSocket extends EventEmitter {
     else if (typeof mask === 'function') done = mask;
     const isSent = this.#state === OPEN;
     const payload = controlPayload(data);
-    if (isSent) this.#wire.native.pong(this.#id, payload);
+    if (isSent) this.#batcher.native.pong(this.#id, payload);
     if (done) this.#tellWhenSent(isSent, done);
   }
 
   close(code, reason) {
     if (this.#state !== OPEN) return;
-    if (code !== undefined && !(typeof code === 'number' && isCloseCode(code))) {
+    if (code !== undefined && !(typeof code === 'number' && isSendable(code))) {
       throw new TypeError('First argument must be a valid error code number');
     }
     const text = code === undefined || reason === undefined ? '' : reason.toString();
@@ -229,13 +223,13 @@ class ScriptSocket extends EventEmitter {
       throw new RangeError(`The message must not be greater than ${MAX_REASON_BYTES} bytes`);
     }
     this.#state = CLOSING;
-    this.#wire.native.closeConnection(this.#id, code ?? NO_STATUS, text);
+    this.#batcher.native.closeConnection(this.#id, code ?? NO_STATUS, text);
   }
 
   terminate() {
     if (this.#state === CLOSED) return;
     this.#state = CLOSING;
-    this.#wire.native.terminate(this.#id);
+    this.#batcher.native.terminate(this.#id);
   }
 
   /** What the native side says of the connection; not for handlers. */
@@ -278,12 +272,12 @@ class ScriptSocket extends EventEmitter {
   }
 }
 
-addBrowserEvents(ScriptSocket);
+addBrowserEvents(HandlerSocket);
 
 for (const [value, name] of STATES.entries()) {
   const constant = { value, enumerable: true };
-  Object.defineProperty(ScriptSocket, name, constant);
-  Object.defineProperty(ScriptSocket.prototype, name, constant);
+  Object.defineProperty(HandlerSocket, name, constant);
+  Object.defineProperty(HandlerSocket.prototype, name, constant);
 }
 
-module.exports = { ScriptSocket };
+module.exports = { HandlerSocket };

@@ -4,7 +4,8 @@
 
 const { asError, attempt, describe } = require('../shared/callbacks.js');
 const { pathOf, serving, subpathOf } = require('../shared/paths.js');
-const { ScriptSocket } = require('./handler-socket.js');
+const { HandlerSocket } = require('./handler-socket.js');
+const { WriteBatcher } = require('./write-batcher.js');
 
 /** Kinds of events, in the order of src/binding/script.rs. */
 const OPEN = 0;
@@ -27,38 +28,6 @@ const RETRY_MS = 100;
 /** How long `onClose` waits for an `onConnect` that has not settled. */
 const CONNECT_GRACE_MS = 10_000;
 
-/** What sockets need of the native side; one for all of them. */
-class Wire {
-  #number = 0;
-  #scheduled = false;
-  /** Whether a batch is being handled, whose end flushes. */
-  inBatch = false;
-
-  /** @param failed takes what code of the app's threw that a socket has called: see Handlers#failed */
-  constructor(native, failed) {
-    this.native = native;
-    this.failed = failed;
-  }
-
-  nextNumber() {
-    this.#number = (this.#number + 1) >>> 0;
-    return this.#number;
-  }
-
-  /** Has what was sent written at the end of this turn: of the batch, or once no promise is left to go on. */
-  flushSoon() {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    if (!this.inBatch) process.nextTick(this.flush);
-  }
-
-  flush = () => {
-    if (!this.#scheduled) return;
-    this.#scheduled = false;
-    this.native.flush();
-  };
-}
-
 /** A connection: its socket, the endpoint whose handler serves it, and what waits for `onConnect`. */
 class Served {
   /** Events that came before `onConnect` had settled; none after. */
@@ -80,7 +49,7 @@ class Served {
 
 class Handlers {
   #native;
-  #wire;
+  #batcher;
   #logs;
   /** By path: `{ path, handler }`, the handler replaced when another is registered. */
   #endpoints = new Map();
@@ -96,7 +65,7 @@ class Handlers {
 
   constructor(native, logs) {
     this.#native = native;
-    this.#wire = new Wire(native, (...fault) => this.#failed(...fault));
+    this.#batcher = new WriteBatcher(native, (...fault) => this.#failed(...fault));
     this.#logs = logs;
   }
 
@@ -146,7 +115,7 @@ class Handlers {
       if (!this.#isFinished) setTimeout(this.dispatch, RETRY_MS).unref();
       return false;
     }
-    this.#wire.inBatch = true;
+    this.#batcher.inBatch = true;
     for (let at = 1; at < events.length; at += FIELDS) {
       try {
         this.#handle(events[at], events[at + 1], events[at + 2]);
@@ -154,8 +123,8 @@ class Handlers {
         this.#log(`an event was not handled: ${describe(error)}`);
       }
     }
-    this.#wire.inBatch = false;
-    this.#wire.flush();
+    this.#batcher.inBatch = false;
+    this.#batcher.flush();
     if (events[0]) setImmediate(this.dispatch);
     return events[0];
   };
@@ -170,13 +139,13 @@ class Handlers {
       case TEXT:
       case BINARY:
         if (served.early) return served.early.push(value);
-        return ScriptSocket.receive(socket, value);
+        return HandlerSocket.receive(socket, value);
       case PONG:
         return this.#emit(served, 'pong', value);
       case FLUSHED:
-        return ScriptSocket.flushed(socket, value);
+        return HandlerSocket.flushed(socket, value);
       case CLOSING:
-        return ScriptSocket.closing(socket);
+        return HandlerSocket.closing(socket);
       case CLOSED:
         return this.#closed(served, value.readUInt16BE(0), value.subarray(2));
     }
@@ -191,8 +160,8 @@ class Handlers {
     this.#requests.delete(id);
     const { request, endpoint, user, protocol } = announced;
     const told = { protocol, subpath: subpathOf(endpoint.path, pathOf(request.url)), request };
-    const served = new Served(id, endpoint, new ScriptSocket(id, this.#wire, endpoint, told));
-    ScriptSocket.serve(served.socket, (message) => this.#message(served, message));
+    const served = new Served(id, endpoint, new HandlerSocket(id, this.#batcher, endpoint, told));
+    HandlerSocket.serve(served.socket, (message) => this.#message(served, message));
     this.#served.set(id, served);
     if (user !== undefined) served.socket.userId = user;
     this.#call(
@@ -214,7 +183,7 @@ class Handlers {
     if (!early) return;
     served.early = undefined;
     if (!served.socket.isPaused) this.#native.ready(served.id);
-    for (const message of early) ScriptSocket.receive(served.socket, message);
+    for (const message of early) HandlerSocket.receive(served.socket, message);
     if (served.ending) this.#ended(served);
   }
 
@@ -224,7 +193,7 @@ class Handlers {
     this.#call(served, () => served.endpoint.handler.onMessage(socket, message));
     if (socket.listenerCount('message') > 0) {
       try {
-        ScriptSocket.emitMessage(socket, message);
+        HandlerSocket.emitMessage(socket, message);
       } catch (error) {
         this.#failed(served, error);
       }
@@ -233,7 +202,7 @@ class Handlers {
 
   #closed(served, code, reason) {
     this.#served.delete(served.id);
-    ScriptSocket.closed(served.socket);
+    HandlerSocket.closed(served.socket);
     served.ending = { code, reason };
     this.#emit(served, 'close', code, reason);
     if (!served.early) return this.#ended(served);

@@ -1,15 +1,15 @@
 'use strict';
 
-const { whole } = require('../shared/checks.js');
+const { integer } = require('../shared/checks.js');
 const { fromNative, invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 const { Gate } = require('../admission/gate.js');
 const { loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
-const { definitions } = require('../shared/handler-registry.js');
+const { registeredHandlers } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
 const { pathOf } = require('../shared/paths.js');
-const { Readiness } = require('./startup-gate.js');
+const { StartupGate } = require('./startup-gate.js');
 const { dispatch } = require('../http/dispatch.js');
 const { refuse, refusePlain } = require('../http/refuse.js');
 const { register, runningHub, unregister } = require('../shared/global-hub.js');
@@ -63,7 +63,7 @@ class Hub {
   #native;
   #options;
   #handlers;
-  #readiness;
+  #startupGate;
   #whenRegistered;
   #security;
   #gate;
@@ -77,9 +77,9 @@ class Hub {
     this.#options = options;
     this.#handlers = handlers;
     this.#whenRegistered = whenRegistered;
-    this.#readiness = new Readiness(options.registrationTimeoutMs);
+    this.#startupGate = new StartupGate(options.registrationTimeoutMs);
     const serve = guarded((handler) => handlers.serve(handler));
-    for (const handler of definitions()) serve(handler);
+    for (const handler of registeredHandlers()) serve(handler);
     this.#security = security;
     this.#gate = new Gate(options, security);
     this.#registered = {
@@ -153,7 +153,7 @@ class Hub {
     if (this.#closing) return refuse(socket, 503, RESTARTING);
     const registered = this.#whenRegistered(request);
     if (!registered) return this.#take(request, socket, head);
-    this.#readiness.park(registered, socket, (refusal) => {
+    this.#startupGate.hold(registered, socket, (refusal) => {
       if (refusal) refuse(socket, 503, refusal);
       else this.#take(request, socket, head);
     });
@@ -235,7 +235,7 @@ class Hub {
 
   close({ timeoutMs = DEFAULT_CLOSE_MS } = {}) {
     try {
-      whole(timeoutMs, 'timeoutMs');
+      integer(timeoutMs, 'timeoutMs');
     } catch (error) {
       return Promise.reject(error);
     }
@@ -245,7 +245,7 @@ class Hub {
 
   async #close(timeoutMs) {
     const deadline = performance.now() + timeoutMs;
-    this.#readiness.close(RESTARTING);
+    this.#startupGate.close(RESTARTING);
     this.#gate.close();
     const terminated = await this.#native.close(timeoutMs);
     await this.#handlers.finish(deadline - performance.now());

@@ -1,6 +1,6 @@
 'use strict';
 
-const { flag, hook, oneOf, whole } = require('../shared/checks.js');
+const { callback, flag, integer, oneOf } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { trustedProxies } = require('../admission/forwarded.js');
 const { limitOptions } = require('./limits.js');
@@ -32,28 +32,28 @@ const DEFAULTS = {
 };
 
 const CHECKS = {
-  threads: (value) => whole(value, 'threads', { min: 1, max: 64 }),
-  maxMessageBytes: (value) => whole(value, 'maxMessageBytes', { min: 1024, max: 64 * 1024 * 1024 }),
-  maxOutboxBytes: (value) => whole(value, 'maxOutboxBytes', { min: 64 * 1024 }),
-  maxInboxBytes: (value) => whole(value, 'maxInboxBytes', { min: 4 * 1024 }),
-  heartbeatIntervalMs: (value) => whole(value, 'heartbeatIntervalMs'),
-  maxDepth: (value) => whole(value, 'maxDepth', { min: 8 }),
-  recoveryWindowMs: (value) => (value === 0 ? 0 : whole(value, 'recoveryWindowMs', { min: 50, max: 86_400_000 })),
-  historyMaxMessages: (value) => whole(value, 'historyMaxMessages'),
-  historyMaxBytes: (value) => whole(value, 'historyMaxBytes'),
-  historyTotalBytes: (value) => whole(value, 'historyTotalBytes'),
+  threads: (value) => integer(value, 'threads', { min: 1, max: 64 }),
+  maxMessageBytes: (value) => integer(value, 'maxMessageBytes', { min: 1024, max: 64 * 1024 * 1024 }),
+  maxOutboxBytes: (value) => integer(value, 'maxOutboxBytes', { min: 64 * 1024 }),
+  maxInboxBytes: (value) => integer(value, 'maxInboxBytes', { min: 4 * 1024 }),
+  heartbeatIntervalMs: (value) => (value === 0 ? 0 : integer(value, 'heartbeatIntervalMs', { min: 10 })),
+  maxDepth: (value) => integer(value, 'maxDepth', { min: 8 }),
+  recoveryWindowMs: (value) => (value === 0 ? 0 : integer(value, 'recoveryWindowMs', { min: 50, max: 86_400_000 })),
+  historyMaxMessages: (value) => integer(value, 'historyMaxMessages'),
+  historyMaxBytes: (value) => integer(value, 'historyMaxBytes'),
+  historyTotalBytes: (value) => integer(value, 'historyTotalBytes'),
   tokenSecret: (value) => secret(value, 'tokenSecret'),
-  registrationTimeoutMs: (value) => whole(value, 'registrationTimeoutMs', { max: MAX_TIMER_MS }),
+  registrationTimeoutMs: (value) => integer(value, 'registrationTimeoutMs', { max: MAX_TIMER_MS }),
   handOver: (value) => flag(value, 'handOver'),
   logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
-  session: (value) => hook(value, 'session'),
-  sessionWarningMs: (value) => whole(value, 'sessionWarningMs'),
-  access: (value) => hook(value, 'access'),
-  admissionTimeoutMs: (value) => whole(value, 'admissionTimeoutMs', { min: 1, max: 600_000 }),
+  session: (value) => callback(value, 'session'),
+  sessionWarningMs: (value) => integer(value, 'sessionWarningMs'),
+  access: (value) => callback(value, 'access'),
+  admissionTimeoutMs: (value) => integer(value, 'admissionTimeoutMs', { min: 1, max: 600_000 }),
   allowedOrigins: originRule,
   trustProxy: trustedProxies,
   limits: (value) => limitOptions(value),
-  onSecurityEvent: (value) => hook(value, 'onSecurityEvent'),
+  onSecurityEvent: (value) => callback(value, 'onSecurityEvent'),
 };
 
 /** Checks the options of createHub; what is neither given nor in DEFAULTS is left to the native side's. */
@@ -70,4 +70,4 @@ function hubOptions(options = {}) {
   return checked;
 }
 
-module.exports = { hubOptions };
+module.exports = { DEFAULTS, hubOptions };

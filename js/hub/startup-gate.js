@@ -1,6 +1,6 @@
 'use strict';
 
-const { park } = require('../http/hold-socket.js');
+const { holdSocket } = require('../http/hold-socket.js');
 
 /** Upgrades that may wait at once; one more is refused, so that a storm of connects holds no memory without bound. */
 const MAX_WAITING = 1024;
@@ -11,7 +11,7 @@ const STARTING = 'The server is starting.';
  * Holds upgrades back until the app has registered its handlers. Before that the hub would answer that nobody serves
  * the path, which a client takes for final.
  */
-class Readiness {
+class StartupGate {
   /** What to do with each upgrade that waits. */
   #waiting = new Set();
   #timeoutMs;
@@ -27,7 +27,7 @@ class Readiness {
    *
    * @param {Promise<void>} ready
    */
-  park(ready, socket, proceed) {
+  hold(ready, socket, proceed) {
     if (this.#waiting.size >= MAX_WAITING) return proceed(STARTING);
     const settle = (...outcome) => {
       if (!this.#waiting.delete(settle)) return;
@@ -36,7 +36,7 @@ class Readiness {
       if (outcome.length > 0 && !socket.destroyed) proceed(outcome[0]);
     };
     const timer = setTimeout(() => settle(STARTING), this.#timeoutMs);
-    const unwatch = park(socket, () => settle());
+    const unwatch = holdSocket(socket, () => settle());
     this.#waiting.add(settle);
     ready.then(
       () => settle(undefined),
@@ -50,4 +50,4 @@ class Readiness {
   }
 }
 
-module.exports = { Readiness };
+module.exports = { StartupGate };

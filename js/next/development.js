@@ -3,7 +3,7 @@
 const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
-const { definitions, fabricHandler } = require('../shared/handler-registry.js');
+const { registeredHandlers, fabricHandler } = require('../shared/handler-registry.js');
 const { pathOf } = require('../shared/paths.js');
 
 /** The route that registers the app's handlers, where it has one. */
@@ -76,7 +76,7 @@ class EditedHandlers {
   refresh(request) {
     if (pathOf(request.url) === fabricHandler.path) return undefined;
     if (!findsRoute(this.#dir, this.#pageExtensions)) {
-      const [first] = definitions();
+      const [first] = registeredHandlers();
       if (first)
         this.#say(`edited handlers take effect after a restart: the app has no route ${ROUTE}, see "Adding a handler"`);
       return undefined;

@@ -11,11 +11,11 @@
  * @param {boolean} dev
  * @param {string} url where it listens
  */
-async function registration(app, dev, url) {
+async function instrumentationRegistered(app, dev, url) {
   if (dev) return;
   const inner = await app.server?.getServer?.();
   if (typeof inner?.prepare === 'function') await inner.prepare();
   else await fetch(new URL('/_next/static/none', url), { method: 'HEAD' });
 }
 
-module.exports = { registration };
+module.exports = { instrumentationRegistered };

@@ -6,7 +6,7 @@ const { createRequire } = require('node:module');
 const { join, resolve } = require('node:path');
 
 const { banner } = require('./banner.js');
-const { whole } = require('../shared/checks.js');
+const { integer } = require('../shared/checks.js');
 const {
   commandLine,
   fromEnvironment,
@@ -19,7 +19,7 @@ const { HubError, invalid } = require('../shared/errors.js');
 const { createHub } = require('../hub/hub.js');
 const { nextConfig } = require('./next-config.js');
 const { NextUpgrades } = require('./next-upgrades.js');
-const { registration } = require('./instrumentation.js');
+const { instrumentationRegistered } = require('./instrumentation.js');
 const { onSignal } = require('./signals.js');
 const { explainIncompleteNext, useStandaloneConfig } = require('./standalone.js');
 
@@ -50,7 +50,7 @@ function serverOptions(options) {
     keepAliveTimeoutMs: keepAliveOf(
       options.keepAliveTimeoutMs ?? given.keepAliveTimeoutMs ?? keepAliveFromEnvironment(),
     ),
-    shutdownTimeoutMs: whole(options.shutdownTimeoutMs ?? DEFAULT_SHUTDOWN_MS, 'shutdownTimeoutMs', { min: 1 }),
+    shutdownTimeoutMs: integer(options.shutdownTimeoutMs ?? DEFAULT_SHUTDOWN_MS, 'shutdownTimeoutMs', { min: 1 }),
     next: { ...given.next, ...options.next },
     hub: options.hub ?? {},
     print: options.banner === false ? () => {} : (options.banner ?? console.log),
@@ -80,7 +80,7 @@ function hostnameOf(value) {
 }
 
 function keepAliveOf(value) {
-  return value === undefined ? undefined : whole(value, 'keepAliveTimeoutMs', { max: MAX_TIMER_MS });
+  return value === undefined ? undefined : integer(value, 'keepAliveTimeoutMs', { max: MAX_TIMER_MS });
 }
 
 /** The app's own Next, wherever this package is installed. */
@@ -199,7 +199,7 @@ async function start(checked) {
     const upgrades = new NextUpgrades(app, decoy, server);
     hub.serve(server, (...upgrade) => upgrades.handle(...upgrade), config.basePath);
     await listen(server, checked);
-    await registration(app, dev, urlOf(server, hostname));
+    await instrumentationRegistered(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
     const at = server.address();

@@ -3,13 +3,8 @@
 // Checks of what calls are given: a value is sent as it is, or refused by name. Bundle-safe, as index.js is.
 
 const { invalid } = require('./errors.js');
+const { CONTROL, LONE_SURROGATE, MAX_ID_BYTES } = require('./ids.js');
 
-/** Longest id of a document, client, user or session, in bytes: MAX_ID_BYTES in src/protocol.rs. */
-const MAX_ID_BYTES = 512;
-
-/** Half a character: UTF-8 has no bytes for it, so another would be sent in its place. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
-const CONTROL = /\p{Cc}/u;
 const ENDPOINT = /^\/ws(\/[^\s?#]*)?$/;
 
 /** Objects of which JSON.stringify writes nothing, or something else, by what `Object.prototype.toString` calls them. */
@@ -107,4 +102,4 @@ function jsonList(value, name) {
   return written;
 }
 
-module.exports = { LONE_SURROGATE, MAX_ID_BYTES, anyId, endpointPath, id, json, jsonList, text, wellFormed };
+module.exports = { anyId, endpointPath, id, json, jsonList, text, wellFormed };

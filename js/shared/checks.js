@@ -4,7 +4,7 @@
 
 const { invalid } = require('./errors.js');
 
-function whole(value, name, { min = 0, max = 0xffff_ffff } = {}) {
+function integer(value, name, { min = 0, max = 0xffff_ffff } = {}) {
   if (!Number.isSafeInteger(value) || value < min || value > max) {
     invalid(`option ${name} must be a whole number from ${min} to ${max}, not ${String(value)}`);
   }
@@ -23,9 +23,9 @@ function flag(value, name) {
   return value;
 }
 
-function hook(value, name) {
+function callback(value, name) {
   if (typeof value !== 'function') invalid(`option ${name} must be a function, not ${String(value)}`);
   return value;
 }
 
-module.exports = { whole, oneOf, flag, hook };
+module.exports = { integer, oneOf, flag, callback };

@@ -3,7 +3,7 @@
 const { HubError } = require('./errors.js');
 
 /**
- * The number is the version of what the registry holds (`RunningHub` below). A bundler may copy this file many times
+ * The number is the version of what is registered there (`RunningHub` below). A bundler may copy this file many times
  * and an app may hold two versions of the package; all copies of one version meet in this key of `globalThis`.
  */
 const VERSION = 1;

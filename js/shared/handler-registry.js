@@ -55,7 +55,7 @@ function check(handler) {
  *
  * @returns those that JavaScript serves
  */
-function define(handlers) {
+function addHandlers(handlers) {
   if (!Array.isArray(handlers)) invalid('handlers must be an array');
   for (const handler of handlers) check(handler);
   const own = handlers.filter((handler) => !handler[NATIVE]);
@@ -64,8 +64,8 @@ function define(handlers) {
 }
 
 /** Every handler that was registered so far, in the order their paths came. */
-function definitions() {
+function registeredHandlers() {
   return [...byPath().values()];
 }
 
-module.exports = { define, definitions, fabricHandler };
+module.exports = { addHandlers, registeredHandlers, fabricHandler };

@@ -10,9 +10,9 @@ import test from 'node:test';
 import { until } from '../support/processes.mjs';
 
 const require = createRequire(import.meta.url);
-const { registration } = require('../../js/next/instrumentation.js');
+const { instrumentationRegistered } = require('../../js/next/instrumentation.js');
 const { EditedHandlers } = require('../../js/next/development.js');
-const { define } = require('../../js/shared/handler-registry.js');
+const { addHandlers } = require('../../js/shared/handler-registry.js');
 const { nextConfig } = require('../../js/next/next-config.js');
 
 /** A server that notes its requests and answers them when told to. */
@@ -51,7 +51,7 @@ test("in production it waits for what Next's first request would wait for", asyn
   const prepared = new Promise((resolve) => (register = resolve));
   const app = { server: { getServer: async () => ({ prepare: () => prepared }) } };
   let done = false;
-  const waiting = registration(app, false, 'http://127.0.0.1:1').then(() => (done = true));
+  const waiting = instrumentationRegistered(app, false, 'http://127.0.0.1:1').then(() => (done = true));
   await new Promise(setImmediate);
   assert.equal(done, false);
   register();
@@ -61,16 +61,16 @@ test("in production it waits for what Next's first request would wait for", asyn
 test('a register() that fails fails the start', async () => {
   const failing = async () => Promise.reject(new Error('on purpose'));
   const app = { server: { getServer: async () => ({ prepare: failing }) } };
-  await assert.rejects(registration(app, false, 'http://127.0.0.1:1'), /on purpose/);
+  await assert.rejects(instrumentationRegistered(app, false, 'http://127.0.0.1:1'), /on purpose/);
 });
 
 test('in development Next has waited already', async () => {
-  await registration({}, true, 'http://127.0.0.1:1');
+  await instrumentationRegistered({}, true, 'http://127.0.0.1:1');
 });
 
 test('a Next without that promise is asked for a file that is not there', async (t) => {
   const { url, seen, answer } = await answering(t, 404);
-  const waiting = registration({ server: {} }, false, url);
+  const waiting = instrumentationRegistered({ server: {} }, false, url);
   await until('the request', () => seen.length === 1);
   answer();
   await waiting;
@@ -172,7 +172,7 @@ test('an app with handlers and without the route is told so, once', async (t) =>
   edited.refresh(agent);
   assert.deepEqual(written, [], 'there is no handler to edit');
   const nothing = () => {};
-  define([{ path: '/ws/agent', onConnect: nothing, onMessage: nothing, onClose: nothing, onError: nothing }]);
+  addHandlers([{ path: '/ws/agent', onConnect: nothing, onMessage: nothing, onClose: nothing, onError: nothing }]);
   for (let time = 0; time < 3; time += 1) assert.equal(edited.refresh(agent), undefined);
   assert.equal(written.length, 1);
   assert.match(written[0], /edited handlers take effect after a restart: the app has no route \/api\/ws-handlers/);

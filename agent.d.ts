@@ -1,6 +1,8 @@
 /**
- * Agent streaming: an endpoint that streams an agent's answers to everybody connected to a thread. Re-exported by
- * `@captify-io/hub`; the README has the wire.
+ * `@captify-io/hub/agent`: an endpoint that streams an agent's answers to everybody connected to a thread. The README has
+ * the wire.
+ *
+ * Plain JavaScript without a side effect on import, as `@captify-io/hub` is, of which it is apart because of its size.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Json, WebSocketHandler } from './index.js';

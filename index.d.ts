@@ -8,6 +8,7 @@
 
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { AgentOptions } from './agent.js';
 
 /**
  * A value that comes back from its JSON as it was: texts, finite numbers, booleans, null, and arrays and objects of them;
@@ -314,13 +315,20 @@ export interface WebSocketManager {
 /** A stateless view of the one hub; make as many as you like. */
 export function createWebSocketManager(): WebSocketManager;
 
-export {
-  createAgentHandler,
-  type AgentAnswer,
-  type AgentClientMessage,
-  type AgentErrorCode,
-  type AgentErrorContext,
-  type AgentOptions,
-  type AgentRequest,
-  type AgentServerMessage,
+/**
+ * Makes the handler of an agent endpoint.
+ *
+ * @deprecated Import it, and its types, from `@captify-io/hub/agent`: `import { createAgentHandler } from '@captify-io/hub/agent'`.
+ * Here it calls what the hub's process has brought; where there is none, the handler's callbacks throw `HUB_NOT_RUNNING`.
+ */
+export function createAgentHandler<Data = any>(options: AgentOptions<Data>): WebSocketHandler;
+
+export type {
+  AgentAnswer,
+  AgentClientMessage,
+  AgentErrorCode,
+  AgentErrorContext,
+  AgentOptions,
+  AgentRequest,
+  AgentServerMessage,
 } from './agent.js';

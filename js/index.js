@@ -3,20 +3,20 @@
 // What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
+const { createAgentHandler } = require('./shared/agent-handler.js');
 const { anyId, endpointPath, id, json, jsonList, text, wellFormed } = require('./shared/arguments.js');
-const { BY_WILL, isForUsers } = require('./shared/close-codes.js');
 const { addHandlers, fabricHandler } = require('./shared/handler-registry.js');
-const { createAgentHandler } = require('./agent/handler.js');
 const { invalid } = require('./shared/errors.js');
 const { runningHub, requireHub } = require('./shared/global-hub.js');
 const { LONE_SURROGATE } = require('./shared/ids.js');
 
-/** Who ProseMirror's collab module takes a step of a route handler to come from. */
-const AGENT = 'agent';
+/** Of the codes below 3000 those by which a server ends a connection of its own will (RFC 6455, section 7.4). */
+const CLOSE_CODES = [1000, 1001, 1008, 1012, 1013];
 
 function stepsMessage(steps, changeId) {
   const written = jsonList(steps, 'steps');
-  const clientIDs = JSON.stringify(Array.from(steps, () => AGENT));
+  // Who ProseMirror's collab module takes each step to come from.
+  const clientIDs = JSON.stringify(Array.from(steps, () => 'agent'));
   const change = JSON.stringify(text(changeId, 'changeId'));
   return `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
 }
@@ -56,7 +56,8 @@ async function setAccess(about, access) {
 }
 
 async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
-  if (!isForUsers(code)) invalid(`code must be ${BY_WILL.join(', ')}, or from 3000 to 4999`);
+  const isOwn = Number.isInteger(code) && code >= 3000 && code <= 4999;
+  if (!isOwn && !CLOSE_CODES.includes(code)) invalid(`code must be ${CLOSE_CODES.join(', ')}, or from 3000 to 4999`);
   const close = [anyId(userId, 'userId'), code, wellFormed(reason, 'reason')];
   return requireHub().disconnectUser(...close);
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import test, { after, before, describe } from 'node:test';
 import WebSocket from 'ws';
-import { createAgentHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
 import { AgentServer, piecesOf, randomOf, Wire } from '../support/agent-server.mjs';
 import { freshThread } from '../support/fake-socket.mjs';
 

@@ -1,7 +1,7 @@
 // What an agent handler does with connections, messages and answers. Time and the network are the test's own.
 import assert from 'node:assert/strict';
 import test, { afterEach, beforeEach, describe, mock } from 'node:test';
-import { createAgentHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
 import { connect, freshThread, Script, settle } from '../support/fake-socket.mjs';
 
 let script;

@@ -5,7 +5,8 @@ import test, { after, before } from 'node:test';
 import http from 'node:http';
 import WebSocket from 'ws';
 import { AgentChatTransport } from '../../js/agent-client.mjs';
-import { createAgentHandler, registerHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
+import { registerHandler } from '../../js/index.js';
 import { createHub } from '../../js/server.js';
 
 let url;

@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import test, { after, before } from 'node:test';
 import WebSocket from 'ws';
 import { AgentChatTransport } from '../../js/agent-client.mjs';
-import { createAgentHandler, registerHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
+import { registerHandler } from '../../js/index.js';
 import { createHub } from '../../js/server.js';
 
 const readme = fs.readFileSync(new URL('../../README.md', import.meta.url), 'utf8');

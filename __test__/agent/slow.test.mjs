@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import test, { after, before } from 'node:test';
 import WebSocket from 'ws';
-import { createAgentHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
 import { AgentServer } from '../support/agent-server.mjs';
 import { freshThread } from '../support/fake-socket.mjs';
 import { until } from '../support/processes.mjs';

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { AbstractChat } from 'ai';
 import WebSocket, { WebSocketServer } from 'ws';
 import { AgentChatTransport } from '../../js/agent-client.mjs';
-import { createAgentHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
 import { AgentServer, piecesOf, randomOf, Wire } from '../support/agent-server.mjs';
 import { freshThread, Script, settle } from '../support/fake-socket.mjs';
 import { until } from '../support/processes.mjs';

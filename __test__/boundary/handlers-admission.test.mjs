@@ -1,7 +1,8 @@
 // Handlers in TypeScript behind session and access: who comes in, as whom, and what of it a handler sees.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createAgentHandler, disconnectUser, registerHandler } from '@captify-io/hub';
+import { disconnectUser, registerHandler } from '@captify-io/hub';
+import { createAgentHandler } from '@captify-io/hub/agent';
 import { as, ask, headerSession, outcome } from '../support/admission.mjs';
 import { recordingHandler } from '../support/handlers.mjs';
 import { HubServer, overEveryWay, uniqueId } from '../support/hub-server.mjs';

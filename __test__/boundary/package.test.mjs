@@ -104,13 +104,20 @@ async function reachable(entry, found = new Map()) {
 }
 
 test('what route handlers and browsers import has nothing of Node in it, nor of the binary', async () => {
-  for (const entry of ['js/index.js', 'js/client.js', 'js/agent-client.mjs']) {
+  for (const entry of ['js/index.js', 'js/agent.js', 'js/client.js', 'js/agent-client.mjs']) {
     for (const [file, source] of await reachable(path.join(ROOT, entry))) {
       const code = source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
-      const found = /require\('[^.][^']*'\)|\bimport\b.*from|\b(process\.\w|__dirname|\.node')/.exec(code);
+      const found = /require\('[^.][^']*'\)|^ *import\b.*from|\b(process\.\w|__dirname|\.node')/m.exec(code);
       assert.equal(found, null, `${path.relative(ROOT, file)}, which ${entry} needs: ${found?.[0]}`);
     }
   }
+});
+
+test('what route handlers import brings under 15 KB into their bundle, before it is minified', async (t) => {
+  const sources = [...(await reachable(path.join(ROOT, 'js/index.js'))).values()];
+  const bytes = Buffer.byteLength(sources.join(''));
+  t.diagnostic(`${bytes} bytes in ${sources.length} files`);
+  assert.ok(sources.length > 5 && bytes < 15_000, `${bytes}`);
 });
 
 test('installing it runs nothing and brings nothing along', async () => {

@@ -7,7 +7,6 @@ import {
   broadcastRejectedChange,
   broadcastSteps,
   broadcastStepsToClient,
-  createAgentHandler,
   createWebSocketManager,
   fabricHandler,
   getConnectedDocuments,
@@ -15,9 +14,7 @@ import {
   registerHandler,
   registerHandlers,
   type ExtendedWebSocket,
-  type AgentClientMessage,
-  type AgentErrorCode,
-  type AgentServerMessage,
+  createAgentHandler as createAgentHandlerOfBefore,
   disconnectUser,
   recheckAccess,
   renewSession,
@@ -27,6 +24,12 @@ import {
   type WebSocketHandler,
   type WebSocketManager,
 } from '@captify-io/hub';
+import {
+  createAgentHandler,
+  type AgentClientMessage,
+  type AgentErrorCode,
+  type AgentServerMessage,
+} from '@captify-io/hub/agent';
 import { FabricClient, type FabricClientOptions, type FabricMessage, type FabricStatus } from '@captify-io/hub/client';
 import {
   authJs,
@@ -206,6 +209,11 @@ interface Prompt {
 }
 
 export const agents = [
+  createAgentHandlerOfBefore<Prompt>({
+    onRequest: async function* ({ data }) {
+      yield data.prompt;
+    },
+  }),
   createAgentHandler<Prompt>({
     async *onRequest({ data, signal, streamId, userId }) {
       const prompt: string = data.prompt;

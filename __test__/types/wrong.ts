@@ -1,7 +1,6 @@
 // Every line that is marked must be an error, and no other.
 import {
   broadcastSteps,
-  createAgentHandler,
   getConnectedDocuments,
   getConnectionCount,
   registerHandler,
@@ -10,6 +9,7 @@ import {
   setAccess,
   type HubError,
 } from '@captify-io/hub';
+import { createAgentHandler } from '@captify-io/hub/agent';
 import { FabricClient } from '@captify-io/hub/client';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
 

@@ -1,7 +1,8 @@
 // The hub with an agent endpoint whose answers never end: a hundred tokens a second each.
 import http from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createAgentHandler, registerHandler } from '../../js/index.js';
+import { createAgentHandler } from '../../js/agent.js';
+import { registerHandler } from '../../js/index.js';
 import { createHub } from '../../js/server.js';
 import { listen } from '../control/listen.mjs';
 

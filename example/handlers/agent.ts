@@ -1,4 +1,4 @@
-import { createAgentHandler } from '@captify-io/hub';
+import { createAgentHandler } from '@captify-io/hub/agent';
 import { convertToModelMessages, streamText, type UIMessage } from 'ai';
 import { model } from './model';
 

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const { invalid } = require('../shared/errors.js');
 const { attempt } = require('../shared/callbacks.js');
-const { isSendable } = require('../shared/close-codes.js');
+const { isSendable } = require('./close-codes.js');
 const { addBrowserEvents, asBinaryType, BINARY_TYPES } = require('./ws-events.js');
 
 const OPEN = 1;

@@ -3,7 +3,7 @@
 // Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
 
 const { asError, attempt, describe } = require('../shared/callbacks.js');
-const { pathOf, serving, subpathOf } = require('../shared/paths.js');
+const { pathOf, serving, subpathOf } = require('./paths.js');
 const { HandlerSocket } = require('./handler-socket.js');
 const { WriteBatcher } = require('./write-batcher.js');
 

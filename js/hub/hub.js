@@ -1,18 +1,19 @@
 'use strict';
 
 const { integer } = require('../shared/checks.js');
-const { fromNative, invalid } = require('../shared/errors.js');
+const { invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 const { Gate } = require('../admission/gate.js');
-const { loadNative } = require('./native.js');
+const { fromNative, loadNative } = require('./native.js');
 const { Handlers } = require('./handlers.js');
 const { registeredHandlers } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
-const { pathOf } = require('../shared/paths.js');
+const { pathOf } = require('./paths.js');
 const { StartupGate } = require('./startup-gate.js');
 const { dispatch } = require('../http/dispatch.js');
 const { refuse, refusePlain } = require('../http/refuse.js');
-const { register, runningHub, unregister } = require('../shared/global-hub.js');
+const { runningHub } = require('../shared/global-hub.js');
+const { register, unregister } = require('./running-hub.js');
 const { SecurityEvents, toStderr } = require('../admission/security.js');
 const { warnings } = require('./warnings.js');
 const { originForm, toOriginForm } = require('../http/target.js');

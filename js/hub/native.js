@@ -35,6 +35,12 @@ function binaryPath() {
   return override ? resolve(override) : join(ROOT, 'prebuilds', platformName(), 'hub.node');
 }
 
+/** Errors of the native side carry the code already; this gives them the class. */
+function fromNative(error) {
+  const code = typeof error?.code === 'string' && error.code.startsWith('HUB_') ? error.code : 'HUB_INTERNAL';
+  return new HubError(code, error?.message ?? String(error), { cause: error });
+}
+
 let loaded;
 
 /** Loads the binary, once. */
@@ -71,4 +77,4 @@ function loadNative() {
   return native;
 }
 
-module.exports = { loadNative, platformName, ROOT };
+module.exports = { fromNative, loadNative, platformName, ROOT };

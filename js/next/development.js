@@ -4,7 +4,7 @@ const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 const { registeredHandlers, fabricHandler } = require('../shared/handler-registry.js');
-const { pathOf } = require('../shared/paths.js');
+const { pathOf } = require('../hub/paths.js');
 
 /** The route that registers the app's handlers, where it has one. */
 const ROUTE = '/api/ws-handlers';

@@ -3,33 +3,18 @@
 const { HubError } = require('./errors.js');
 
 /**
- * The number is the version of what is registered there (`RunningHub` below). A bundler may copy this file many times
+ * The number is the version of what is registered there (`RunningHub`). A bundler may copy this file many times
  * and an app may hold two versions of the package; all copies of one version meet in this key of `globalThis`.
  */
 const VERSION = 1;
 const PREFIX = '@captify-io/hub';
 const KEY = Symbol.for(`${PREFIX}@${VERSION}`);
 
-/**
- * @typedef {object} RunningHub what copies of the package may use of the hub, whichever copy started it
- * @property {(documentId: string, clientID: string | undefined, message: string) => number} publish
- * @property {(path: string, message: string) => number} broadcast
- * @property {(name: string) => number} connectionCount
- * @property {(path: string) => number} endpointCount
- * @property {() => string[]} documents
- * @property {(handler: import('../index.js').WebSocketHandler) => void} serve
- * @property {(userId: string, documentId: string, access: 'read' | 'write' | false) => number} setAccess
- * @property {(userId: string, code: number, reason: string) => number} disconnectUser
- * @property {(documentId: string) => Promise<number>} recheckAccess
- * @property {(about: object) => Promise<number>} renewSession
- */
-
-/** @returns {RunningHub | undefined} */
+/** @returns {import('../hub/running-hub.js').RunningHub | undefined} */
 function runningHub() {
   return globalThis[KEY];
 }
 
-/** @returns {RunningHub} */
 function requireHub() {
   const hub = runningHub();
   if (hub) return hub;
@@ -51,14 +36,4 @@ function requireHub() {
   );
 }
 
-/** @param {RunningHub} hub */
-function register(hub) {
-  Object.defineProperty(globalThis, KEY, { value: hub, configurable: true, enumerable: false, writable: false });
-}
-
-/** @param {RunningHub} hub */
-function unregister(hub) {
-  if (globalThis[KEY] === hub) delete globalThis[KEY];
-}
-
-module.exports = { runningHub, requireHub, register, unregister };
+module.exports = { KEY, runningHub, requireHub };

@@ -3,13 +3,15 @@
 // The handlers an app has registered. Bundle-safe, as index.js is: every copy of this file finds the same ones.
 
 const { invalid } = require('./errors.js');
-const { isPath } = require('./paths.js');
 
 /** Handlers by path. They outlive a hub, and may be there before it: Next decides when `register()` runs. */
 const KEY = Symbol.for('@captify-io/hub/handlers@1');
 
 /** Marks the object that stands for the native endpoint, whichever copy of the package made it. */
 const NATIVE = Symbol.for('@captify-io/hub/native-endpoint');
+
+/** A path of the hub's, or the beginning of several: `/ws/agent`, `/ws/yjs/*`. */
+const PATH = /^\/ws(?:\/[^\s?#*]*)?(?:\/\*)?$/;
 
 const CALLBACKS = ['onConnect', 'onMessage', 'onClose', 'onError'];
 
@@ -34,7 +36,7 @@ function byPath() {
 function check(handler) {
   if (typeof handler !== 'object' || handler === null) invalid('a handler must be an object');
   const { path } = handler;
-  if (!isPath(path)) {
+  if (typeof path !== 'string' || !PATH.test(path)) {
     invalid(`a handler's path must be below /ws, such as '/ws/agent', or end in '/*', not ${String(path)}`);
   }
   for (const name of CALLBACKS) {

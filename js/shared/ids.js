@@ -8,7 +8,7 @@ const MAX_ID_BYTES = 512;
 /** Half a character: UTF-8 has no bytes for it, so another would be sent in its place. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Would end up in logs. */
+/** What logs may not hold. */
 const CONTROL = /\p{Cc}/u;
 
 module.exports = { CONTROL, LONE_SURROGATE, MAX_ID_BYTES };

@@ -2,11 +2,6 @@
 
 // Which handler serves a path. The native side decides by the same rule (`Shared::slot_for`).
 
-/** A path of the hub's, or the beginning of several: `/ws/agent`, `/ws/yjs/*`. */
-const PATH = /^\/ws(?:\/[^\s?#*]*)?(?:\/\*)?$/;
-
-const isPath = (path) => typeof path === 'string' && PATH.test(path);
-
 const pathOf = (url) => url.split(/[?#]/, 1)[0];
 
 /**
@@ -36,4 +31,4 @@ function subpathOf(handlerPath, path) {
   }
 }
 
-module.exports = { isPath, pathOf, serving, subpathOf };
+module.exports = { pathOf, serving, subpathOf };

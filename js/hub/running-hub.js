@@ -1,0 +1,31 @@
+'use strict';
+
+// What every copy of the package finds in globalThis while a hub runs.
+
+const { KEY } = require('../shared/global-hub.js');
+
+/**
+ * @typedef {object} RunningHub what copies of the package may use of the hub, whichever copy started it
+ * @property {(documentId: string, clientID: string | undefined, message: string) => number} publish
+ * @property {(path: string, message: string) => number} broadcast
+ * @property {(name: string) => number} connectionCount
+ * @property {(path: string) => number} endpointCount
+ * @property {() => string[]} documents
+ * @property {(handler: import('../index.js').WebSocketHandler) => void} serve
+ * @property {(userId: string, documentId: string, access: 'read' | 'write' | false) => number} setAccess
+ * @property {(userId: string, code: number, reason: string) => number} disconnectUser
+ * @property {(documentId: string) => Promise<number>} recheckAccess
+ * @property {(about: object) => Promise<number>} renewSession
+ */
+
+/** @param {RunningHub} hub */
+function register(hub) {
+  Object.defineProperty(globalThis, KEY, { value: hub, configurable: true, enumerable: false, writable: false });
+}
+
+/** @param {RunningHub} hub */
+function unregister(hub) {
+  if (globalThis[KEY] === hub) delete globalThis[KEY];
+}
+
+module.exports = { register, unregister };

@@ -3,6 +3,7 @@
  * and without a dependency: of `ai` only the types are used.
  */
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai';
+import type { AgentErrorCode } from './agent.js';
 
 export interface AgentChatTransportOptions<UI_MESSAGE extends UIMessage = UIMessage> {
   /** The endpoint, absolute or relative to the page. Default `/ws/agent`. The thread is the chat's id. */
@@ -69,6 +70,8 @@ export class AgentChatTransport<UI_MESSAGE extends UIMessage = UIMessage> implem
   close(): void;
 }
 
+export type AgentTransportErrorCode = AgentErrorCode | 'CLOSED' | 'UNREACHABLE' | 'MESSAGE_TOO_LARGE';
+
 /**
  * What a stream of the transport fails with. `code` is one of the wire's (`STREAM_FAILED`, `UNRECOVERABLE`, …),
  * `UNKNOWN_STREAM` also where the server restarted meanwhile, `CLOSED` when the server said no in a way that asking again
@@ -76,6 +79,6 @@ export class AgentChatTransport<UI_MESSAGE extends UIMessage = UIMessage> implem
  */
 export class AgentError extends Error {
   readonly name: 'AgentError';
-  readonly code: string;
-  constructor(code: string, message: string);
+  readonly code: AgentTransportErrorCode;
+  constructor(code: AgentTransportErrorCode, message: string);
 }

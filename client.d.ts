@@ -5,6 +5,36 @@
  * is kept alive after `close()`.
  */
 
+/**
+ * Why the hub did not take a message.
+ *
+ * - `BAD_JSON`, `BAD_SHAPE`, `UNKNOWN_TYPE`, `TOO_DEEP`: it is none that the wire has.
+ * - `WRONG_DOCUMENT`: it names another document than its connection's.
+ * - `READ_ONLY`: this user may not change the document.
+ * - `RATE_LIMITED`: it was taken, and the next are not read for `retryInMs`.
+ */
+export type FabricErrorCode =
+  'BAD_JSON' | 'BAD_SHAPE' | 'READ_ONLY' | 'RATE_LIMITED' | 'TOO_DEEP' | 'UNKNOWN_TYPE' | 'WRONG_DOCUMENT';
+
+/**
+ * Why what was missed is not to be had.
+ *
+ * - `RECOVERY_OFF`: the hub remembers nothing (`recoveryWindowMs` 0).
+ * - `OTHER_EPOCH`: the process has restarted, or nobody had the document open for longer than the window.
+ * - `TOKEN_EXPIRED`: this client was away for longer than the window, or its place was given up for want of memory.
+ * - `HISTORY_GONE`: more was missed than is remembered.
+ * - `BAD_TOKEN`, `BAD_OFFSET`: what the client has shown is none of this hub's.
+ * - `OFFSETS_OUT_OF_ORDER`: the client found that the hub contradicts itself.
+ */
+export type FabricReloadReason =
+  | 'BAD_OFFSET'
+  | 'BAD_TOKEN'
+  | 'HISTORY_GONE'
+  | 'OFFSETS_OUT_OF_ORDER'
+  | 'OTHER_EPOCH'
+  | 'RECOVERY_OFF'
+  | 'TOKEN_EXPIRED';
+
 /** What other clients and route handlers send. The payloads are theirs: check them before use. */
 export type FabricMessage =
   | { type: 'synced'; documentId: string }
@@ -19,7 +49,7 @@ export type FabricMessage =
   | { type: 'session-expiring'; inMs: number }
   | { type: 'session'; expiresInMs: number | null }
   | { type: 'access'; access: 'read' | 'write' }
-  | { type: 'error'; message?: string; code?: string; retryInMs?: number };
+  | { type: 'error'; message?: string; code?: FabricErrorCode; retryInMs?: number };
 
 /** An update or steps of this client, as they were sent. */
 export type FabricSent =
@@ -102,7 +132,7 @@ export interface FabricEvents {
    * The client is back, and what it missed is not to be had: bring the document up to date by other means. What was
    * not acknowledged is not sent again by itself; where `certain`, the hub has published none of it, else it may have.
    */
-  reload: { reason: string; certain: boolean; unacknowledged: FabricSent[] };
+  reload: { reason: FabricReloadReason; certain: boolean; unacknowledged: FabricSent[] };
   /** The hub has published more of what was sent; see `unacknowledged`. */
   acknowledged: Record<string, never>;
   /** The client has stopped, by `close()` (1000) or because the hub would not have it; `connect()` starts it again. */

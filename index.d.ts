@@ -16,6 +16,8 @@ import type { AgentOptions } from './agent.js';
  * is left out. What `JSON.stringify` would silently make something else is refused with `HUB_INVALID_ARGUMENT` that names
  * the argument: NaN, infinities, functions, symbols, BigInts, `undefined` in an array, typed arrays, Buffers and Blobs,
  * a Map, Set, Error or promise, an invalid Date, and what contains itself.
+ *
+ * TypeScript has no type for it that takes interfaces and objects with `toJSON`, so it is checked when it is sent.
  */
 export type Json = unknown;
 
@@ -98,16 +100,21 @@ export function getConnectionCount(documentIdOrEndpoint: string): number;
 export function getConnectedDocuments(): string[];
 
 /** An event as `onmessage` and `addEventListener` of a handler's socket get it. */
-export interface SocketEvent {
+export interface SocketEvent<Data = any> {
   type: 'open' | 'message' | 'close' | 'error';
-  target: ExtendedWebSocket;
+  target: ExtendedWebSocket<Data>;
 }
 
 /**
  * A connection as its handler has it: what a server uses of the npm package `ws` 8, and `flushed`. Calls are for the
- * thread of the handlers, Node's main one. Handlers may set properties on it; TypeScript takes any name.
+ * thread of the handlers, Node's main one. What a handler keeps of a connection goes into {@link ExtendedWebSocket.data}.
  */
-export interface ExtendedWebSocket extends EventEmitter {
+export interface ExtendedWebSocket<Data = any> extends EventEmitter {
+  /**
+   * The handler's own: an empty object, until `onConnect` assigns to it. Its type is the handler's parameter, as in
+   * `WebSocketHandler<{ threadId: string }>`; nobody checks that `onConnect` has filled it.
+   */
+  data: Data;
   readonly CONNECTING: 0;
   readonly OPEN: 1;
   readonly CLOSING: 2;
@@ -127,10 +134,10 @@ export interface ExtendedWebSocket extends EventEmitter {
   pause(): void;
   resume(): void;
   /** As in browsers and in `ws`: setting one takes the place of the one before. */
-  onopen: ((event: SocketEvent) => void) | null;
-  onmessage: ((event: SocketEvent & { data: string | Buffer | ArrayBuffer | Buffer[] }) => void) | null;
-  onclose: ((event: SocketEvent & { code: number; reason: string; wasClean: boolean }) => void) | null;
-  onerror: ((event: SocketEvent & { error: Error; message: string }) => void) | null;
+  onopen: ((event: SocketEvent<Data>) => void) | null;
+  onmessage: ((event: SocketEvent<Data> & { data: string | Buffer | ArrayBuffer | Buffer[] }) => void) | null;
+  onclose: ((event: SocketEvent<Data> & { code: number; reason: string; wasClean: boolean }) => void) | null;
+  onerror: ((event: SocketEvent<Data> & { error: Error; message: string }) => void) | null;
   addEventListener(
     type: 'open' | 'message' | 'close' | 'error',
     listener: ((event: any) => void) | { handleEvent(event: any): void },
@@ -185,7 +192,11 @@ export interface ExtendedWebSocket extends EventEmitter {
 
   /** The `id` of the session's user, where the hub has a `session`. Otherwise what a handler sets. */
   userId?: any;
-  /** What handlers set on it: `threadId`, `isAlive` … */
+  /**
+   * What handlers set on it: `threadId`, `isAlive` … It makes a name that is misspelt pass.
+   *
+   * @deprecated Use {@link ExtendedWebSocket.data}, which has a type; a later version takes no other names.
+   */
   [property: string]: any;
 }
 
@@ -197,8 +208,10 @@ export type SocketData = string | number | Buffer | ArrayBuffer | ArrayBufferVie
  *
  * A callback that throws or rejects harms no other connection: it is logged with path and connection, and given to
  * `onError`.
+ *
+ * @typeParam Data what `ws.data` holds
  */
-export interface WebSocketHandler {
+export interface WebSocketHandler<Data = any> {
   /**
    * `/ws` or below it: `'/ws/agent'`. One that ends in `/*` owns every path below: `'/ws/yjs/*'` serves `/ws/yjs/room1`, and
    * {@link ExtendedWebSocket.subpath} is `room1`. The very path goes before a beginning, the longest beginning before
@@ -209,20 +222,20 @@ export interface WebSocketHandler {
    * A connection opened. `req` is its upgrade request, with headers, url and `socket.remoteAddress`. Messages wait
    * until it has settled; where it fails, the connection is closed with 1011.
    */
-  onConnect(ws: ExtendedWebSocket, req: IncomingMessage): Promise<void> | void;
+  onConnect(ws: ExtendedWebSocket<Data>, req: IncomingMessage): Promise<void> | void;
   /**
    * A message came: a string for text, a `Buffer` for binary. Called in the order in which a client's messages came,
    * without waiting for the call before to settle, so that an abort can overtake what it aborts.
    */
-  onMessage(ws: ExtendedWebSocket, message: string | Buffer): Promise<void> | void;
+  onMessage(ws: ExtendedWebSocket<Data>, message: string | Buffer): Promise<void> | void;
   /**
    * The connection has closed; called once, after `onConnect` has settled or 10 s after the close, and also when the
    * process drains. `code` is the client's close code: 1005 where it gave none, 1006 where it left without a word
    * or broke the protocol, also by a code that nobody may send.
    */
-  onClose(ws: ExtendedWebSocket, code: number, reason: Buffer): Promise<void> | void;
+  onClose(ws: ExtendedWebSocket<Data>, code: number, reason: Buffer): Promise<void> | void;
   /** A callback of this connection threw or rejected, or a listener or a callback that was given to its `ws`. */
-  onError(ws: ExtendedWebSocket, error: Error): Promise<void> | void;
+  onError(ws: ExtendedWebSocket<Data>, error: Error): Promise<void> | void;
   /**
    * Chooses among the subprotocols that a client offers, in its order; `false` or one that was not offered takes none, and
    * so does a throw. Without it the first is taken, as npm `ws` does it. Not called where nothing is offered.
@@ -236,7 +249,7 @@ export interface WebSocketHandler {
  *
  * @throws `HUB_INVALID_ARGUMENT`
  */
-export function registerHandler(handler: WebSocketHandler): void;
+export function registerHandler<Data = any>(handler: WebSocketHandler<Data>): void;
 
 /** Registers every handler of a list, or none where one of them is wrong; see {@link registerHandler}. */
 export function registerHandlers(handlers: readonly WebSocketHandler[]): void;

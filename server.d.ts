@@ -100,12 +100,39 @@ export interface LimitOptions {
   waiting?: number | false;
 }
 
+/**
+ * What a {@link SecurityEvent} is about; the README says what each means. `SUPPRESSED` counts what found no place. A later
+ * version may have more.
+ */
+export type SecurityEventCode =
+  | 'ACCESS_REFUSED'
+  | 'ADMISSION_FAILED'
+  | 'ADMISSION_TIMEOUT'
+  | 'BAD_FRAME'
+  | 'BAD_MESSAGE'
+  | 'HEADERS_CUT'
+  | 'LIMIT_CONNECTIONS'
+  | 'LIMIT_CONNECTIONS_PER_ADDRESS'
+  | 'LIMIT_CONNECTIONS_PER_DOCUMENT'
+  | 'LIMIT_CONNECTIONS_PER_USER'
+  | 'LIMIT_DOCUMENTS_PER_USER'
+  | 'LIMIT_WAITING'
+  | 'ORIGIN_REFUSED'
+  | 'RATE_CLOSED'
+  | 'RATE_LIMITED'
+  | 'READ_ONLY'
+  | 'SESSION_EXPIRED'
+  | 'SESSION_FORGED'
+  | 'SESSION_MISSING'
+  | 'SUPPRESSED'
+  | 'TOKEN_REFUSED'
+  | 'TOO_SLOW';
+
 /** Something that looks like an attack. It holds no payload and no secret; ids are cut at 128 characters. */
 export interface SecurityEvent {
   /** ISO 8601, when it was handed on: at most a second after it happened. */
   time: string;
-  /** `SESSION_FORGED`, `RATE_LIMITED`, …; the README lists them. `SUPPRESSED` counts what found no place. */
-  code: string;
+  code: SecurityEventCode;
   /** How often it happened since the last event like it. */
   count: number;
   user?: string;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import test, { describe } from 'node:test';
+import test, { before, describe } from 'node:test';
 import { HubServer, ROOT, uniqueId } from '../support/hub-server.mjs';
 import { one, rustBlock, rustNumber, rustSources } from '../support/sources.mjs';
 
@@ -152,6 +152,59 @@ describe('the default', () => {
     }
     assert.deepEqual(LIMITS, native);
     for (const [name, value] of Object.entries(LIMITS)) assert.equal(documented(name), value, name);
+  });
+});
+
+describe('a closed union of the declarations', () => {
+  const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
+  /** What is between the quotes of `export type name = 'a' | 'b';`. */
+  const union = (file, name) => quoted(one(read(file), new RegExp(`export type ${name} =([^;]+);`)), /'([\w-]+)'/g);
+  /** What `pattern` captures, of which there must be some. */
+  function quoted(text, pattern) {
+    const found = [...text.matchAll(pattern)].map((match) => match[1]);
+    assert.notEqual(found.length, 0, `${pattern}`);
+    return found;
+  }
+  const set = (...lists) => [...new Set(lists.flat())].sort();
+
+  let security;
+  before(async () => {
+    const server = await HubServer.start();
+    security = Object.keys(server.hub.stats().events);
+    await server.close();
+  });
+
+  test('of security events has the codes that a hub counts, and the one for what found no place', () => {
+    assert.deepEqual(union('server.d.ts', 'SecurityEventCode'), set(security, 'SUPPRESSED'));
+  });
+
+  test('of security events is what JavaScript reports', () => {
+    const files = fs.readdirSync(path.join(ROOT, 'js', 'admission'));
+    const sources = files.map((file) => read('js', 'admission', file)).join('\n');
+    const codes = set(quoted(sources, /'((?!HUB_)[A-Z]+_[A-Z_]+)'/g));
+    assert.ok(codes.includes('SESSION_FORGED') && codes.includes('LIMIT_WAITING'), codes.join());
+    assert.deepEqual(
+      codes.filter((code) => !union('server.d.ts', 'SecurityEventCode').includes(code)),
+      [],
+    );
+  });
+
+  test('of what the client is told has every message that the hub and route handlers send', () => {
+    const sent = set(
+      quoted(rust, /"type":"([\w-]+)"/g),
+      quoted(read('js', 'index.js'), /\btype"?: ?['"]([\w-]+)['"]/g),
+    );
+    const declared = quoted(one(read('client.d.ts'), /export type FabricMessage =([^]+?);\n\n/), /type: '([\w-]+)'/g);
+    // These are the client's own affair; it tells them as events.
+    assert.deepEqual(set(declared, ['ack', 'connected', 'recovered', 'reload']), sent);
+  });
+
+  test('of the codes of errors and reloads has those of the native side', () => {
+    const codes = union('client.d.ts', 'FabricErrorCode');
+    const reasons = union('client.d.ts', 'FabricReloadReason').filter((reason) => reason !== 'OFFSETS_OUT_OF_ORDER');
+    const written = quoted(rust, /(?:=> |"code":)"([A-Z]+_[A-Z_]+)"/g).filter((code) => !code.startsWith('HUB_'));
+    for (const code of [...codes, ...reasons]) assert.ok(written.includes(code), code);
+    assert.deepEqual(set(codes, reasons, security), set(written, security));
   });
 });
 

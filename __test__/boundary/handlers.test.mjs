@@ -48,6 +48,24 @@ overEveryWay((at) => {
     assert.deepEqual(await received(client, 1), ['"t 1"']);
   });
 
+  test('a connection has a place for its handler, empty at first and nobody else’s', async () => {
+    const { path } = recordingHandler({
+      onConnect(ws, request) {
+        const before = Object.keys(ws.data);
+        ws.data.url = request.url;
+        ws.data = { ...ws.data, before };
+      },
+      onMessage: (ws) => ws.send(JSON.stringify(ws.data)),
+    });
+    const clients = [await opened(at.server, `${path}?1`), await opened(at.server, `${path}?2`)];
+    for (const client of clients) client.socket.send('1');
+    const texts = [await received(clients[0], 1), await received(clients[1], 1)].flat();
+    assert.deepEqual(
+      texts.map((text) => JSON.parse(text)),
+      [1, 2].map((number) => ({ url: `${path}?${number}`, before: [] })),
+    );
+  });
+
   test('text arrives as a string and binary as a buffer, whole and in order, and goes back so', async () => {
     const { path, called } = recordingHandler();
     const client = await opened(at.server, path);

@@ -39,6 +39,7 @@ import {
   type Hub,
   type HubOptions,
   type RunningServer,
+  type SecurityEventCode,
   type ServerOptions,
 } from '@captify-io/hub/server';
 
@@ -118,11 +119,33 @@ const agentHandler: WebSocketHandler = {
   },
 };
 
+interface Seat {
+  threadId: string;
+  isAlive: boolean;
+}
+
+/** A handler that keeps its own things in a place with a type. */
+const seatedHandler: WebSocketHandler<Seat> = {
+  path: '/ws/seated',
+  onConnect(ws, req) {
+    ws.data = { threadId: String(req.url), isAlive: true };
+    ws.on('pong', () => (ws.data.isAlive = true));
+    ws.onmessage = ({ target }) => console.log(target.data.threadId);
+  },
+  onMessage(ws: ExtendedWebSocket<Seat>) {
+    const threadId: string = ws.data.threadId;
+    if (!ws.data.isAlive) ws.close(1000, threadId);
+  },
+  onClose: ({ data }) => console.log(data.threadId),
+  onError() {},
+};
+
 /** A handler may use what it is given without naming its types. */
 const shortHandler: WebSocketHandler = {
   path: '/ws/short',
   onConnect(ws, req) {
     ws.userId = req.headers.cookie;
+    ws.data.cookie = ws.userId;
   },
   onMessage: (ws, message) => ws.send(message),
   onClose() {},
@@ -130,9 +153,10 @@ const shortHandler: WebSocketHandler = {
 };
 
 export function register(): void {
-  const handlers: WebSocketHandler[] = [fabricHandler, agentHandler];
+  const handlers: WebSocketHandler[] = [fabricHandler, agentHandler, seatedHandler];
   registerHandlers(handlers);
   registerHandler(shortHandler);
+  registerHandler(seatedHandler);
   createWebSocketManager().registerHandler(shortHandler);
 }
 
@@ -164,7 +188,10 @@ export async function serve(): Promise<CloseReport> {
     allowedOrigins: ['https://*.example'],
     trustProxy: ['loopback', '10.0.0.0/8'],
     limits: { messagesPerSecond: 100, connections: false },
-    onSecurityEvent: ({ code, count, user }) => console.log(code, count, user),
+    onSecurityEvent: ({ code, count, user }) => {
+      const known: SecurityEventCode = code;
+      if (code === 'SESSION_FORGED') console.log(known, count, user);
+    },
   };
   const own: HubOptions = {
     session: async (request) => (request.headers.cookie ? { id: 'anna' } : null),

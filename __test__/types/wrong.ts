@@ -17,6 +17,7 @@ declare const hub: Hub;
 declare const error: HubError;
 declare const ws: ExtendedWebSocket;
 declare const client: FabricClient;
+declare const seated: ExtendedWebSocket<{ threadId: string }>;
 
 export const wrong = [
   broadcastSteps('document', 'steps', 'change'), // wrong
@@ -49,6 +50,19 @@ export const wrong = [
   new FabricClient({ documentId: 'document' }), // wrong
   new FabricClient({ documentId: 'document', clientID: 'client', retries: 3 }), // wrong
   client.send('connected', 1), // wrong
+  seated.data.thread, // wrong
+  (seated.data = { threadId: 7 }), // wrong
+  registerHandler<{ threadId: string }>({
+    path: '/ws/seated',
+    onConnect: ({ data }) => console.log(data.thread), // wrong
+    onMessage() {},
+    onClose() {},
+    onError() {},
+  }),
+  createHub({ onSecurityEvent: ({ code }) => console.log(code === 'SESSION_FORGE') }), // wrong
+  client.on('reload', ({ reason }) => reason === 'RESTARTED'), // wrong
+  client.on('message', (message) => message.type === 'error' && message.code === 'NOT_NOW'), // wrong
+  client.on('message', ({ type }) => type === 'stepz'), // wrong
   client.send('steps', []), // wrong
   client.on('open', () => {}), // wrong
   client.on('recovered', ({ offset }) => offset), // wrong

@@ -12,6 +12,19 @@ const MAX_EVENTS = 128;
 
 const MAX_ID_LENGTH = 128;
 
+/** What JavaScript sees; the native side counts its own, of which SESSION_EXPIRED is one as well. */
+const CODES = [
+  'ACCESS_REFUSED',
+  'ADMISSION_FAILED',
+  'ADMISSION_TIMEOUT',
+  'HEADERS_CUT',
+  'LIMIT_WAITING',
+  'ORIGIN_REFUSED',
+  'SESSION_EXPIRED',
+  'SESSION_FORGED',
+  'SESSION_MISSING',
+];
+
 const cut = (id) => (id === undefined ? undefined : String(id).slice(0, MAX_ID_LENGTH));
 
 /** Collects what JavaScript sees, fetches what Rust saw, and hands both on. */
@@ -20,7 +33,7 @@ class SecurityEvents {
   #fetch;
   #events = new Map();
   #suppressed = 0;
-  #totals = {};
+  #totals = Object.fromEntries(CODES.map((code) => [code, 0]));
   #timer;
 
   /**
@@ -40,7 +53,7 @@ class SecurityEvents {
   }
 
   report(code, { user, address, document, origin, host, hint } = {}) {
-    this.#totals[code] = (this.#totals[code] ?? 0) + 1;
+    this.#totals[code] += 1;
     const of = { user: cut(user), address, document: cut(document), origin: cut(origin), host: cut(host), hint };
     const event = { code, count: 0, ...of };
     const key = JSON.stringify(event);

@@ -49,9 +49,11 @@ class Below extends EventEmitter {
 /**
  * A connection as its handler has it: what a server uses of npm `ws` 8, with its words and its errors.
  *
- * Handlers set properties on it, so everything of its own that `ws` does not have is private or a symbol.
+ * Handlers set properties on it, so but for `data` everything of its own that `ws` does not have is private or a symbol.
  */
 class HandlerSocket extends EventEmitter {
+  /** The handler's own. */
+  data = {};
   #id;
   #batcher;
   #endpoint;

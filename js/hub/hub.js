@@ -198,7 +198,8 @@ class Hub {
 
   stats() {
     const { events, ...counts } = this.#native.stats();
-    return { ...counts, events: { ...events, ...this.#security.totals } };
+    for (const [code, count] of Object.entries(this.#security.totals)) events[code] = (events[code] ?? 0) + count;
+    return { ...counts, events };
   }
 
   /** For startServer, once .env was read: throws where a session could never be verified. */

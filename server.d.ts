@@ -43,8 +43,8 @@ export interface AuthJsOptions {
 
 /**
  * Verifies the session cookie of Auth.js v5 (next-auth 5) with the JWT strategy: chunked cookies, `A256CBC-HS512` and
- * `A256GCM`, several secrets, `exp` and `nbf` with 15 s of tolerance. A token is opened here and not by the library,
- * which an app may keep anywhere; the tests hold it against `@auth/core`.
+ * `A256GCM`, several secrets, `exp` and `nbf` with 15 s of tolerance. A token is opened by `jose`, as Auth.js does it; the
+ * tests hold it against `@auth/core`. How many are read at once is not bounded by `limits.waiting`.
  *
  * @throws `HUB_INVALID_ARGUMENT`; also at start, by `startServer`, where there is no secret
  */
@@ -96,7 +96,7 @@ export interface LimitOptions {
   connectionsPerAddress?: number | false;
   /** Documents that one user has open. Default 100. */
   documentsPerUser?: number | false;
-  /** Upgrades whose session or access is being decided; more are refused with 503. Default 1000. */
+  /** Upgrades about which the app is being asked, by `session` or `access`; more are refused with 503. Default 1000. */
   waiting?: number | false;
 }
 

@@ -6,9 +6,17 @@ import test from 'node:test';
 import { chapter } from './support/documents.mjs';
 import { FabricClient } from './support/fabric-client.mjs';
 import { makeApp, temporaryDirectory } from './support/fixture-apps.mjs';
-import { Service, childEnvironment } from './support/processes.mjs';
+import { Service, childEnvironment, run } from './support/processes.mjs';
 
 const IMAGE = chapter('docs/operations.md', '## An image');
+
+/** Reads a cookie that nobody has sealed. */
+const SESSION = `
+  import { authJs } from '@captify-io/hub/server';
+  const session = authJs({ secret: 'the secret of the app' });
+  await session.prepare();
+  console.log(await session({ headers: { cookie: 'authjs.session-token=a.b.c.d.e' } }));
+`;
 
 /** The documented configuration, as it stands there. */
 function documentedConfig() {
@@ -43,6 +51,11 @@ for (const [fixture, bundler] of [
     const answer = await fetch(`http://127.0.0.1:${port}/api/counts?documentId=document`);
     assert.equal((await answer.json()).count, 1, 'route handlers see the hub');
     assert.doesNotMatch(service.output, /next start/);
+    const prepared = await run('a session in the image', process.execPath, ['--input-type=module', '--eval', SESSION], {
+      cwd: image,
+      env: childEnvironment(),
+    });
+    assert.match(prepared, /^null$/m, 'the library that reads sessions is there');
     const ended = service.stop('SIGTERM');
     assert.equal((await client.closing()).code, 1012);
     assert.deepEqual(await ended, { code: 0, signal: null });

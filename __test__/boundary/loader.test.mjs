@@ -139,6 +139,21 @@ test('the platform is found out without a report, which would look up names for 
   assert.deepEqual([code, output.trim()], [0, '{ terminated: 0 }']);
 });
 
+test('a package without jose says so when a session is prepared for, and ends nothing before', async (t) => {
+  const directory = await copyOfThePackage(t);
+  const { code, output } = await runProgram(
+    'an app whose install left jose out',
+    `
+    import server from ${JSON.stringify(path.join(directory, 'js', 'server.js'))};
+    const session = server.authJs({ secret: 'the secret of the app' });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    console.log(session.check({ headers: {} }).reason);
+    await session.prepare().catch(({ code, message }) => console.log(code, message.includes('jose')));
+  `,
+  );
+  assert.deepEqual([code, output], [0, 'missing\nERR_MODULE_NOT_FOUND true\n']);
+});
+
 test('importing both entry points needs no binary', async () => {
   const { code, output } = await runProgram(
     'an import',

@@ -3,7 +3,8 @@
 // The session of Auth.js v5 (next-auth 5) with the JWT strategy, read from its cookie.
 
 const { HubError, invalid } = require('../shared/errors.js');
-const { Keys, openToken } = require('./jwe.js');
+const { Keys, loadJose, openToken } = require('./jwe.js');
+const { OpenedTokens } = require('./opened-tokens.js');
 
 /** Those of Auth.js and of its predecessor; first the ones that only HTTPS can set. */
 const COOKIE_NAMES = [
@@ -72,6 +73,13 @@ function standardUser(token) {
   return { ...token, id: token.sub ?? token.id, expiresAt: undefined };
 }
 
+/** Whether a token holds now. One without an end is none of Auth.js. */
+function isInTime({ exp, nbf }) {
+  const now = Date.now() / 1000;
+  if (typeof exp !== 'number' || exp <= now - CLOCK_TOLERANCE) return false;
+  return typeof nbf !== 'number' || nbf <= now + CLOCK_TOLERANCE;
+}
+
 /**
  * Makes the `session` option for apps with Auth.js. See server.d.ts.
  *
@@ -87,39 +95,48 @@ function authJs({ secret, cookieNames = COOKIE_NAMES, user = standardUser, ...un
   }
   if (typeof user !== 'function') invalid('option user of authJs must be a function');
   const keys = new Keys();
+  const opened = new OpenedTokens();
+  // So that the first upgrade does not wait for it. Where it is not to be had prepare() and every check say so.
+  loadJose().catch(() => {});
 
-  /** @returns {{ user: object } | { reason: 'missing' | 'expired' | 'forged' }} */
+  /** @returns a promise where there is a token to open: `{ user }`, or `{ reason }`: 'missing', 'expired' or 'forged' */
   function check(request) {
     const cookies = parseCookies(request.headers.cookie);
     const secrets = secretList(secret);
-    const now = Date.now() / 1000;
-    let reason = 'missing';
-    for (const name of names) {
-      for (const token of tokens(cookies, name)) {
-        const claims = openToken(token, secrets, name, keys);
-        const { exp, nbf } = claims ?? {};
-        if (!claims) {
-          reason = 'forged';
-        } else if (
-          typeof exp !== 'number' ||
-          exp <= now - CLOCK_TOLERANCE ||
-          (typeof nbf === 'number' && nbf > now + CLOCK_TOLERANCE)
-        ) {
-          if (reason === 'missing') reason = 'expired';
-        } else {
-          const found = user(claims);
-          // With the tolerance: what is let in is not to be closed at once.
-          const expiresAt = found?.expiresAt ?? (exp + CLOCK_TOLERANCE) * 1000;
-          return { user: found && { sessionId: claims.sessionId, ...found, expiresAt } };
-        }
+    const found = names.flatMap((name) => [...tokens(cookies, name)].map((token) => ({ name, token })));
+    if (found.length === 0) return { reason: 'missing' };
+    const [{ name, token }] = found;
+    const claims = opened.get(name, token, secrets);
+    return claims && isInTime(claims) ? { user: userOf(claims) } : openFirst(found, secrets);
+  }
+
+  async function openFirst(found, secrets) {
+    let reason;
+    for (const { name, token } of found) {
+      const claims = await openToken(token, secrets, name, keys);
+      if (claims && isInTime(claims)) {
+        opened.set(name, token, secrets, claims);
+        return { user: userOf(claims) };
       }
+      if (!claims) reason = 'forged';
+      else reason ??= 'expired';
     }
     return { reason };
   }
 
-  const session = async (request) => check(request).user ?? null;
+  function userOf(claims) {
+    const found = user(claims);
+    // With the tolerance: what is let in is not to be closed at once.
+    const expiresAt = found?.expiresAt ?? (claims.exp + CLOCK_TOLERANCE) * 1000;
+    return found && { sessionId: claims.sessionId, ...found, expiresAt };
+  }
+
+  const session = async (request) => (await check(request)).user ?? null;
   session.check = check;
-  session.prepare = () => void secretList(secret);
+  session.prepare = () => {
+    secretList(secret);
+    return loadJose();
+  };
   return session;
 }
 

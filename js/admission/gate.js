@@ -56,8 +56,10 @@ class Gate {
   #options;
   #security;
   #access;
-  /** What is being decided: `{ userId, disconnected, answer, end }`. */
+  /** What is being decided: `{ asks, userId, disconnected, answer, end }`. */
   #waits = new Set();
+  /** How many of them ask the app. */
+  #asking = 0;
   #loggedAt = -Infinity;
 
   /**
@@ -163,17 +165,19 @@ class Gate {
   }
 
   #wait(request, socket, deliver, admission, found) {
-    const { limits, admissionTimeoutMs } = this.#options;
-    if (limits.waiting > 0 && this.#waits.size >= limits.waiting) {
-      this.#security.report('LIMIT_WAITING', { address: admission.address });
+    const { admissionTimeoutMs, session } = this.#options;
+    // A cookie that is read here waits for nobody: a thousand that come back at once are no reason to turn one away.
+    const asks = !session?.check;
+    if (asks && this.#isFull()) {
       found?.catch?.(() => {});
-      return refuse(socket, 503, BUSY);
+      return this.#turnAway(socket, admission);
     }
     let left = false;
     const unwatch = holdSocket(socket, () => {
       left = true;
     });
-    const wait = { userId: undefined, disconnected: undefined, answer: undefined };
+    const wait = { asks: false, userId: undefined, disconnected: undefined, answer: undefined };
+    if (asks) this.#ask(wait);
     wait.end = () => {
       if (left) return;
       left = true;
@@ -186,14 +190,33 @@ class Gate {
       wait.answer = answer;
       this.#decide(request, admission, found, wait);
     };
-    within(admissionTimeoutMs, begin, ({ decided, refusal, error }) => {
+    within(admissionTimeoutMs, begin, ({ decided, refusal, error, isFull }) => {
       this.#waits.delete(wait);
-      const outcome = decided ?? (refusal ? { ...admission, ...refusal } : this.#failed(error, admission));
+      if (wait.asks) this.#asking -= 1;
+      const closed = refusal && { ...admission, ...refusal };
+      const outcome = isFull ? undefined : (decided ?? closed ?? this.#failed(error, admission));
       if (left) return;
       unwatch();
-      deliver(outcome);
+      if (outcome) deliver(outcome);
+      else this.#turnAway(socket, admission);
     });
     return undefined;
+  }
+
+  #ask(wait) {
+    wait.asks = true;
+    this.#asking += 1;
+  }
+
+  /** Whether the app is asked about as many as it may be. */
+  #isFull() {
+    const { waiting } = this.#options.limits;
+    return waiting > 0 && this.#asking >= waiting;
+  }
+
+  #turnAway(socket, { address }) {
+    this.#security.report('LIMIT_WAITING', { address });
+    refuse(socket, 503, BUSY);
   }
 
   #decide(request, admission, found, wait) {
@@ -206,6 +229,10 @@ class Gate {
       // Without a document there is nothing to have access to.
       if (identity?.reason || !this.#access || !documentId)
         return answer({ decided: { ...this.#identified(admission, identity), document: this.#access && '' } });
+      if (!wait.asks) {
+        if (this.#isFull()) return answer({ isFull: true });
+        this.#ask(wait);
+      }
       return this.#access.decide(identity, { documentId, clientID, path, req: request }, ({ access, error }) => {
         if (access === undefined) answer({ error });
         else answer({ decided: this.#accessed(this.#identified(admission, identity), documentId, access) });

@@ -46,10 +46,11 @@ function identify(user) {
  * the app's function gives one.
  */
 function readSession(session, request) {
+  const read = session.check
+    ? ({ user, reason = 'missing' }) => (user ? identify(user) : { reason })
+    : (user) => identify(user);
   const found = session.check ? session.check(request) : session(request);
-  if (typeof found?.then === 'function') return Promise.resolve(found).then(identify);
-  if (session.check) return found.user ? identify(found.user) : { reason: found.reason ?? 'missing' };
-  return identify(found);
+  return typeof found?.then === 'function' ? Promise.resolve(found).then(read) : read(found);
 }
 
 /** A request of a route handler (Fetch or Node) as a session function takes it: with `headers` as plain properties. */

@@ -202,9 +202,9 @@ class Hub {
     return { ...counts, events };
   }
 
-  /** For startServer, once .env was read: throws where a session could never be verified. */
-  prepare() {
-    this.#options.session?.prepare?.();
+  /** For startServer, once .env was read: rejects where a session could never be verified. */
+  async prepare() {
+    await this.#options.session?.prepare?.();
   }
 
   #setAccess(userId, documentId, access) {

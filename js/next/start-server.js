@@ -190,7 +190,7 @@ async function start(checked) {
     const port = typeof checked.port === 'number' ? checked.port : undefined;
     app = next({ ...checked.next, dir, dev, hostname, port, httpServer: decoy });
     await app.prepare();
-    hub.prepare();
+    await hub.prepare();
     const config = await nextConfig(app);
     const serve = app.getRequestHandler();
     server.on('request', (request, response) => {

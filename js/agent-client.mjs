@@ -1,75 +1,37 @@
-// @captify-io/hub/agent-client: a chat transport for useChat of the AI SDK over an agent endpoint. For browsers; it
-// imports nothing.
+// Made by `npm run agent-client` from js/client/agent-transport.js and what it needs, which have the comments.
+// @captify-io/hub/agent-client: a chat transport for useChat of the AI SDK over an agent endpoint. For browsers.
 
-/** Waits before a try are between a tenth of and all of the longest they may be. */
-const random = () => 0.1 + 0.9 * Math.random();
-/** Characters of a part of a long request, such as one with a picture; at three bytes each less than the hub takes. */
-const PART_LENGTH = 256 * 1024;
-/** A timer that is so late tells of a machine that slept, not of a server that could not be reached. */
-const SLEPT_MS = 5000;
-
-/** What a stream of the transport fails with: a code of the wire, or `CLOSED` or `UNREACHABLE`. */
-export class AgentError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = 'AgentError';
-    this.code = code;
-  }
-}
-
-// ---- ReconnectingSocket: written here, copied into agent-client.mjs by scripts/share-socket.mjs ----
-
-/** A connection that lived this long has the waits start from the shortest again. */
 const STABLE_MS = 10_000;
-/** How long what may already lie in the socket gets to be read, after the time for an answer is over. */
 const LAST_LOOK_MS = 250;
 
 const NORMAL = 1000;
 const TRY_AGAIN_LATER = 1013;
-/** What a browser does not tell apart. */
 const UNREACHED = 'the server is not there, or the network, a proxy or a Content-Security-Policy is in the way';
-/** After 1013 the wait is at least that of this try, and at least half of it. */
 const LATER_TRIES = 2;
-/** Done, or at fault: the same client would only be closed again. So it would after 44xx, where it may not come in. */
 const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
 
-/**
- * Another connection has shown this one's token. Nobody else has it: it was one that this client gave up before it was
- * through, and that came through after all.
- */
 const REPLACED = 4409;
 
 const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
 const now = () => performance.now();
 
-/**
- * A WebSocket that comes back by itself, and notices when the other end is gone though nothing says so.
- *
- * Its owner says when a connection is of use by `opened`, and gives by options `address()`, `ask()`, which sends what is
- * always answered, `receive(data)`, `changed(change)` for each new state, and `dropped()` before a state without a socket.
- */
 class ReconnectingSocket {
   state = 'idle';
   #options;
   #socket = null;
-  /** There is one at a time: until the other end has spoken, until the next try, or until the next look at it. */
   #timer;
   #tries = 0;
   #openedAt = 0;
   #heardAt = 0;
-  /** Whether the other end was asked for a sign of life, and has given none yet. */
   #isAsking = false;
-
   constructor(options) {
     this.#options = options;
   }
-
   connect() {
     if (this.#socket !== null) return;
     try {
       this.#socket = new this.#options.WebSocket(this.#options.address());
     } catch (error) {
-      // What a page may not do at all throws at the first try; later ones may fail for reasons that pass.
       if (this.state !== 'waiting') throw error;
       this.lost(0, `No socket could be made: ${error?.message ?? error}`);
       return;
@@ -82,7 +44,6 @@ class ReconnectingSocket {
     };
     let why = 'The connection was lost';
     socket.onclose = ({ code, reason }) => this.lost(code, reason || why);
-    // A close follows every error; the package `ws` throws those that nobody listens to. Browsers tell no more.
     socket.onerror = ({ message }) => {
       if (this.state === 'connecting') why = `No connection came about: ${message || UNREACHED}`;
     };
@@ -90,26 +51,19 @@ class ReconnectingSocket {
     this.#listenToHints(true);
     this.#set({ state: 'connecting', retryAt: null });
   }
-
-  /** The connection is of use. */
   opened() {
     this.#openedAt = now();
     this.#watch();
     this.#set({ state: 'open', code: 0, reason: '' });
   }
-
   send(text) {
     this.#socket.send(text);
   }
-
-  /** What was just sent is always answered, so silence tells soon that nobody is there. */
   expectAnswer() {
     if (this.#isAsking) return;
     this.#isAsking = true;
     this.#await('The hub went silent');
   }
-
-  /** Gives a connection up, to make another one unless the code says that this would change nothing. */
   lost(code, reason) {
     const wasStable = this.state === 'open' && now() - this.#openedAt > STABLE_MS;
     if (this.#options.isFinal(code)) return this.end(code, reason);
@@ -119,13 +73,11 @@ class ReconnectingSocket {
     if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
     const { firstWaitMs, longestWaitMs, random } = this.#options;
     const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
-    // All of it is random, so that a thousand clients do not come back in one instant.
     const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
     this.#tries += 1;
     this.#in(wait, () => this.connect());
     this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
   }
-
   end(code, reason) {
     this.#drop();
     clearTimeout(this.#timer);
@@ -133,16 +85,10 @@ class ReconnectingSocket {
     this.#tries = 0;
     this.#set({ state: 'closed', retryAt: null, code, reason });
   }
-
   #in(ms, deed) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(deed, ms);
   }
-
-  /**
-   * Gives the connection up unless something comes in time. A process or page that was suspended meanwhile finds its
-   * timer due before it has read what came, and what is still being uploaded is no silence: it reads first, then judges.
-   */
   #await(reason, ms = this.#options.answerTimeoutMs, isLast = false) {
     const dueAt = now() + ms;
     const unsent = this.#socket.bufferedAmount ?? 0;
@@ -153,24 +99,16 @@ class ReconnectingSocket {
       else this.lost(0, reason);
     });
   }
-
-  /**
-   * Looks again when the other end has been silent for long. A browser shows no pings, and one that only listens never
-   * learns that the other end is gone, so the silent one is asked for an answer.
-   */
   #watch() {
     this.#isAsking = false;
     const silent = now() - this.#heardAt;
     if (silent >= this.#options.silenceMs) this.#ask();
     else this.#in(this.#options.silenceMs - silent, () => this.#watch());
   }
-
   #ask() {
     this.#options.ask();
     this.expectAnswer();
   }
-
-  /** Lets go of the socket without waiting for it: on a dead network its close event may take a minute. */
   #drop() {
     const socket = this.#socket;
     this.#socket = null;
@@ -180,50 +118,42 @@ class ReconnectingSocket {
     socket.onmessage = socket.onclose = null;
     socket.close(NORMAL);
   }
-
-  /** A network that is back, or a page that is looked at again, is no time to sit out a wait. */
   #hurry = () => {
     if (globalThis.document?.visibilityState === 'hidden') return;
     if (this.state === 'waiting') this.connect();
     else if (this.state === 'open' && !this.#isAsking) this.#ask();
   };
-
   #listenToHints(on) {
     const name = on ? 'addEventListener' : 'removeEventListener';
-    // Node has neither.
     globalThis[name]?.('online', this.#hurry);
     globalThis[name]?.('pageshow', this.#hurry);
     globalThis.document?.[name]?.('visibilitychange', this.#hurry);
   }
-
   #set(change) {
     this.state = change.state;
     this.#options.changed(change);
   }
 }
 
-// ---- end of ReconnectingSocket ----
-
-/** Not randomUUID, which browsers have only in secure contexts. */
-function randomId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+export class AgentError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = 'AgentError';
+    this.code = code;
+  }
 }
 
-/** One stream on its way to whoever asked for it. */
 class Reading {
   seq = 0;
   askedAt = performance.now();
   #controller;
   #isText = false;
-
-  /** @param {string} [request] the message that asks for it, for as long as the server may not have got it */
   constructor(streamId, request, onCancel) {
     this.streamId = streamId;
     this.request = request;
     const start = (controller) => (this.#controller = controller);
     this.stream = new ReadableStream({ start, cancel: () => onCancel(this) });
   }
-
   push(seq, chunk) {
     if (seq <= this.seq) return;
     this.seq = seq;
@@ -231,74 +161,65 @@ class Reading {
       this.#controller.enqueue(chunk);
       return;
     }
-    // A server without the AI SDK sends plain text.
     if (!this.#isText) this.#controller.enqueue({ type: 'text-start', id: 'text' });
     this.#isText = true;
     this.#controller.enqueue({ type: 'text-delta', id: 'text', delta: chunk });
   }
-
   end(isAborted) {
     if (this.#isText) this.#controller.enqueue({ type: 'text-end', id: 'text' });
     if (isAborted) this.#controller.enqueue({ type: 'abort' });
     this.#controller.close();
   }
-
   fail(error) {
     this.#controller.error(error);
   }
 }
 
-/** One thread's socket, which comes back by itself as long as somebody reads a stream of it. */
+const random = () => 0.1 + 0.9 * Math.random();
+const PART_LENGTH = 256 * 1024;
+const SLEPT_MS = 5000;
+
+function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 class Connection {
   #threadId;
   #options;
   #socket;
   #restTimer;
   #patienceTimer;
-  /** Since when there is no connection though one is needed. */
   #downSince;
   #why = 'no answer';
-  /** Streams the server has, each with whether it runs: what it said at connect, and those that started since. */
   #streams = new Map();
   #readings = new Map();
-  /** Streams to end; each is asked for again after a cut, until the server has said that it ended. */
   #aborts = new Set();
-  /** Those who wait for the server's word, to know what there is. */
   #waiting = [];
-  /** Those who wait for the end of what was asked while they waited for the server's word. */
   #overtaken = [];
-
   constructor(threadId, options) {
     this.#threadId = threadId;
     this.#options = options;
     this.#socket = this.#newSocket();
   }
-
   #newSocket() {
     const { WebSocket, firstWaitMs, longestRetryMs, answerTimeoutMs, silenceMs } = this.#options;
     return new ReconnectingSocket({
       ...{ WebSocket, firstWaitMs, longestWaitMs: longestRetryMs, answerTimeoutMs, silenceMs, random },
-      // Whoever still reads has not had the end.
       isFinal: (code) => code !== NORMAL && isFinal(code),
       address: () => this.#address(),
       receive: (data) => this.#receive(data),
-      // A server that does not know it yet refuses it, which is a sign of life as well.
       ask: () => this.#say({ type: 'ping' }),
       dropped: () => {},
       changed: (change) => this.#follow(change),
     });
   }
-
   get #isOpen() {
     return this.#socket.state === 'open';
   }
-
-  /** Asks for a new stream. */
   request(data) {
     const streamId = randomId();
     const request = JSON.stringify({ type: 'stream', threadId: this.#threadId, streamId, data });
     const { maxMessageBytes } = this.#options;
-    // Where it cannot be too long it is not encoded only to be counted.
     if (3 * request.length > maxMessageBytes && new TextEncoder().encode(request).length > maxMessageBytes) {
       throw new AgentError(
         'MESSAGE_TOO_LARGE',
@@ -310,14 +231,10 @@ class Connection {
     if (this.#isOpen) this.#ask(reading);
     return reading;
   }
-
-  /** Reads a stream from its start: the one this window was reading, also if it has ended, or else the newest that runs. */
   async resume() {
     if (!this.#isOpen) {
       const isOvertaken = await new Promise((resolve, reject) => {
         const wait = { resolve, reject };
-        // Whoever asks while the server's word is out reads that answer: to say "nothing to resume" before its end
-        // would have the SDK take it for ended.
         if ([...this.#readings.values()].some(({ request }) => request)) this.#overtaken.push(wait);
         else this.#waiting.push(wait);
         this.#connect();
@@ -334,12 +251,9 @@ class Connection {
     this.#recover(reading);
     return reading;
   }
-
-  /** Ends a stream for everybody. */
   abort(reading) {
     if (this.#readings.get(reading.streamId) !== reading) return;
     this.#drop(reading);
-    // useChat also aborts a reading when it starts another one of the same stream, which then is there in a moment.
     setTimeout(() => {
       if (this.#readings.has(reading.streamId)) return;
       this.#aborts.add(reading.streamId);
@@ -347,17 +261,14 @@ class Connection {
       else this.#connect();
     });
   }
-
   close() {
     this.#fail(new AgentError('CLOSED', 'The transport was closed'));
   }
-
   #resumable() {
     const remembered = this.#remembered();
     if (this.#streams.has(remembered)) return remembered;
     return [...this.#streams.keys()].filter((id) => this.#streams.get(id)).pop();
   }
-
   #read(streamId, request) {
     this.#readings.get(streamId)?.end();
     const reading = new Reading(streamId, request, (cancelled) => this.#drop(cancelled));
@@ -366,8 +277,6 @@ class Connection {
     this.#connect();
     return reading;
   }
-
-  /** Takes a reading out; `error` says that it failed. */
   #drop(reading, error) {
     if (this.#readings.get(reading.streamId) !== reading) return;
     this.#readings.delete(reading.streamId);
@@ -376,35 +285,30 @@ class Connection {
       reading.fail(error);
       for (const { reject } of this.#overtaken.splice(0)) reject(error);
     }
-    // After the SDK has taken the end in, and perhaps asked once more.
     if (this.#overtaken.length > 0) setTimeout(() => this.#release(), 50);
     this.#rest();
   }
-
   #release() {
     if (this.#readings.size > 0) return;
     for (const { resolve } of this.#overtaken.splice(0)) resolve(true);
   }
-
   #address() {
     const address = new URL(this.#options.url, globalThis.location?.href);
     address.protocol = address.protocol.replace('http', 'ws');
     address.searchParams.set('threadId', this.#threadId);
     return address.href;
   }
-
   #connect() {
     clearTimeout(this.#restTimer);
     if (!this.#isOpen) this.#bePatient();
     this.#socket.connect();
   }
-
   #receive(data) {
     let message;
     try {
       message = JSON.parse(data);
     } catch {
-      return; // a text that a route handler sent to everybody
+      return;
     }
     if (typeof message !== 'object' || message === null) return;
     const { type, streamId } = message;
@@ -423,7 +327,6 @@ class Connection {
       } else this.#drop(reading, new AgentError(message.code, message.message));
     }
   }
-
   #opened(streams) {
     clearTimeout(this.#patienceTimer);
     this.#downSince = undefined;
@@ -438,7 +341,6 @@ class Connection {
     for (const { resolve } of this.#waiting.splice(0)) resolve(false);
     this.#rest();
   }
-
   #ask({ request, streamId }) {
     if (request.length <= PART_LENGTH) this.#socket.send(request);
     const count = Math.ceil(request.length / PART_LENGTH);
@@ -448,31 +350,24 @@ class Connection {
     }
     this.#socket.expectAnswer();
   }
-
   #recover({ streamId, seq }) {
     this.#say({ type: 'recover', streamId, seq });
   }
-
   #sendAbort(streamId) {
     this.#say({ type: 'abort', streamId });
   }
-
   #say({ type, ...rest }) {
     this.#socket.send(JSON.stringify({ type, threadId: this.#threadId, ...rest }));
   }
-
-  /** A socket that nobody reads from is closed after a while. */
   #rest() {
     if (this.#isNeeded()) return;
     clearTimeout(this.#restTimer);
     if (this.#isOpen) this.#restTimer = setTimeout(() => this.#isNeeded() || this.#hangUp(), this.#options.idleMs);
     else if (this.#socket.state === 'waiting') this.#hangUp();
   }
-
   #isNeeded() {
     return this.#readings.size + this.#aborts.size + this.#waiting.length > 0;
   }
-
   #follow({ state, code, reason }) {
     const because = code ? `${code} ${reason}`.trim() : reason;
     if (state === 'closed' && code !== NORMAL) {
@@ -483,21 +378,14 @@ class Connection {
       else this.#hangUp();
     }
   }
-
-  /**
-   * A person who has asked waits less long for a server that cannot be reached than one whose answer was on its way, who
-   * may sit in a tunnel.
-   */
   #bePatient() {
     if (this.#downSince !== undefined) return;
     this.#downSince = performance.now();
     this.#patienceTimer = setTimeout(() => this.#judge(), 0);
   }
-
   #judge(dueAt = performance.now()) {
     const now = performance.now();
     if (this.#isOpen || this.#downSince === undefined) return;
-    // It was asleep with everything else here: the server gets the whole time again.
     if (now - dueAt > SLEPT_MS) this.#downSince = now;
     const { giveUpMs, unansweredMs } = this.#options;
     const error = () => new AgentError('UNREACHABLE', `The server could not be reached: ${this.#why}`);
@@ -511,7 +399,6 @@ class Connection {
     const wait = Math.min(1000, giveUpMs, unansweredMs);
     this.#patienceTimer = setTimeout(() => this.#judge(now + wait), wait);
   }
-
   #hangUp() {
     clearTimeout(this.#restTimer);
     clearTimeout(this.#patienceTimer);
@@ -519,7 +406,6 @@ class Connection {
     if (['closed', 'idle'].includes(this.#socket.state)) return;
     this.#socket.end(NORMAL, '');
   }
-
   #fail(error) {
     this.#aborts.clear();
     const waiting = [...this.#waiting.splice(0), ...this.#overtaken.splice(0)];
@@ -527,19 +413,15 @@ class Connection {
     for (const { reject } of waiting) reject(error);
     this.#hangUp();
   }
-
   #remembered() {
     return this.#options.storage?.getItem(`captify-agent:${this.#threadId}`) ?? undefined;
   }
-
   #remember(streamId) {
     const key = `captify-agent:${this.#threadId}`;
     try {
       if (streamId === undefined) this.#options.storage?.removeItem(key);
       else this.#options.storage?.setItem(key, streamId);
-    } catch {
-      // A full storage costs a stream that ends during a reload, no more.
-    }
+    } catch {}
   }
 }
 
@@ -547,15 +429,13 @@ function sessionStorageOrNone() {
   try {
     return globalThis.sessionStorage;
   } catch {
-    return undefined; // closed to this page
+    return undefined;
   }
 }
 
-/** See agent-client.d.mts. */
 export class AgentChatTransport {
   #options;
   #connections = new Map();
-
   constructor({
     url = '/ws/agent',
     prepareData,
@@ -584,25 +464,21 @@ export class AgentChatTransport {
       WebSocket: WebSocket ?? globalThis.WebSocket,
     };
   }
-
   async sendMessages({ abortSignal, chatId, messages, trigger, messageId, body, metadata }) {
     abortSignal?.throwIfAborted();
     const data = this.#options.prepareData({ chatId, messages, trigger, messageId, body, metadata });
     const connection = this.#connection(chatId);
     return readable(connection, connection.request(data), abortSignal);
   }
-
   async reconnectToStream({ chatId, abortSignal }) {
     const connection = this.#connection(chatId);
     const reading = await connection.resume();
     return reading ? readable(connection, reading, abortSignal) : null;
   }
-
   close() {
     for (const connection of this.#connections.values()) connection.close();
     this.#connections.clear();
   }
-
   #connection(threadId) {
     const connection = this.#connections.get(threadId) ?? new Connection(threadId, this.#options);
     this.#connections.set(threadId, connection);
@@ -610,7 +486,6 @@ export class AgentChatTransport {
   }
 }
 
-/** The stream of a reading, which `signal` ends as it ends a fetch. */
 function readable(connection, reading, signal) {
   const abort = () => {
     connection.abort(reading);

@@ -10,6 +10,7 @@ import { one, rustBlock, rustNumber, rustSources } from '../support/sources.mjs'
 
 const require = createRequire(import.meta.url);
 const { trustedProxies } = require('../../js/admission/forwarded.js');
+const { isFinal } = require('../../js/client/reconnecting-socket.js');
 const { DEFAULTS: LIMITS } = require('../../js/hub/limits.js');
 const { loadNative } = require('../../js/hub/native.js');
 const { DEFAULTS, hubOptions } = require('../../js/hub/options.js');
@@ -32,6 +33,13 @@ test('the close codes that a frame may carry are those that handlers may give', 
     const isRust = ranges.some(([first, last = first]) => code >= first && code <= last);
     assert.equal(isSendable(code), isRust, String(code));
   }
+});
+
+test('the client comes back after those close codes of the hub that another try may change', () => {
+  const codes = [...rust.matchAll(/pub const ([A-Z_\d]+): u16 = ([1-4]\d{3});/g)];
+  assert.ok(codes.length > 10, String(codes.length));
+  const passing = codes.filter(([, , code]) => !isFinal(Number(code))).map(([, name]) => name);
+  assert.deepEqual(passing.sort(), ['INTERNAL_ERROR', 'REPLACED', 'SERVICE_RESTART', 'TRY_AGAIN_LATER']);
 });
 
 /** The range in which JavaScript takes a number, by what it says of one that is outside of all of them. */

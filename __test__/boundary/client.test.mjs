@@ -377,7 +377,13 @@ describe('the client', () => {
     const shipped = path.join(ROOT, 'js');
     const imports = javascriptImports(shipped);
     const names = [...reachedFrom(imports, 'client.js')];
-    assert.deepEqual(names, ['client.js', 'client/options.js', 'shared/errors.js', 'client/queue.js']);
+    assert.deepEqual(names, [
+      'client.js',
+      'client/options.js',
+      'shared/errors.js',
+      'client/queue.js',
+      'client/reconnecting-socket.js',
+    ]);
     const modules = await Promise.all(
       names.map(async (name) => {
         const source = await fs.readFile(path.join(shipped, name), 'utf8');

@@ -9,6 +9,7 @@ import {
   anchors,
   chapter,
   documents,
+  filesOf,
   firstColumn,
   prose,
   read,
@@ -251,6 +252,46 @@ test('every name and code in the documents is one that the code has', () => {
     assert.deepEqual(unknown, [], name);
   }
   assert.ok(seen > 300, `only ${seen} names were looked at`);
+});
+
+test('every file, folder and type that the architecture names is there', () => {
+  const text = prose('docs/architecture.md');
+  const roots = ['', 'src', 'js', 'js/hub', 'src/recovery', 'src/connection'];
+  const isThere = (name) => roots.some((root) => fs.existsSync(path.join(ROOT, root, name)));
+  const files = all(text, /`((?:[\w.-]+\/)+(?:[\w.-]+\.\w+)?)`/g).filter((name) => !name.startsWith('/'));
+  assert.ok(files.length > 60, `only ${files}`);
+  assert.deepEqual(
+    files.filter((name) => !isThere(name)),
+    [],
+  );
+  const names = new Set([...filesOf('src', ''), ...filesOf('js', '')].map((name) => path.basename(name)));
+  const bare = all(text, /`([\w-]+\.(?:rs|js|mjs))`/g).filter((name) => !['server.mjs'].includes(name));
+  assert.deepEqual(
+    bare.filter((name) => !names.has(name)),
+    [],
+  );
+  const words = new Set((rust + javascript + declarations).match(/\w+/g));
+  const types = all(text, /`([A-Z][a-z]\w+)(?:::\w+)?`/g);
+  assert.ok(types.length > 30, `only ${types}`);
+  assert.deepEqual(
+    types.filter((name) => !words.has(name)),
+    [],
+  );
+});
+
+test('every script of npm that the documents name is one', () => {
+  const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
+  const named = all(
+    documents()
+      .map((name) => read(name))
+      .join('\n'),
+    /npm run ([\w-]+)/g,
+  );
+  // Of the app in the quick start.
+  assert.deepEqual(
+    named.filter((name) => !scripts.includes(name) && name !== 'dev'),
+    [],
+  );
 });
 
 test('every link between documents leads to a file, and to a heading of it', () => {

@@ -34,6 +34,9 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Longest time the closing handshake of one connection may take. Default 10 s.
     pub close_timeout: Duration,
+    /// How long a connection waits for its document to be opened, where its log comes from elsewhere. More closes it with
+    /// 1013. Default 10 s.
+    pub open_timeout: Duration,
     /// Deepest nesting of a client's message. More is answered with `TOO_DEEP`. Default 20,000, at least 8.
     pub max_depth: usize,
     /// How long a client may be away and still be given what it missed; a document is remembered for this long after
@@ -100,6 +103,7 @@ impl Default for Config {
             max_inbox_bytes: 1 << 20,
             heartbeat: Some(Duration::from_secs(30)),
             close_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(10),
             max_depth: 20_000,
             recovery_window: Some(Duration::from_mins(2)),
             history: HistoryLimits::default(),

@@ -116,6 +116,18 @@ impl Grant {
         }
     }
 
+    /// Tells the client again what it may not have been told, since it was told nothing until now.
+    pub(crate) fn tell_again(&self) {
+        if self.is_read_only() {
+            self.notify(Notice::Access(Access::Read));
+        }
+        let end = lock(&self.session_end);
+        if let Some(at) = end.at.filter(|_| end.warned) {
+            drop(end);
+            self.notify(Notice::SessionExpiring(at.saturating_duration_since(Instant::now())));
+        }
+    }
+
     /// When the session ends; `None` never.
     pub(crate) fn session_end(&self) -> Option<Instant> {
         lock(&self.session_end).at

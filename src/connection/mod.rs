@@ -65,6 +65,8 @@ pub struct Connection {
     pinged: AtomicBool,
     /// Whether its endpoint takes nothing more for now, so that nothing is read.
     reading_paused: AtomicBool,
+    /// Whether its client has been sent what it begins with; nothing of the hub's own goes before that.
+    has_begun: AtomicBool,
     /// How its client is told things; `None` where it would not understand them.
     notices: Option<EncodeNotice>,
     /// The client's, as whoever let it in knows it; `None` where nobody does.
@@ -93,6 +95,7 @@ impl Connection {
             closing_since: AtomicU32::new(0),
             pinged: AtomicBool::new(false),
             reading_paused: AtomicBool::new(false),
+            has_begun: AtomicBool::new(true),
             notices: None,
             address: None,
             grant: None,
@@ -181,6 +184,16 @@ impl Connection {
         lock(&self.writer).outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }
 
+    /// Its client is sent nothing but what its handler sends until [`Connection::begin`].
+    pub(crate) fn hold(&self) {
+        self.has_begun.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it may be sent what is for every connection of its endpoint.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
     /// Sends what the connection begins with. It does not count against what may wait, however much it is.
     pub(crate) fn begin(&self, frames: impl IntoIterator<Item = Bytes>) {
         let mut writer = lock(&self.writer);
@@ -190,6 +203,12 @@ impl Connection {
                 .filter(|frame| !frame.is_empty())
                 .for_each(|frame| writer.outbox_mut().push_granted(frame));
             writer.wake();
+        }
+        drop(writer);
+        if !self.has_begun.swap(true, Ordering::Relaxed)
+            && let Some(grant) = self.grant()
+        {
+            grant.tell_again();
         }
     }
 
@@ -396,7 +415,7 @@ impl Peer for Connection {
     }
 
     fn notify(&self, notice: Notice) {
-        if let Some(encode) = self.notices {
+        if let Some(encode) = self.notices.filter(|_| self.has_begun()) {
             self.send(encode(notice), None, QueuePolicy::Reliable);
         }
     }

@@ -151,6 +151,7 @@ impl Thread {
         for connection in lock(&self.connections).values() {
             let send = || connection.send_batch(batch, |_| true);
             if connection.endpoint() == Some(endpoint)
+                && connection.has_begun()
                 && guarded("sending to an endpoint, whose connection is closed", send).is_none()
             {
                 connection.close(&Close::internal());

@@ -39,6 +39,13 @@ impl DetachedSessions {
         }
     }
 
+    /// A message of a client session that is away was applied: it was published before that, and only now has its place.
+    pub(crate) fn apply(&mut self, client_session: ClientSessionId, number: u64) {
+        if let Some(away) = self.away.get_mut(&client_session) {
+            away.applied = away.applied.max(number);
+        }
+    }
+
     /// A client session comes back that was away for `window` milliseconds at most. Returns its last applied message.
     pub fn take(&mut self, client_session: ClientSessionId, now: u32, window: u32) -> Option<u64> {
         let away = self.away.remove(&client_session)?;

@@ -138,14 +138,14 @@ impl RoomRecovery {
     }
 
     /// Somebody joins.
-    pub(crate) fn wake(&mut self) {
+    pub(crate) fn mark_used(&mut self) {
         if self.empty_since.take().is_some() {
             self.settings.away.give_back(ROOM_BYTES);
         }
     }
 
     /// The last member has left.
-    pub(crate) fn rest(&mut self, now: u32) {
+    pub(crate) fn mark_empty(&mut self, now: u32) {
         if self.empty_since.replace(now).is_none() {
             self.settings.away.charge(ROOM_BYTES);
         }
@@ -223,7 +223,7 @@ impl RoomRecovery {
 
 impl Drop for RoomRecovery {
     fn drop(&mut self) {
-        self.wake();
+        self.mark_used();
     }
 }
 

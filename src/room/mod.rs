@@ -4,8 +4,15 @@
 //! writes all that was gathered to each member with one `write`. Two locks, so that a route handler never waits for a
 //! thousand sockets: `state` is held for the length of a copy, `members` only ever by the room's thread.
 
+pub mod document_log;
 pub mod latest;
+mod load;
+mod membership;
+pub mod opening;
+mod pending;
+pub mod publication;
 mod rooms;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -14,27 +21,28 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
-use bytes::{Bytes, BytesMut};
-
-use self::latest::{Latest, Place};
+pub(crate) use self::membership::{JoinReply, Membership};
 pub use self::rooms::Rooms;
+use self::{
+    document_log::{Append, DocumentLog, MemoryLog},
+    latest::{Latest, Place},
+    opening::{Loading, Opener},
+    pending::Pending,
+    publication::{Answer, Draft, Refusal},
+};
 use crate::{
     Error,
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, FrameMeta, QueuePolicy},
+        batch::{Batch, BatchBuilder, FrameMeta},
     },
-    ids::{ClientSessionId, ConnectionId, Id, Topic},
+    ids::{ClientSessionId, ConnectionId, Id},
     panics::guarded,
-    protocol::{
-        self,
-        recovery::{Position, RecoveryResult, Reload},
-    },
-    recovery::{Identity, RecoveryRequest, RoomRecovery, Settings, budget::Relief, history::History},
+    recovery::{RoomRecovery, Settings, budget::Relief, history::History},
     shard::{Flush, Shard, Work},
     sync::lock,
     websocket::close::Close,
@@ -46,6 +54,8 @@ struct RoomSettings {
     max_pending_bytes: usize,
     /// `None` where nothing is remembered.
     recovery: Option<Arc<Settings>>,
+    /// Gives documents their logs; `None` has them in memory.
+    opener: Option<Arc<dyn Opener>>,
 }
 
 /// Where a room stands among the others of its thread.
@@ -70,12 +80,14 @@ pub struct Room {
     /// As many as `members` holds; for counting without its lock.
     count: AtomicUsize,
     /// What is remembered for those who come back; `None` where that is nothing. Only the room's thread locks it.
-    memory: Option<Box<Mutex<RoomRecovery>>>,
+    recovery: Option<Box<Mutex<RoomRecovery>>>,
     /// Bytes of its history, for whoever makes room.
     history_bytes: AtomicUsize,
+    /// Whether its log has ever kept anybody waiting; for asking without a lock whether it does.
+    is_late: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// What is to be sent to the members there are now.
     gathered: BatchBuilder,
@@ -83,10 +95,16 @@ struct State {
     scheduled: bool,
     /// How many members each client has.
     clients: HashMap<Id, usize>,
-    /// The offset that was given last.
-    offset: u64,
     /// What the members have sent that outlives the message.
     latest: Latest,
+    /// Gives what is published its place.
+    log: DocumentLog,
+    /// What the log has not answered yet; `None` where there never was any, as with a log in memory.
+    pending: Option<Box<Pending>>,
+    /// Connections that wait for the room to be opened, or were just told that it is.
+    joining: usize,
+    /// While the room is loading.
+    loading: Option<Box<Loading>>,
 }
 
 #[derive(Debug)]
@@ -104,34 +122,31 @@ struct Member {
 /// `Option` it would be more.
 const NO_CLIENT_SESSION: ClientSessionId = ClientSessionId::new(0);
 
-/// Above this a room sends what its members publish at once instead of after all that can be read: however many write
-/// at a time, no more of it waits.
-const MAX_GATHERED_BYTES: usize = 1 << 20;
-
-/// What a connection is sent that has become a member.
-#[derive(Debug)]
-pub(crate) struct JoinReply {
-    /// How it can come back.
-    pub(crate) position: Option<Position>,
-    /// What it gets of what it has missed, where it asked.
-    pub(crate) outcome: Option<RecoveryResult>,
-    /// What the other members show.
-    pub(crate) shown: Bytes,
-}
-
 impl Room {
-    fn new(document: Id, shard: Arc<Shard>, registry: Weak<dyn Registry>, settings: RoomSettings) -> Self {
-        let RoomSettings { max_pending_bytes, recovery } = settings;
+    fn new(document: Id, shard: Arc<Shard>, registry: Weak<dyn Registry>, settings: &RoomSettings) -> Self {
+        let RoomSettings { max_pending_bytes, recovery, opener } = settings;
+        let recovery = recovery.clone().map(|settings| Box::new(Mutex::new(RoomRecovery::new(settings))));
+        let state = State {
+            gathered: BatchBuilder::default(),
+            scheduled: false,
+            clients: HashMap::new(),
+            latest: Latest::default(),
+            log: DocumentLog::Memory(MemoryLog::new(recovery.is_some())),
+            pending: None,
+            joining: 0,
+            loading: opener.is_some().then(Box::default),
+        };
         Self {
             document,
             shard,
             registry,
-            max_pending_bytes,
-            state: Mutex::default(),
+            max_pending_bytes: *max_pending_bytes,
+            state: Mutex::new(state),
             members: Mutex::default(),
             count: AtomicUsize::new(0),
-            memory: recovery.map(|settings| Box::new(Mutex::new(RoomRecovery::new(settings)))),
+            recovery,
             history_bytes: AtomicUsize::new(0),
+            is_late: AtomicBool::new(false),
         }
     }
 
@@ -150,117 +165,14 @@ impl Room {
         &self.shard
     }
 
-    /// Makes a connection a member: it gets every publication from now on, and none from before but what it asks for
-    /// and is given with the [`JoinReply`]. On the room's thread, which must send that before anything else.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        connection: Arc<Connection>,
-        client: Id,
-        user: Option<&str>,
-        ask: Option<&RecoveryRequest>,
-    ) -> (Membership, JoinReply) {
-        let mut members = lock(&self.members);
-        let mut state = loop {
-            let mut state = lock(&self.state);
-            if state.gathered.is_empty() {
-                break state;
-            }
-            let batch = state.gathered.take();
-            drop(state);
-            self.send(&members, &batch);
-        };
-        let who = Identity { document: &self.document, client: &client, user };
-        let (client_session, reply) = self.greet(connection.id(), who, ask, &mut members, &mut state);
-        let applied = match reply.outcome {
-            Some(
-                RecoveryResult::Recovered { up_to, .. } | RecoveryResult::Reload { up_to: Some(up_to), .. },
-            ) => up_to,
-            Some(RecoveryResult::Reload { up_to: None, .. }) | None => 0,
-        };
-        let place = state.latest.enter(applied);
-        *state.clients.entry(client.clone()).or_default() += 1;
-        let id = connection.id();
-        members.push(Member { id, connection, client, client_session, place });
-        self.count.store(members.len(), Ordering::Release);
-        drop(state);
-        (Membership { room: Arc::clone(self), connection: id, client_session, place }, reply)
+    /// Publications that were given to the log so far.
+    fn submitted_count(&self) -> u64 {
+        lock(&self.state).pending.as_ref().map_or(0, |pending| pending.submitted_count())
     }
 
-    /// The member whose place a client would take that shows this. On the room's thread.
-    pub(crate) fn replaced(&self, who: Identity<'_>, ask: &RecoveryRequest) -> Option<Arc<Connection>> {
-        let client_session = lock(self.memory.as_ref()?).client_session_of(ask, who).ok()?;
-        let members = lock(&self.members);
-        let member = members.iter().find(|member| member.client_session == client_session)?;
-        Some(Arc::clone(&member.connection))
-    }
-
-    /// What `connection`, which is about to become a member, is sent; and its client session.
-    fn greet(
-        &self,
-        connection: ConnectionId,
-        who: Identity<'_>,
-        ask: Option<&RecoveryRequest>,
-        members: &mut [Member],
-        state: &mut State,
-    ) -> (ClientSessionId, JoinReply) {
-        let begun = ClientSessionId::from(connection);
-        let Some(memory) = &self.memory else {
-            let outcome = ask.map(|_| RecoveryResult::Reload { reason: Reload::Off, up_to: None });
-            return (begun, JoinReply { position: None, outcome, shown: Bytes::new() });
-        };
-        let mut memory = lock(memory);
-        memory.wake();
-        let replace = |client_session| {
-            let older = members.iter_mut().find(|member| member.client_session == client_session)?;
-            older.client_session = NO_CLIENT_SESSION;
-            // The client itself has come over another connection, so nothing more is taken from this one.
-            older.connection.close(&Close::replaced());
-            state.latest.hide(older.place);
-            Some(state.latest.applied(older.place))
-        };
-        let (outcome, client_session) = match ask {
-            None => (None, None),
-            Some(ask) => {
-                let (outcome, client_session) = memory.recover(ask, who, self.shard.now(), replace);
-                (Some(outcome), client_session)
-            }
-        };
-        let client_session = client_session.unwrap_or(begun);
-        let position = Some(memory.position(client_session, who));
-        let shown = state.latest.shown(memory.max_shown_bytes());
-        (client_session, JoinReply { position, outcome, shown })
-    }
-
-    fn leave(&self, connection: ConnectionId) {
-        let mut members = lock(&self.members);
-        let Some(index) = members.iter().position(|member| member.id == connection) else { return };
-        let member = members.swap_remove(index);
-        let mut state = lock(&self.state);
-        let applied = state.latest.leave(member.place);
-        if let Some(left) = state.clients.get_mut(&member.client) {
-            *left -= 1;
-            if *left == 0 {
-                state.clients.remove(&member.client);
-            }
-        }
-        self.count.store(members.len(), Ordering::Release);
-        drop(state);
-        if let Some(memory) = &self.memory {
-            let (mut memory, now) = (lock(memory), self.shard.now());
-            if member.client_session != NO_CLIENT_SESSION {
-                memory.detached.leave(member.client_session, applied, now);
-            }
-            if members.is_empty() {
-                memory.rest(now);
-            }
-            return;
-        }
-        let is_empty = members.is_empty();
-        // The map of rooms is locked before their members, never behind them.
-        drop(members);
-        if is_empty && let Some(registry) = self.registry.upgrade() {
-            registry.remove(&self.document);
-        }
+    /// Whether the log has answered as many.
+    fn has_settled(&self, count: u64) -> bool {
+        lock(&self.state).pending.as_ref().is_none_or(|pending| pending.has_settled(count))
     }
 
     /// Publishes a route handler's message to every member, or to those of one client; from any thread. Returns how many
@@ -268,42 +180,84 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] where more waits to be sent than the hub may hold.
-    pub fn publish(self: &Arc<Self>, to: Option<Id>, message: &str) -> Result<usize, Error> {
+    /// [`PublishError`]; then nothing of it was sent.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        draft: &Draft<'_>,
+        answer: Option<Answer>,
+    ) -> Result<usize, PublishError> {
         let mut state = lock(&self.state);
-        let receivers = match &to {
+        let receivers = match draft.to {
             Some(client) => state.clients.get(client).copied().unwrap_or(0),
             None => self.count(),
         };
-        if receivers == 0 && self.memory.is_none() {
+        if let Some(loading) = &mut state.loading {
+            let held = loading.hold(draft, answer, self.max_pending_bytes);
+            return if held { Ok(receivers) } else { Err(PublishError::Overloaded) };
+        }
+        if receivers == 0 && self.recovery.is_none() && state.log.is_memory() {
             return Ok(0);
         }
-        if state.gathered.len() > self.max_pending_bytes {
-            return Err(Error::Overloaded);
+        let waiting = state.pending.as_ref().map_or(0, |pending| pending.bytes());
+        if state.gathered.len() + waiting > self.max_pending_bytes {
+            return Err(PublishError::Overloaded);
         }
-        let offset = protocol::has_offset(message).then(|| self.next_offset(&mut state)).flatten();
-        let meta = FrameMeta { to, offset, ..FrameMeta::default() };
-        self.gather(&mut state, meta, |out| protocol::put_message(out, message, offset));
-        Ok(receivers)
+        match self.submit(&mut state, draft, answer) {
+            Submitted::Now | Submitted::Later => Ok(receivers),
+            Submitted::Refused(refusal) => Err(PublishError::Refused(refusal)),
+        }
     }
 
-    /// The last offset that the members were latest, where publications have one. On the room's thread.
+    /// The last offset that the members were sent, where publications have one. On the room's thread.
     pub(crate) fn sent_up_to(&self) -> Option<u64> {
-        Some(lock(self.memory.as_ref()?).history.last())
+        Some(lock(self.recovery.as_ref()?).history.last())
     }
 
-    /// The place of the next publication in the history, where there is one.
-    fn next_offset(&self, state: &mut State) -> Option<u64> {
-        self.memory.as_ref()?;
-        state.offset += 1;
-        Some(state.offset)
+    /// Gives a publication to the log, where it takes a place in it, and to the members once it has that.
+    fn submit(self: &Arc<Self>, state: &mut State, draft: &Draft<'_>, answer: Option<Answer>) -> Submitted {
+        let offset = match &mut state.log {
+            _ if !draft.is_ordered() => None,
+            DocumentLog::Memory(log) => match log.place(draft.after) {
+                Ok(offset) => offset,
+                Err(refusal) => return refused(answer, refusal),
+            },
+            DocumentLog::Other(log) => {
+                let (author, number, bytes) = (draft.author, draft.number, draft.bytes());
+                let room = Arc::clone(self);
+                return match log.append(draft.into_publication(answer), room) {
+                    Append::Later => {
+                        state.pending.get_or_insert_default().submitted(author, number, bytes);
+                        self.is_late.store(true, Ordering::Relaxed);
+                        Submitted::Later
+                    }
+                    Append::Refused(publication, refusal) => refused(publication.answer, refusal),
+                };
+            }
+        };
+        self.encode(state, draft, offset);
+        self.schedule(state);
+        if let Some((answer, offset)) = answer.zip(offset) {
+            answer.tell(Ok(offset));
+        }
+        Submitted::Now
     }
 
-    fn gather(self: &Arc<Self>, state: &mut State, meta: FrameMeta, encode: impl FnOnce(&mut BytesMut)) {
-        state.gathered.push(meta, encode);
+    /// Encodes a publication for the members, who are sent it once the room's thread has time for it.
+    fn encode(&self, state: &mut State, draft: &Draft<'_>, offset: Option<u64>) {
+        let meta = FrameMeta {
+            from: draft.author.map(|author| author.connection),
+            client_session: draft.author.map(|author| author.client_session),
+            to: draft.to.cloned(),
+            policy: draft.policy(),
+            offset,
+        };
+        state.gathered.push(meta, |out| draft.put(out, &self.document, offset));
+    }
+
+    fn schedule(self: &Arc<Self>, state: &mut State) {
         if !std::mem::replace(&mut state.scheduled, true) {
-            let gathered = Arc::clone(self);
-            self.shard.push(Work::Flush(gathered));
+            let room = Arc::clone(self);
+            self.shard.push(Work::Flush(room));
         }
     }
 
@@ -311,18 +265,18 @@ impl Room {
     /// they come back and are given what they missed, or told to reload where the history may not have it.
     fn send(&self, members: &[Member], batch: &Batch) {
         let sent = guarded("sending to a room, whose members are closed", || {
-            if let Some(memory) = &self.memory
+            if let Some(recovery) = &self.recovery
                 && batch.history_bytes > 0
             {
-                self.append(&mut lock(memory).history, batch);
+                self.append(&mut lock(recovery).history, batch);
             }
             for Member { id, connection, client, .. } in members {
                 connection.send_batch(batch, |frame| frame.is_for(*id, client));
             }
         });
         if sent.is_none() {
-            if let Some((memory, offset)) = self.memory.as_ref().zip(batch.last_offset()) {
-                lock(memory).history.lost(offset);
+            if let Some((recovery, offset)) = self.recovery.as_ref().zip(batch.last_offset()) {
+                lock(recovery).history.lost(offset);
             }
             for member in members {
                 member.connection.close(&Close::internal());
@@ -347,111 +301,95 @@ impl Room {
 
     /// Forgets the oldest of its history until that takes `bytes` at most. On the room's thread.
     pub(crate) fn trim(&self, bytes: usize) {
-        if let Some(memory) = &self.memory {
-            let mut memory = lock(memory);
-            memory.history.trim(bytes);
-            self.history_bytes.store(memory.history.bytes(), Ordering::Relaxed);
+        if let Some(recovery) = &self.recovery {
+            let mut recovery = lock(recovery);
+            recovery.history.trim(bytes);
+            self.history_bytes.store(recovery.history.bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// Has a room without members forgotten that remembers nothing. On the room's thread, with nothing locked: the map of
+    /// rooms is locked before their members, never behind them.
+    fn forget_if_idle(&self) {
+        if self.recovery.is_none()
+            && !lock(&self.state).is_busy()
+            && let Some(registry) = self.registry.upgrade()
+        {
+            registry.remove(&self.document);
         }
     }
 
     /// Forgets what is too old; returns whether that is the room itself. On the room's thread.
     pub(crate) fn forget(&self) -> bool {
-        let empty = lock(&self.members).is_empty();
-        let Some(memory) = &self.memory else { return false };
-        let mut memory = lock(memory);
-        let forgotten = memory.forget(self.shard.now());
-        self.history_bytes.store(memory.history.bytes(), Ordering::Relaxed);
-        forgotten && empty
+        let is_idle = lock(&self.members).is_empty() && !lock(&self.state).is_busy();
+        let Some(recovery) = &self.recovery else { return false };
+        let mut recovery = lock(recovery);
+        let forgotten = recovery.forget(self.shard.now());
+        self.history_bytes.store(recovery.history.bytes(), Ordering::Relaxed);
+        forgotten && is_idle
     }
+}
+
+impl State {
+    /// Whether something is under way that needs the room, also without members.
+    fn is_busy(&self) -> bool {
+        self.joining > 0
+            || self.loading.is_some()
+            || self.pending.as_ref().is_some_and(|pending| pending.count() > 0)
+    }
+}
+
+/// Why a route handler's message was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PublishError {
+    /// More waits to be sent than the hub may hold.
+    Overloaded,
+    /// The document's log has no place for it.
+    Refused(Refusal),
+}
+
+impl From<PublishError> for Error {
+    /// Whoever calls a hub is told the same either way: to try again later. No call of it has a condition yet that could be
+    /// stale.
+    fn from(_: PublishError) -> Self {
+        Self::Overloaded
+    }
+}
+
+/// A publication has no place, and whoever wants to know is told so.
+fn refused(answer: Option<Answer>, refusal: Refusal) -> Submitted {
+    if let Some(answer) = answer {
+        answer.tell(Err(refusal));
+    }
+    Submitted::Refused(refusal)
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Submitted {
+    /// It has its place, and goes out.
+    Now,
+    /// The log has it and will answer.
+    Later,
+    /// It has none.
+    Refused(Refusal),
 }
 
 impl Flush for Room {
     fn flush(&self) {
         let members = lock(&self.members);
-        let batch = {
+        let (batch, settled) = {
             let mut state = lock(&self.state);
             state.scheduled = false;
-            state.gathered.take()
+            let settled = self.settle(&mut state, &members);
+            (state.gathered.take(), settled)
         };
         if !batch.frames.is_empty() {
             self.send(&members, &batch);
         }
-    }
-}
-
-/// Being a member; dropping it leaves the room.
-#[derive(Debug)]
-pub(crate) struct Membership {
-    room: Arc<Room>,
-    connection: ConnectionId,
-    client_session: ClientSessionId,
-    place: Place,
-}
-
-impl Membership {
-    pub(crate) fn room(&self) -> &Arc<Room> {
-        &self.room
-    }
-
-    /// Publishes the member's message to the others, unless it has the number of one that was applied before. `encode`
-    /// is told its offset, if it takes one. On the room's thread.
-    pub(crate) fn publish(
-        &self,
-        topic: Topic,
-        number: Option<u64>,
-        encode: impl FnOnce(&mut BytesMut, Option<u64>),
-    ) {
-        let Self { room, place, .. } = self;
-        let alone = room.memory.is_none() && room.count() <= 1;
-        if alone && number.is_none() {
-            return;
+        // Behind what the answers of the log have brought.
+        if let Some(settled) = settled {
+            settled.tell(self, members);
         }
-        let mut state = lock(&room.state);
-        if state.gathered.len() > MAX_GATHERED_BYTES {
-            drop(state);
-            room.flush();
-            state = lock(&room.state);
-        }
-        if number.is_some_and(|number| !state.latest.is_new(*place, number)) {
-            return;
-        }
-        if !alone {
-            self.gather(&mut state, topic, encode);
-        }
-        // Not before it is published: what is applied is acknowledged, and not taken again.
-        if let Some(number) = number {
-            state.latest.apply(*place, number);
-        }
-    }
-
-    fn gather(&self, state: &mut State, topic: Topic, encode: impl FnOnce(&mut BytesMut, Option<u64>)) {
-        let Self { room, connection, client_session, place } = self;
-        let policy = topic.policy();
-        let offset = if policy == QueuePolicy::Reliable { room.next_offset(state) } else { None };
-        let meta = FrameMeta {
-            from: Some(*connection),
-            client_session: Some(*client_session),
-            to: None,
-            policy,
-            offset,
-        };
-        room.gather(state, meta, |out| encode(out, offset));
-        if let QueuePolicy::Latest(topic) = policy
-            && room.memory.is_some()
-        {
-            let State { gathered, latest, .. } = state;
-            latest.keep(*place, topic, gathered.last());
-        }
-    }
-
-    /// The number of the member's last message that was applied; 0 before the first.
-    pub(crate) fn applied(&self) -> u64 {
-        lock(&self.room.state).latest.applied(self.place)
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        self.room.leave(self.connection);
     }
 }

@@ -4,9 +4,10 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, Weak},
+    time::{Duration, Instant},
 };
 
-use super::{Registry, Room, RoomSettings};
+use super::{Registry, Room, RoomSettings, opening::Opener};
 use crate::{
     Config, Error,
     connection::Connection,
@@ -15,6 +16,9 @@ use crate::{
     shard::{Forget, Shard, Work},
     sync::lock,
 };
+
+/// How often the end of a hub looks whether the logs have answered.
+const SETTLE_ROUND: Duration = Duration::from_millis(5);
 
 /// The rooms of all shards.
 #[derive(Debug)]
@@ -41,9 +45,16 @@ impl Rooms {
     /// # Errors
     ///
     /// [`Error::Start`] where there are no random bytes for the key of tokens.
-    pub(crate) fn new(shards: &[Arc<Shard>], config: &Config) -> Result<Arc<Self>, Error> {
-        let settings =
-            RoomSettings { max_pending_bytes: config.max_pending_bytes, recovery: Settings::of(config)? };
+    pub(crate) fn new(
+        shards: &[Arc<Shard>],
+        config: &Config,
+        opener: Option<Arc<dyn Opener>>,
+    ) -> Result<Arc<Self>, Error> {
+        let settings = RoomSettings {
+            max_pending_bytes: config.max_pending_bytes,
+            recovery: Settings::of(config)?,
+            opener,
+        };
         let of_shard = |shard: &Arc<Shard>, all: &Weak<Self>| {
             let settings = settings.clone();
             let (shard, all) = (Arc::clone(shard), Weak::clone(all));
@@ -112,6 +123,20 @@ impl Rooms {
         self.of_document(document.text()).get_or_open(document)
     }
 
+    /// Waits until the logs have answered what they were given up to now, or for the deadline. Blocks.
+    pub(crate) fn settle(&self, deadline: Instant) {
+        let rooms = self.all();
+        let mut waiting: Vec<_> = rooms.iter().map(|room| (room, room.submitted_count())).collect();
+        loop {
+            waiting.retain(|(room, count)| !room.has_settled(*count));
+            if waiting.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            // Once in a process's life, and only with a log that is elsewhere: not worth a wake-up of its own.
+            std::thread::sleep(SETTLE_ROUND);
+        }
+    }
+
     /// Has the rooms with the largest histories forget the oldest of them, each on its own shard.
     fn relieve(&self, relief: Relief) {
         let rooms = self.all();
@@ -138,12 +163,17 @@ impl ShardRooms {
 
     fn get_or_open(self: &Arc<Self>, document: Id) -> Arc<Room> {
         let mut by_id = lock(&self.by_id);
-        let open = |document: &Id| {
-            // The type says what the room knows of it.
-            let registry: Weak<dyn Registry> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Registry>));
-            Arc::new(Room::new(document.clone(), Arc::clone(&self.shard), registry, self.settings.clone()))
-        };
-        Arc::clone(by_id.entry(document).or_insert_with_key(open))
+        if let Some(room) = by_id.get(&document) {
+            return Arc::clone(room);
+        }
+        let this: Weak<Self> = Arc::downgrade(self);
+        let room = Arc::new(Room::new(document.clone(), Arc::clone(&self.shard), this, &self.settings));
+        by_id.insert(document, Arc::clone(&room));
+        drop(by_id);
+        if let Some(opener) = &self.settings.opener {
+            room.load(&**opener);
+        }
+        room
     }
 
     fn all_here(&self) -> Vec<Arc<Room>> {

@@ -16,7 +16,11 @@ use crate::{
     },
     fabric::Fabric,
     ids::Id,
-    room::{Room, Rooms},
+    room::{
+        Room, Rooms,
+        opening::Opener,
+        publication::{Draft, Publication},
+    },
     shard::{Shard, Work},
     websocket::{close::Close, frame},
 };
@@ -24,6 +28,9 @@ use crate::{
 /// How long a drain waits for a peer that takes nothing and answers nothing. There is always one, a phone without
 /// network, and until the drain has ended nobody can come back: the port is closed.
 const DRAIN_PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long a drain waits for the logs of documents before it says goodbye.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a drain looks.
 const DRAIN_ROUND: Duration = Duration::from_millis(100);
@@ -41,10 +48,19 @@ impl Hub {
     ///
     /// [`Error::InvalidOption`], [`Error::Start`].
     pub fn start(config: Config) -> Result<Self, Error> {
+        Self::start_with(config, None)
+    }
+
+    /// Starts a hub whose documents get their logs from `opener`; `None` has them in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::start`].
+    pub fn start_with(config: Config, opener: Option<Arc<dyn Opener>>) -> Result<Self, Error> {
         config.check()?;
         let users = Users::new(config.limits.clone(), config.session_warning);
         let shards = start_shards(&config, &users)?;
-        let rooms = Rooms::new(&shards, &config).inspect_err(|_| stop(&shards))?;
+        let rooms = Rooms::new(&shards, &config, opener).inspect_err(|_| stop(&shards))?;
         shards[0].handle().spawn(expiry::watch(Arc::clone(users.expiries())));
         let fabric = Fabric::new(Arc::clone(&rooms), &config);
         let hub = Self { shared: Shared::new(config, shards, users, rooms) };
@@ -81,13 +97,28 @@ impl Hub {
             return Err(Error::Closed);
         }
         // What cannot be an id is the id of nobody.
-        let Some(room) = self.room(document) else { return Ok(0) };
         let to = match client.map(Id::new) {
             None => None,
             Some(Some(client)) => Some(client),
             Some(None) => return Ok(0),
         };
-        room.publish(to, message)
+        let Some(room) = self.room(document) else { return Ok(0) };
+        Ok(room.publish(&Draft::of_route_handler(to.as_ref(), message), None)?)
+    }
+
+    /// Publishes with a condition or an answer; otherwise as [`Hub::publish`]. Where the log of the document refuses it at
+    /// once, its answer has been told so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Overloaded`]
+    pub fn submit(&self, document: &str, mut publication: Publication) -> Result<usize, Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let Some(room) = self.room(document) else { return Ok(0) };
+        let answer = publication.answer.take();
+        Ok(room.publish(&publication.draft(), answer)?)
     }
 
     /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`]. It is no document's, so it
@@ -156,6 +187,8 @@ impl Hub {
     pub fn close(&self, timeout: Duration) -> usize {
         let deadline = Instant::now() + timeout;
         self.shared.drain();
+        // What a log has not answered yet would be unknown to its client after this.
+        self.shared.rooms.settle(deadline.min(Instant::now() + SETTLE_PATIENCE));
         for shard in &self.shared.shards {
             shard.push(Work::CloseAll(Close::restart()));
         }

@@ -4,14 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 #![allow(unreachable_pub, reason = "shared by several test crates")]
 
+pub mod late_log;
+
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use captify_hub::{
-    Config, Hub, admission::upgrade::Upgrade, server::accept::Incoming, websocket::handshake::Request,
+    Config, Hub, admission::upgrade::Upgrade, room::opening::Opener, server::accept::Incoming,
+    websocket::handshake::Request,
 };
 use tokio_tungstenite::tungstenite::{
     Message, WebSocket,
@@ -35,9 +39,14 @@ pub fn socket_pair() -> (TcpStream, TcpStream) {
 
 impl Server {
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(change, None)
+    }
+
+    /// A hub whose documents get their logs from `opener`.
+    pub fn start_with(change: impl FnOnce(&mut Config), opener: Option<Arc<dyn Opener>>) -> Self {
         let mut config = Config { threads: 2, ..Config::default() };
         change(&mut config);
-        Self { hub: Hub::start(config).unwrap() }
+        Self { hub: Hub::start_with(config, opener).unwrap() }
     }
 
     /// A client's socket whose other end the hub has.

@@ -1,0 +1,131 @@
+//! A connection whose document is still being opened: it is told nothing, and nothing is read from it.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep};
+
+use super::member::{FabricHandler, Joining};
+use crate::{
+    connection::{
+        Connection,
+        endpoint::{Farewell, Handler},
+    },
+    room::{Rooms, opening::Phase},
+    websocket::close::Close,
+};
+
+/// Becomes a [`FabricHandler`] once the document is open.
+pub(super) struct OpeningHandler {
+    rooms: Arc<Rooms>,
+    deadline: Pin<Box<Sleep>>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// With the messages that came together with the request, which had been read by then.
+    Waiting(Box<Joining>, Vec<(Vec<u8>, bool)>),
+    Member(Box<FabricHandler>),
+    /// It was turned away.
+    Left,
+}
+
+impl OpeningHandler {
+    pub(super) fn new(joining: Joining, rooms: Arc<Rooms>, timeout: Duration) -> Self {
+        // Whatever there is to tell it comes behind what it begins with.
+        joining.connection.hold();
+        joining.room.wait();
+        Self {
+            rooms,
+            deadline: Box::pin(sleep(timeout)),
+            stage: Stage::Waiting(Box::new(joining), Vec::new()),
+        }
+    }
+
+    /// Why the connection is closed, where it does not become a member.
+    fn settle(&mut self, phase: Phase) -> Option<&'static str> {
+        let Stage::Waiting(joining, early) = std::mem::replace(&mut self.stage, Stage::Left) else {
+            return None;
+        };
+        let connection = Arc::clone(&joining.connection);
+        let room = Arc::clone(&joining.room);
+        let closes = match phase {
+            Phase::Live if self.rooms.is_full(&joining.room) => Some("Too many connections of this document"),
+            Phase::Live => {
+                let mut member = joining.join();
+                for (payload, text) in early {
+                    member.message(&connection, &payload, text);
+                }
+                member.read_end(&connection);
+                self.stage = Stage::Member(Box::new(member));
+                None
+            }
+            Phase::Failed => Some("The document could not be opened"),
+            Phase::Crowded => Some("Too many wait for this document"),
+        };
+        // Not before it has joined: a room that nobody waits for and nobody has joined is forgotten.
+        room.stop_waiting(connection.id());
+        closes
+    }
+}
+
+impl Handler for OpeningHandler {
+    fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], text: bool) {
+        match &mut self.stage {
+            Stage::Member(member) => member.message(connection, payload, text),
+            Stage::Waiting(_, early) => early.push((payload.to_vec(), text)),
+            Stage::Left => {}
+        }
+    }
+
+    fn read_end(&mut self, connection: &Arc<Connection>) {
+        if let Stage::Member(member) = &mut self.stage {
+            member.read_end(connection);
+        }
+    }
+
+    fn uncounted(&mut self) -> u64 {
+        match &mut self.stage {
+            Stage::Member(member) => member.uncounted(),
+            Stage::Waiting(..) | Stage::Left => 0,
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stage::Waiting(joining, _) = &self.stage {
+            let connection = Arc::clone(&joining.connection);
+            let late = self.deadline.as_mut().poll(cx).is_ready();
+            let closes = match joining.room.poll_phase(connection.id(), cx) {
+                Poll::Ready(phase) => self.settle(phase),
+                Poll::Pending if late => {
+                    self.settle(Phase::Crowded);
+                    Some("The document was not opened in time")
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            if let Some(reason) = closes {
+                log::warn!("connection {} is turned away: {reason}", connection.id());
+                connection.close(&Close::limit(reason));
+            }
+        }
+        match &mut self.stage {
+            Stage::Member(member) => member.poll_ready(cx),
+            Stage::Waiting(..) | Stage::Left => Poll::Ready(()),
+        }
+    }
+
+    fn leave(mut self: Box<Self>) -> Option<Box<dyn Farewell>> {
+        match std::mem::replace(&mut self.stage, Stage::Left) {
+            Stage::Member(member) => member.leave(),
+            Stage::Waiting(joining, _) => {
+                joining.room.stop_waiting(joining.connection.id());
+                None
+            }
+            Stage::Left => None,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The log of a document: the one place that orders what is published to it.
+//!
+//! To publish is the only way into a document's order, and what its members are sent comes out of its log, in the order of
+//! the offsets. The log in memory gives an offset at once, and what was published is delivered in the same turn, without
+//! having been copied. Another may need a disk or a server for that and answer later; nothing in a room takes an answer in
+//! the same turn for granted.
+
+use std::{fmt, sync::Arc};
+
+use super::publication::{Publication, Refusal};
+
+/// Orders what is published to one document, and answers later.
+///
+/// An implementation answers every publication once, those it orders in the order of their offsets, which have no gap. Where
+/// one is refused as unavailable, all that were appended behind it and have no answer yet are refused, too: their authors
+/// send them again, and an author's messages must not change places.
+pub trait Log: Send + fmt::Debug {
+    /// Appends a publication; its answer goes to `room`. Under a lock, so it must not block; from any thread.
+    fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append;
+}
+
+/// What a log says to a publication at once.
+#[derive(Debug)]
+pub enum Append {
+    /// The answer comes later, and the log has the publication until then.
+    Later,
+    /// It stands nowhere, and will not.
+    Refused(Box<Publication>, Refusal),
+}
+
+/// A publication with what became of it.
+#[derive(Debug)]
+pub struct Appended {
+    /// The publication, as the log was given it.
+    pub publication: Publication,
+    /// Its offset, or why it has none.
+    pub outcome: Result<u64, Refusal>,
+}
+
+/// Where a log leaves its answers.
+pub trait Deliver: Send + Sync {
+    /// Takes answers, in the order of their offsets; from any thread.
+    fn deliver(self: Arc<Self>, answers: Vec<Appended>);
+}
+
+/// The log of a room.
+#[derive(Debug)]
+pub enum DocumentLog {
+    /// Offsets are given at once, and what is remembered is what the room remembers.
+    Memory(MemoryLog),
+    /// The order is given elsewhere.
+    Other(Box<dyn Log>),
+}
+
+/// Gives offsets at once, one after the other.
+#[derive(Debug)]
+pub struct MemoryLog {
+    /// The offset that was given last; `None` where nothing is remembered, so that nobody could use one.
+    last: Option<u64>,
+}
+
+impl MemoryLog {
+    /// A log with nothing in it, whose publications have offsets or not.
+    pub fn new(has_offsets: bool) -> Self {
+        Self { last: has_offsets.then_some(0) }
+    }
+
+    /// The place of the next publication, which is to stand directly behind `after`; `None` where there are no offsets.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Stale`]
+    pub(crate) fn place(&mut self, after: Option<u64>) -> Result<Option<u64>, Refusal> {
+        let Some(last) = &mut self.last else { return Ok(None) };
+        if after.is_some_and(|after| after != *last) {
+            return Err(Refusal::Stale { current: *last });
+        }
+        *last += 1;
+        Ok(Some(*last))
+    }
+}
+
+impl DocumentLog {
+    /// Whether what is published is ordered, and kept, by nobody else.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+}

@@ -1,0 +1,101 @@
+//! A room that is loading: who waits for it, and what happens once it is open or cannot be opened.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{
+    Room,
+    document_log::DocumentLog,
+    opening::{Opened, Opener, Phase},
+};
+use crate::{ids::ConnectionId, shard::Work, sync::lock};
+
+impl Room {
+    /// Begins to load, where the document's log comes from elsewhere. Without a lock.
+    pub(super) fn load(self: &Arc<Self>, opener: &dyn Opener) {
+        let room = Arc::downgrade(self);
+        let tell = Opened::new(move |log| {
+            if let Some(room) = room.upgrade() {
+                room.opened(log);
+            }
+        });
+        opener.open(&self.document, tell);
+    }
+
+    /// The document has its log, or cannot be opened. From any thread.
+    fn opened(self: &Arc<Self>, log: Option<DocumentLog>) {
+        let mut state = lock(&self.state);
+        let Some(mut loading) = state.loading.take() else { return };
+        let waiting = std::mem::take(&mut loading.waiting);
+        let held = std::mem::take(&mut loading.held);
+        let is_open = log.is_some();
+        if let Some(log) = log {
+            state.log = log;
+            for mut publication in held {
+                let answer = publication.answer.take();
+                // It has an answer where somebody wants to know of a refusal.
+                self.submit(&mut state, &publication.draft(), answer);
+            }
+        } else {
+            log::error!("document {:?} could not be opened", self.document);
+            loading.has_failed = true;
+            state.loading = Some(loading);
+            drop(held);
+        }
+        drop(state);
+        if is_open {
+            let room = Arc::clone(self);
+            self.shard.push(Work::Do("looking after a room", Box::new(move || room.rest_if_empty())));
+        }
+        if !is_open && let Some(registry) = self.registry.upgrade() {
+            // The next one who comes finds none, and tries again.
+            let document = self.document.clone();
+            self.shard.push(Work::Do("forgetting a room", Box::new(move || registry.remove(&document))));
+        }
+        for reader in waiting.into_values() {
+            reader.wake();
+        }
+    }
+
+    /// Whether the room can be joined, or why not; otherwise wakes the task of `connection` when that is known.
+    pub(crate) fn poll_phase(&self, connection: ConnectionId, cx: &mut Context<'_>) -> Poll<Phase> {
+        match &mut lock(&self.state).loading {
+            None => Poll::Ready(Phase::Live),
+            Some(loading) => loading.poll(connection, cx),
+        }
+    }
+
+    /// Whether the room can be joined.
+    pub(crate) fn is_live(&self) -> bool {
+        lock(&self.state).loading.is_none()
+    }
+
+    /// A connection waits for the room to be opened, until [`Room::stop_waiting`].
+    pub(crate) fn wait(&self) {
+        lock(&self.state).joining += 1;
+    }
+
+    /// A connection waits no longer: it has joined, or will not. On the room's thread.
+    pub(crate) fn stop_waiting(&self, connection: ConnectionId) {
+        let mut state = lock(&self.state);
+        state.joining -= 1;
+        if let Some(loading) = &mut state.loading {
+            loading.waiting.remove(&connection);
+        }
+        drop(state);
+        self.rest_if_empty();
+    }
+
+    /// What nobody has joined is forgotten like what everybody has left. On the room's thread.
+    fn rest_if_empty(&self) {
+        if self.count() > 0 {
+            return;
+        }
+        match &self.recovery {
+            Some(recovery) => lock(recovery).mark_empty(self.shard.now()),
+            None => self.forget_if_idle(),
+        }
+    }
+}

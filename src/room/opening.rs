@@ -1,0 +1,103 @@
+//! Opening a document may take time: its log may have to come from a disk, a server, or the app.
+//!
+//! Until then a room is loading. It has no members; who wants to join waits, and so does what route handlers publish.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    task::{Context, Poll, Waker},
+};
+
+use super::{
+    document_log::DocumentLog,
+    publication::{Answer, Draft, Publication},
+};
+use crate::ids::{ConnectionId, Id};
+
+/// Who may wait for one document to be opened. One more is turned away at once, to come back later.
+pub(super) const MAX_WAITING: usize = 1000;
+
+/// Gives a document its log when somebody opens it.
+pub trait Opener: Send + Sync + fmt::Debug {
+    /// Opens a document and says so to `opened`, now or later and from any thread. Must not block.
+    fn open(&self, document: &Id, opened: Opened);
+}
+
+/// Is told that a document is open, or cannot be opened. Dropped without a word it says the latter.
+pub struct Opened(Option<Box<dyn FnOnce(Option<DocumentLog>) + Send>>);
+
+impl Opened {
+    pub(super) fn new(tell: impl FnOnce(Option<DocumentLog>) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// The document is open.
+    pub fn done(mut self, log: DocumentLog) {
+        self.tell(Some(log));
+    }
+
+    fn tell(&mut self, log: Option<DocumentLog>) {
+        if let Some(tell) = self.0.take() {
+            tell(log);
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.tell(None);
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened(…)")
+    }
+}
+
+/// What waits while a room is loading.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    /// The tasks of the connections that want to join.
+    pub(super) waiting: HashMap<ConnectionId, Waker>,
+    /// What route handlers have published meanwhile.
+    pub(super) held: Vec<Publication>,
+    pub(super) held_bytes: usize,
+    /// It could not be opened.
+    pub(super) has_failed: bool,
+}
+
+/// How far a room is for somebody who wants to join it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It can be joined.
+    Live,
+    /// It could not be opened; the next one who comes tries again.
+    Failed,
+    /// As many wait for it as may.
+    Crowded,
+}
+
+impl Loading {
+    /// Holds what a route handler publishes until the room is open.
+    pub(super) fn hold(&mut self, draft: &Draft<'_>, answer: Option<Answer>, max_bytes: usize) -> bool {
+        if self.has_failed || self.held_bytes > max_bytes {
+            return false;
+        }
+        self.held_bytes += draft.bytes();
+        self.held.push(draft.into_publication(answer));
+        true
+    }
+
+    /// How far it is; otherwise wakes the task of `connection` when that is known.
+    pub(super) fn poll(&mut self, connection: ConnectionId, cx: &mut Context<'_>) -> Poll<Phase> {
+        if self.has_failed {
+            return Poll::Ready(Phase::Failed);
+        }
+        if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&connection) {
+            return Poll::Ready(Phase::Crowded);
+        }
+        self.waiting.insert(connection, cx.waker().clone());
+        Poll::Pending
+    }
+}

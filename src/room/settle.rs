@@ -1,0 +1,131 @@
+//! What a room does with the answers of a log that answers later. All of it is done on the room's thread.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, MutexGuard},
+    task::Waker,
+};
+
+use bytes::BytesMut;
+
+use super::{
+    Member, Room, State,
+    document_log::{Appended, Deliver},
+    publication::{Answer, Refusal},
+};
+use crate::{
+    connection::{Connection, batch::QueuePolicy},
+    ids::ClientSessionId,
+    protocol,
+    sync::lock,
+    websocket::close::Close,
+};
+
+/// What is to be done with answers of the log once nothing is locked but the members.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Who is told up to which of its numbers everything was applied.
+    acks: Vec<(Arc<Connection>, u64)>,
+    failed: Vec<Arc<Connection>>,
+    answers: Vec<(Answer, Result<u64, Refusal>)>,
+    readers: Vec<Waker>,
+}
+
+impl Deliver for Room {
+    fn deliver(self: Arc<Self>, answers: Vec<Appended>) {
+        let mut state = lock(&self.state);
+        state.pending.get_or_insert_default().answered(answers);
+        self.schedule(&mut state);
+    }
+}
+
+impl Room {
+    /// Gathers what the log has given a place, in that order; returns what else is to be done. On the room's thread.
+    pub(super) fn settle(&self, state: &mut State, members: &[Member]) -> Option<Settled> {
+        let mut pending = state.pending.take_if(|pending| pending.has_news())?;
+        let mut settled = Settled::default();
+        let mut touched = HashSet::new();
+        for Appended { mut publication, outcome } in pending.take_answers() {
+            let author = publication.author;
+            pending.settled(author, publication.bytes());
+            touched.extend(author.map(|author| author.client_session));
+            if let Some(answer) = publication.answer.take() {
+                settled.answers.push((answer, outcome));
+            } else if author.is_none() && outcome.is_err() {
+                log::error!(
+                    "a route handler's message to document {:?} found no place: {outcome:?}",
+                    self.document
+                );
+            }
+            if let Some(author) = &mut publication.author
+                && let Some(member) =
+                    members.iter().find(|member| member.client_session == author.client_session)
+            {
+                // It may have come back over another connection, and is not sent its own either way.
+                author.connection = member.id;
+            }
+            match outcome {
+                Ok(offset) => {
+                    self.encode(state, &publication.draft(), Some(offset));
+                    if let Some((author, number)) = author.zip(publication.number) {
+                        self.apply(state, members, author.client_session, number);
+                    }
+                }
+                Err(_) => {
+                    if let Some(author) = author {
+                        pending.failed(author.client_session);
+                    }
+                }
+            }
+        }
+        let member = |client_session: &ClientSessionId| {
+            members.iter().find(|member| member.client_session == *client_session)
+        };
+        for client_session in pending.take_acks(&touched) {
+            if let Some(Member { connection, place, .. }) = member(&client_session) {
+                settled.acks.push((Arc::clone(connection), state.latest.applied(*place)));
+            }
+        }
+        let failed = pending.take_failed().into_iter();
+        settled.failed = failed.filter_map(|failed| Some(Arc::clone(&member(&failed)?.connection))).collect();
+        settled.readers = pending.take_readers();
+        state.pending = Some(pending);
+        Some(settled)
+    }
+
+    /// A client session's message with this number was applied, whether it is there or away.
+    fn apply(&self, state: &mut State, members: &[Member], client_session: ClientSessionId, number: u64) {
+        if let Some(member) = members.iter().find(|member| member.client_session == client_session) {
+            state.latest.apply(member.place, number);
+        } else if let Some(recovery) = &self.recovery {
+            lock(recovery).detached.apply(client_session, number);
+        }
+    }
+}
+
+impl Settled {
+    /// Tells everybody who waited for an answer, behind what the answers have brought them.
+    pub(super) fn tell(self, room: &Room, members: MutexGuard<'_, Vec<Member>>) {
+        let offset = room.sent_up_to();
+        for (connection, applied) in self.acks {
+            let mut ack = BytesMut::new();
+            protocol::put_ack(&mut ack, applied, offset);
+            connection.send(ack.freeze(), None, QueuePolicy::Reliable);
+        }
+        // Locked no longer than it takes to be sure that nobody joins between the two.
+        let is_empty = members.is_empty();
+        drop(members);
+        for connection in self.failed {
+            connection.close(&Close::limit("The document takes nothing at the moment"));
+        }
+        for (answer, outcome) in self.answers {
+            answer.tell(outcome);
+        }
+        for reader in self.readers {
+            reader.wake();
+        }
+        if is_empty {
+            room.forget_if_idle();
+        }
+    }
+}

@@ -28,7 +28,8 @@ export type Json = unknown;
  * - `HUB_VERSION_MISMATCH`: the running hub speaks another version of the registry than this copy of the package.
  * - `HUB_INVALID_ARGUMENT`: an argument or option has the wrong type or range; the message names it.
  * - `HUB_CLOSED`: the hub was closed, or is draining, and takes nothing new.
- * - `HUB_OVERLOADED`: more than 64 MiB wait for the threads of a document or endpoint to send them; nothing of this message was sent.
+ * - `HUB_OVERLOADED`: more than 64 MiB wait for the threads of a document, endpoint or room to send them; nothing of this message was sent.
+ * - `HUB_TOO_MANY_ROOMS`: `ws.join` of a connection that is in 1000 rooms. It did not join; have it leave others first.
  * - `HUB_BINARY_MISSING`: no native binary for this platform; the message names the command that builds it.
  * - `HUB_BINARY_INVALID`: a native binary was found but could not be loaded, or is of another version.
  * - `HUB_LISTEN_FAILED`: `startServer` could not listen on the port or host asked for.
@@ -43,6 +44,7 @@ export type HubErrorCode =
   | 'HUB_INVALID_ARGUMENT'
   | 'HUB_CLOSED'
   | 'HUB_OVERLOADED'
+  | 'HUB_TOO_MANY_ROOMS'
   | 'HUB_BINARY_MISSING'
   | 'HUB_BINARY_INVALID'
   | 'HUB_LISTEN_FAILED'
@@ -151,7 +153,10 @@ export interface ExtendedWebSocket<Data = any> extends EventEmitter {
   readonly protocol: string;
   /** What follows the beginning that a handler of `/ws/yjs/*` serves, decoded; empty for a handler of one path. */
   readonly subpath: string;
-  /** Bytes that were sent and that the kernel has not taken, frame headers included. */
+  /**
+   * Bytes that were sent and that the kernel has not taken, frame headers included. For a member of rooms also what was
+   * published to them and is still on its way, whether the connection is excepted from it or not.
+   */
   readonly bufferedAmount: number;
   /**
    * Sends a message: a string as text, anything else as binary, unless `options.binary` says otherwise. What one turn
@@ -171,7 +176,25 @@ export interface ExtendedWebSocket<Data = any> extends EventEmitter {
    */
   flushed(belowBytes?: number): Promise<boolean>;
   /**
-   * Begins the closing handshake, after what was sent. What the client sends meanwhile may be delivered or not.
+   * Makes it a member of a room of its handler's path: it gets what is {@link publish}ed from now on, in one order with
+   * what it is sent. It leaves by itself when it closes. From its first room on the hub's threads write what it is sent.
+   *
+   * @param room 1 to 512 bytes of UTF-8. Rooms are there while they have members.
+   * @param options.slowAboveBytes after a publication of this room more than so many bytes wait for the connection: then it
+   *   emits `'slow'`, once until it has left and joined again. Default: never.
+   * @returns whether it is a member now; `false` where it is not open
+   * @throws `HUB_INVALID_ARGUMENT`, `HUB_TOO_MANY_ROOMS`
+   */
+  join(room: string, options?: { slowAboveBytes?: number }): boolean;
+  /**
+   * Ends its being a member of a room: it gets nothing that is published from now on.
+   *
+   * @returns whether it was a member
+   * @throws `HUB_INVALID_ARGUMENT`
+   */
+  leave(room: string): boolean;
+  /**
+   * Begins the closing handshake, after what was sent. It leaves its rooms at once. What the client sends meanwhile may be delivered or not.
    *
    * @param code 1000 to 1014 but for 1004, 1005 and 1006, or 3000 to 4999; another throws a `TypeError`. None sends none.
    * @param reason at most 123 bytes; more throws a `RangeError`
@@ -188,6 +211,8 @@ export interface ExtendedWebSocket<Data = any> extends EventEmitter {
   on(event: 'close', listener: (this: this, code: number, reason: Buffer) => void): this;
   on(event: 'error', listener: (this: this, error: Error) => void): this;
   on(event: 'pong', listener: (this: this, data: Buffer) => void): this;
+  /** See {@link ExtendedWebSocket.join}. Tell its producers to wait ({@link ExtendedWebSocket.flushed}), or have it leave. */
+  on(event: 'slow', listener: (this: this, room: string) => void): this;
   on(event: string | symbol, listener: (this: this, ...args: any[]) => void): this;
 
   /** The `id` of the session's user, where the hub has a `session`. Otherwise what a handler sets. */
@@ -202,6 +227,29 @@ export interface ExtendedWebSocket<Data = any> extends EventEmitter {
 
 /** What can be sent. A number is sent as its digits. */
 export type SocketData = string | number | Buffer | ArrayBuffer | ArrayBufferView;
+
+/** What {@link publish} sends: a string as text, anything else as binary. */
+export type RoomMessage = string | Buffer | ArrayBuffer | ArrayBufferView;
+
+/**
+ * Sends a message to every member of a room of a handler's path; see {@link ExtendedWebSocket.join}. It is encoded once, and
+ * the hub's threads write it to the members, so that it costs the caller the same for one and for thousands. Calls of one
+ * turn leave together at its end; what a member is sent and what is published reaches it in the order of the calls. The
+ * call has its effect at once, awaited or not.
+ *
+ * A member that reads too slowly is closed with 1013 above `maxOutboxBytes`, as by {@link ExtendedWebSocket.send}.
+ *
+ * @param path the handler's own: `'/ws/yjs/*'` for a beginning
+ * @param options.except the `ws` of a handler, which does not get it
+ * @returns the number of members it was queued for; 0 where nobody is in the room
+ * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection, never synchronously)
+ */
+export function publish(
+  path: string,
+  room: string,
+  message: RoomMessage,
+  options?: { except?: ExtendedWebSocket },
+): Promise<number>;
 
 /**
  * Serves the connections of a path from TypeScript. Every callback may be async.
@@ -323,6 +371,8 @@ export interface WebSocketManager {
    * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection)
    */
   broadcast(path: string, message: Json): Promise<number>;
+  /** See {@link publish}. */
+  publish: typeof publish;
 }
 
 /** A stateless view of the one hub; make as many as you like. */

@@ -21,31 +21,35 @@ function stepsMessage(steps, changeId) {
   return `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
 }
 
-function publish(documentId, message, clientID) {
+function toDocument(documentId, message, clientID) {
   return requireHub().publish(documentId, clientID, message);
 }
 
+async function publish(path, room, message, { except } = {}) {
+  return requireHub().publishToRoom(path, room, message, except);
+}
+
 async function broadcastSteps(documentId, steps, changeId) {
-  return publish(id(documentId, 'documentId'), stepsMessage(steps, changeId));
+  return toDocument(id(documentId, 'documentId'), stepsMessage(steps, changeId));
 }
 
 async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
-  return publish(id(documentId, 'documentId'), stepsMessage(steps, changeId), id(clientID, 'clientID'));
+  return toDocument(id(documentId, 'documentId'), stepsMessage(steps, changeId), id(clientID, 'clientID'));
 }
 
 async function broadcastPendingChange(documentId, change) {
-  return publish(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
+  return toDocument(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
 }
 
 async function broadcastAcceptedChange(documentId, changeId, steps) {
   const change = JSON.stringify(text(changeId, 'changeId'));
   const message = `{"type":"agent-change-accepted","changeId":${change},"steps":${jsonList(steps, 'steps')}}`;
-  return publish(id(documentId, 'documentId'), message);
+  return toDocument(id(documentId, 'documentId'), message);
 }
 
 async function broadcastRejectedChange(documentId, changeId) {
   const message = JSON.stringify({ type: 'agent-change-rejected', changeId: text(changeId, 'changeId') });
-  return publish(id(documentId, 'documentId'), message);
+  return toDocument(id(documentId, 'documentId'), message);
 }
 
 async function setAccess(about, access) {
@@ -103,6 +107,7 @@ function createWebSocketManager() {
       const to = endpointPath(path, 'path');
       return requireHub().broadcast(to, payload);
     },
+    publish,
   };
 }
 
@@ -115,6 +120,7 @@ module.exports = {
   getConnectionCount,
   getConnectedDocuments,
   createWebSocketManager,
+  publish,
   registerHandler,
   registerHandlers,
   fabricHandler,

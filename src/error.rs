@@ -14,9 +14,12 @@ pub enum Error {
     },
     /// The hub was closed, or drains. Nothing of the call was done.
     Closed,
-    /// More than [`Config::max_pending_bytes`](crate::Config::max_pending_bytes) waits for this document or endpoint.
+    /// More than [`Config::max_pending_bytes`](crate::Config::max_pending_bytes) waits for this document, endpoint or room.
     /// Nothing of the message was sent; try again later.
     Overloaded,
+    /// The connection is in as many rooms as it may be, [`MAX_ROOMS`](crate::handlers::MAX_ROOMS). It did not join; have it
+    /// leave others first.
+    TooManyRooms,
     /// A socket could not be taken over: its descriptor could not be duplicated (`EMFILE`) or is no TCP socket.
     Socket(io::Error),
     /// The peer of a socket has reset it before it could be taken over.
@@ -32,6 +35,7 @@ impl Error {
             Self::InvalidOption { .. } => "HUB_INVALID_ARGUMENT",
             Self::Closed => "HUB_CLOSED",
             Self::Overloaded => "HUB_OVERLOADED",
+            Self::TooManyRooms => "HUB_TOO_MANY_ROOMS",
             Self::Gone | Self::Socket(_) => "HUB_SOCKET",
             Self::Start(_) => "HUB_START_FAILED",
         }
@@ -44,6 +48,7 @@ impl fmt::Display for Error {
             Self::InvalidOption { name, reason } => write!(f, "option {name} {reason}"),
             Self::Closed => f.write_str("the hub is closed"),
             Self::Overloaded => f.write_str("too much waits to be sent; try again later"),
+            Self::TooManyRooms => f.write_str("the connection is in 1000 rooms already"),
             Self::Socket(error) => write!(f, "the socket could not be taken over: {error}"),
             Self::Gone => f.write_str("the peer has reset the socket"),
             Self::Start(error) => write!(f, "the hub could not start: {error}"),
@@ -55,7 +60,11 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Socket(error) | Self::Start(error) => Some(error),
-            Self::InvalidOption { .. } | Self::Closed | Self::Overloaded | Self::Gone => None,
+            Self::InvalidOption { .. }
+            | Self::Closed
+            | Self::Overloaded
+            | Self::TooManyRooms
+            | Self::Gone => None,
         }
     }
 }

@@ -9,7 +9,10 @@
 //!   meanwhile.
 //! - `Thread::connections` → `Connection::writer`, and `Thread::scratch` → all of a connection and its room.
 //! - the map of users → `UserEntry::grants` → `User::meter`; `Expiries::due` → `Grant::session_end`.
-//! - `Connection::writer` → the queue of security events, that of the log, and the `EventQueue` of handlers: those are
+//! - of a handler's connection: `HandlerConnection::joined` → `HandlerRooms::by_name`, and → `Outgoing::turn`. Steps are
+//!   taken out of `turn` before any is done.
+//! - `ShardMembers::members` → `Connection::writer`: a handler's room sends to its members on its shard.
+//! - `Connection::writer` → the queue of security events, that of the log, and the events that handlers have not seen: those are
 //!   leaves, held for a push and never while something is written or called.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,90 +4,20 @@
 
 mod support;
 
-use std::{
-    net::TcpStream,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::Receiver,
-    },
-};
+use std::{net::TcpStream, sync::atomic::Ordering};
 
 use captify_hub::{
-    Config, Error,
+    Error,
     admission::limits::Limits,
-    admission::upgrade::Upgrade,
-    connection::Connection,
-    connection::endpoint::{Endpoint, Handler},
-    handlers::{Event, EventQueue, Events, HandlerConnection, HandlerEndpoint, Notifier},
-    ids::ConnectionId,
+    handlers::{Event, Events},
     server::accept::Incoming,
     websocket::close::Close,
 };
-use support::{Client, Server, eventually, frame};
+use support::{
+    eventually, frame,
+    handlers::{Busy, Handlers, PATH},
+};
 use tokio_tungstenite::tungstenite::Message;
-
-const PATH: &str = "/ws/handler";
-
-struct Counter(Arc<AtomicUsize>);
-
-impl Notifier for Counter {
-    fn notify(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A handlers that takes its events when the test says so.
-struct Handlers {
-    server: Server,
-    queue: Arc<EventQueue>,
-    notified: Arc<AtomicUsize>,
-    /// Events that were taken before the one that the test waited for.
-    seen: Events,
-}
-
-impl Handlers {
-    fn start(change: impl FnOnce(&mut Config)) -> Self {
-        let server = Server::start(change);
-        let notified = Arc::new(AtomicUsize::new(0));
-        let counter = Box::new(Counter(Arc::clone(&notified)));
-        let queue = Arc::new(EventQueue::new(counter, server.hub.config().max_inbox_bytes));
-        server.hub.serve(Arc::new(HandlerEndpoint::new(PATH, Arc::clone(&queue))));
-        Self { server, queue, notified, seen: Events::new() }
-    }
-
-    /// Takes what there is.
-    fn take(&mut self) {
-        let mut events = Events::new();
-        self.queue.take(&mut events);
-        for (id, event) in events {
-            self.queue.seen(id, &event);
-            self.seen.push((id, event));
-        }
-    }
-
-    /// Takes events until `wanted` is among them.
-    fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> (ConnectionId, Event) {
-        let deadline = std::time::Instant::now() + support::PATIENCE;
-        loop {
-            self.take();
-            if let Some(index) = self.seen.iter().position(|(_, event)| wanted(event)) {
-                return self.seen.remove(index);
-            }
-            assert!(std::time::Instant::now() < deadline, "only {:?} came", self.seen);
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-    }
-
-    /// A client and its connection, which is ready for messages.
-    fn connect(&mut self) -> (Client, Arc<HandlerConnection>) {
-        let client = self.server.connect(PATH);
-        let (id, _) = self.until(|event| *event == Event::Open);
-        let connection = self.queue.connection(id).unwrap();
-        connection.ready();
-        (client, connection)
-    }
-}
 
 fn text(text: &str) -> Event {
     Event::Text(text.as_bytes().into())
@@ -342,21 +272,6 @@ fn an_announced_connection_that_is_refused_is_told() {
     assert_eq!(handlers.until(|event| *event == Event::Refused).0, id);
 }
 
-/// Keeps its thread busy until its sender is gone.
-#[derive(Debug)]
-struct Busy(Mutex<Receiver<()>>);
-
-impl Endpoint for Busy {
-    fn path(&self) -> &'static str {
-        "/ws/busy"
-    }
-
-    fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Handler>, Close> {
-        let _ = self.0.lock().unwrap().recv();
-        Err(Close::internal())
-    }
-}
-
 fn reset(client: TcpStream) {
     socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(client);
@@ -365,12 +280,11 @@ fn reset(client: TcpStream) {
 #[test]
 fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
     let mut handlers = Handlers::start(|config| config.threads = 1);
-    let (free, busy) = std::sync::mpsc::channel();
-    handlers.server.hub.serve(Arc::new(Busy(Mutex::new(busy))));
+    let free = Busy::serve(&handlers.server);
     let (_waits, stream) = support::socket_pair();
     let (client, leaving) = support::socket_pair();
     let incoming = |stream, path| Incoming { stream, upgrade: support::upgrade(path), early: Vec::new() };
-    handlers.server.hub.accept(incoming(stream, "/ws/busy")).unwrap();
+    handlers.server.hub.accept(incoming(stream, Busy::PATH)).unwrap();
     let id = handlers.server.hub.accept(incoming(leaving, PATH)).unwrap();
     reset(client);
     drop(free);

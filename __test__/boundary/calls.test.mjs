@@ -86,6 +86,7 @@ test('ES modules and CommonJS get the same functions', () => {
     'fabricHandler',
     'getConnectedDocuments',
     'getConnectionCount',
+    'publish',
     'recheckAccess',
     'registerHandler',
     'registerHandlers',

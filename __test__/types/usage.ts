@@ -16,6 +16,7 @@ import {
   type ExtendedWebSocket,
   createAgentHandler as createAgentHandlerOfBefore,
   disconnectUser,
+  publish,
   recheckAccess,
   renewSession,
   setAccess,
@@ -87,6 +88,14 @@ export function monitor(): Record<string, number> {
 
 export async function notify(): Promise<number> {
   return createWebSocketManager().broadcast('/ws/fabric', { type: 'notice' });
+}
+
+export async function tell(ws: ExtendedWebSocket): Promise<number> {
+  const isMember: boolean = ws.join('room', { slowAboveBytes: 65_536 }) && ws.join('other');
+  ws.on('slow', (room: string) => ws.leave(room));
+  const count: number = await publish('/ws/agent', 'room', 'hello', { except: ws });
+  await createWebSocketManager().publish('/ws/agent', 'room', Buffer.from([1]));
+  return isMember ? count : 0;
 }
 
 /** As captify's guide writes a handler. */

@@ -3,6 +3,7 @@ import {
   broadcastSteps,
   getConnectedDocuments,
   getConnectionCount,
+  publish,
   registerHandler,
   type ExtendedWebSocket,
   renewSession,
@@ -30,6 +31,11 @@ export const wrong = [
   registerHandler({ path: '/ws/agent' }), // wrong
   ws.send({ type: 'object' }), // wrong
   ws.close('1000'), // wrong
+  ws.join(), // wrong
+  ws.join('room', 1), // wrong
+  ws.leave(1), // wrong
+  publish('/ws/agent', 'room', { type: 'object' }), // wrong
+  publish('/ws/agent', 'room', 'hello', { except: 1 }), // wrong
   createHub({ logLevel: 'verbose' }), // wrong
   createHub({ session: 'cookie' }), // wrong
   createHub({ access: async () => true }), // wrong

@@ -3,6 +3,8 @@
 const { EventEmitter } = require('node:events');
 
 const { invalid } = require('../shared/errors.js');
+const { fromNative } = require('./native.js');
+const { anyId } = require('../shared/arguments.js');
 const { attempt } = require('../shared/callbacks.js');
 const { isSendable } = require('./close-codes.js');
 const { addBrowserEvents, asBinaryType, BINARY_TYPES } = require('./ws-events.js');
@@ -197,6 +199,22 @@ class HandlerSocket extends EventEmitter {
     });
   }
 
+  join(room, { slowAboveBytes = Infinity } = {}) {
+    anyId(room, 'room');
+    if (!(slowAboveBytes >= 0)) invalid(`slowAboveBytes must be a number from 0, not ${String(slowAboveBytes)}`);
+    if (this.#state !== OPEN) return false;
+    try {
+      return this.#batcher.native.join(this.#id, room, slowAboveBytes);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  leave(room) {
+    anyId(room, 'room');
+    return this.#state === OPEN && this.#batcher.native.leave(this.#id, room);
+  }
+
   ping(data, mask, done) {
     if (typeof data === 'function') [data, done] = [undefined, data];
     else if (typeof mask === 'function') done = mask;
@@ -232,6 +250,13 @@ class HandlerSocket extends EventEmitter {
     if (this.#state === CLOSED) return;
     this.#state = CLOSING;
     this.#batcher.native.terminate(this.#id);
+  }
+
+  /** The connection's number; refuses what is no socket of a handler. */
+  static idOf(socket) {
+    if (typeof socket !== 'object' || socket === null || !(#id in socket))
+      invalid('except must be the ws of a handler');
+    return socket.#id;
   }
 
   /** What the native side says of the connection; not for handlers. */

@@ -6,6 +6,8 @@ const { asError, attempt, describe } = require('../shared/callbacks.js');
 const { pathOf, serving, subpathOf } = require('./paths.js');
 const { HandlerSocket } = require('./handler-socket.js');
 const { WriteBatcher } = require('./write-batcher.js');
+const { anyId, endpointPath, wellFormed } = require('../shared/arguments.js');
+const { invalid } = require('../shared/errors.js');
 
 /** Kinds of events, in the order of src/binding/script.rs. */
 const OPEN = 0;
@@ -16,6 +18,8 @@ const PONG = 4;
 const FLUSHED = 5;
 const CLOSING = 6;
 const CLOSED = 7;
+const SLOW = 8;
+const SENT = 9;
 const FIELDS = 3;
 
 const INTERNAL_ERROR = 1011;
@@ -27,6 +31,14 @@ const RETRY_MS = 100;
 
 /** How long `onClose` waits for an `onConnect` that has not settled. */
 const CONNECT_GRACE_MS = 10_000;
+
+/** What is sent as text, or the bytes of what is sent as binary. */
+function textOrBytes(value, name) {
+  if (typeof value === 'string') return wellFormed(value, name);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  return invalid(`${name} must be a string, a Buffer, an ArrayBuffer or a view of one`);
+}
 
 /** A connection: its socket, the endpoint whose handler serves it, and what waits for `onConnect`. */
 class Served {
@@ -81,6 +93,32 @@ class Handlers {
     }
   }
 
+  /**
+   * Publishes to a room of the endpoint at `path`; leaves with what is sent in this turn.
+   *
+   * @param {string | Uint8Array} message text, or binary
+   * @param [except] the socket that does not get it
+   * @returns how many members it is for
+   */
+  publish(path, room, given, except) {
+    // Checked here and not where it is called, so that no route's bundle has the checks in it.
+    const message = textOrBytes(given, 'message');
+    endpointPath(path, 'path');
+    anyId(room, 'room');
+    const id = except === undefined ? undefined : HandlerSocket.idOf(except);
+    const count =
+      typeof message === 'string'
+        ? this.#native.publishText(path, room, message, id)
+        : this.#native.publishBinary(path, room, message, id);
+    if (count > 0) this.#batcher.flushSoon();
+    return count;
+  }
+
+  /** Resolves once what was published to a room so far has been sent to its members, or waits for them. */
+  whenSent(path, room) {
+    return this.#batcher.whenSent(path, room);
+  }
+
   /** The handler that serves a request's path; undefined where none does. */
   handlerOf(request) {
     return this.#endpointOf(request)?.handler;
@@ -132,6 +170,7 @@ class Handlers {
   #handle(kind, id, value) {
     if (kind === OPEN) return this.#open(id);
     if (kind === REFUSED) return this.#requests.delete(id);
+    if (kind === SENT) return this.#batcher.sent(value);
     const served = this.#served.get(id);
     if (!served) return undefined;
     const { socket } = served;
@@ -144,6 +183,8 @@ class Handlers {
         return this.#emit(served, 'pong', value);
       case FLUSHED:
         return HandlerSocket.flushed(socket, value);
+      case SLOW:
+        return this.#emit(served, 'slow', value);
       case CLOSING:
         return HandlerSocket.closing(socket);
       case CLOSED:

@@ -86,6 +86,8 @@ class Hub {
     this.#registered = {
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
+      publishToRoom: guarded((path, room, message, except) => handlers.publish(path, room, message, except)),
+      whenSent: (path, room) => handlers.whenSent(path, room),
       connectionCount: (name) => native.connectionCount(name),
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),

@@ -8,6 +8,8 @@ const { KEY } = require('../shared/global-hub.js');
  * @typedef {object} RunningHub what copies of the package may use of the hub, whichever copy started it
  * @property {(documentId: string, clientID: string | undefined, message: string) => number} publish
  * @property {(path: string, message: string) => number} broadcast
+ * @property {(path: string, room: string, message: string | Uint8Array, except?: object) => number} publishToRoom
+ * @property {(path: string, room: string) => Promise<void>} whenSent resolves once what was published so far has been sent
  * @property {(name: string) => number} connectionCount
  * @property {(path: string) => number} endpointCount
  * @property {() => string[]} documents

@@ -4,6 +4,8 @@
 class WriteBatcher {
   #number = 0;
   #scheduled = false;
+  /** By number: those who wait for what was published to be sent. */
+  #sending = new Map();
   /** Whether a batch is being handled, whose end flushes. */
   inBatch = false;
 
@@ -23,6 +25,20 @@ class WriteBatcher {
     if (this.#scheduled) return;
     this.#scheduled = true;
     if (!this.inBatch) process.nextTick(this.flush);
+  }
+
+  /** Resolves once what was published to a room so far has been sent to its members. */
+  whenSent(path, room) {
+    return new Promise((resolve) => {
+      const number = this.nextNumber();
+      this.#sending.set(number, resolve);
+      this.native.whenSent(path, room, number);
+    });
+  }
+
+  sent(number) {
+    this.#sending.get(number)?.();
+    this.#sending.delete(number);
   }
 
   flush = () => {

@@ -177,7 +177,7 @@ impl NativeHub {
         let notifier = NodeNotifier::new(&notify)
             .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let hub = Hub::start(Config::from(&options))?;
-        let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config().max_inbox_bytes));
+        let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config()));
         Ok(Self {
             hub: Mutex::new(Some(Arc::new(hub))),
             loopback: OnceLock::new(),
@@ -345,6 +345,8 @@ impl NativeHub {
     /// Ends the hub; see [`Hub::close`], which a thread of its own waits for. Resolves with what had to be cut off.
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env, timeout_ms: u32) -> napi::Result<Object<'env>> {
+        // What this turn has published leaves before anybody is closed.
+        self.queue.flush();
         let (deferred, promise) = env.create_deferred()?;
         let hub = lock(&self.hub).clone();
         let resolve = move |terminated: u32| deferred.resolve(move |_| Ok(terminated));
@@ -368,7 +370,7 @@ impl NativeHub {
     }
 }
 
-fn count(count: usize) -> u32 {
+pub(super) fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -7,4 +7,6 @@ mod log;
 mod notifier;
 mod numbers;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod rooms;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod script;

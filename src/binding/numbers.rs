@@ -20,3 +20,9 @@ pub(super) fn number(id: ConnectionId) -> f64 {
 pub(super) fn id(number: f64) -> ConnectionId {
     ConnectionId::new(number as u64)
 }
+
+/// A number of bytes; infinity is more than there can be.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+pub(super) fn bytes(number: f64) -> usize {
+    number as usize
+}

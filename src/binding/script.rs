@@ -10,7 +10,7 @@ use napi_derive::napi;
 
 use super::{
     hub::{NativeHub, Result},
-    numbers::{Taken, id, number},
+    numbers::{Taken, bytes, id, number},
 };
 use crate::{
     handlers::{Event, HandlerConnection, HandlerEndpoint},
@@ -80,6 +80,14 @@ impl NativeHub {
                     array.set(at, 5)?;
                     array.set(at + 2, *number)?;
                 }
+                Event::Slow(room) => {
+                    array.set(at, 8)?;
+                    array.set(at + 2, &**room)?;
+                }
+                Event::Sent(number) => {
+                    array.set(at, 9)?;
+                    array.set(at + 2, *number)?;
+                }
                 Event::Closing => array.set(at, 6)?,
                 Event::Closed { code, reason } => {
                     array.set(at, 7)?;
@@ -133,8 +141,7 @@ impl NativeHub {
     #[napi(catch_unwind)]
     pub fn when_flushed(&self, connection: f64, below_bytes: f64, number: u32) {
         if let Some(found) = self.connection_of(connection) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-            self.queue.when_flushed(&found, below_bytes as usize, number);
+            self.queue.when_flushed(&found, bytes(below_bytes), number);
         }
     }
 
@@ -178,7 +185,7 @@ impl NativeHub {
         }
     }
 
-    fn connection_of(&self, connection: f64) -> Option<Arc<HandlerConnection>> {
+    pub(super) fn connection_of(&self, connection: f64) -> Option<Arc<HandlerConnection>> {
         self.queue.connection(id(connection))
     }
 }

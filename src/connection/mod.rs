@@ -226,16 +226,16 @@ impl Connection {
         self.waits(&mut writer);
     }
 
-    /// Sends the frames of a batch that are for this member.
-    pub(crate) fn send_batch(&self, batch: &Batch, is_for: impl Fn(&BatchFrame) -> bool) {
+    /// Sends the frames of a batch that are for this member. Returns how many bytes wait for it then.
+    pub(crate) fn send_batch(&self, batch: &Batch, is_for: impl Fn(&BatchFrame) -> bool) -> usize {
         let mut writer = lock(&self.writer);
         if writer.phase != Phase::Open {
-            return;
+            return 0;
         }
         let mut written = if batch.is_whole_for(self.id) {
             let written = writer.write(&batch.bytes);
             if written == batch.bytes.len() {
-                return;
+                return 0;
             }
             written
         } else {
@@ -246,11 +246,11 @@ impl Connection {
                 .copied()
                 .collect();
             if gathered.is_empty() {
-                return;
+                return 0;
             }
             let written = writer.write(&gathered);
             if written == gathered.len() {
-                return;
+                return 0;
             }
             written
         };
@@ -265,6 +265,7 @@ impl Connection {
             }
         }
         self.waits(&mut writer);
+        writer.outbox_mut().bytes()
     }
 
     /// Something waits now: closes the connection as slow where it is too much, and wakes its task.

@@ -1,100 +1,96 @@
-//! What has happened on the connections that handlers serve, and has not been seen by them.
+//! What happens on the connections that handlers serve, and what handlers send to them.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use super::connection::HandlerConnection;
-use crate::{connection::Connection, ids::ConnectionId, sync::lock, websocket::frame};
-
-/// What a message or a pong costs beside its payload; so many empty ones fill an inbox too.
-const EVENT_BYTES: usize = 64;
-
-/// Buffers above this are given back rather than kept for the next events.
-const KEPT_BYTES: usize = 256 << 10;
-
-/// Tells the handlers' thread that the queue holds something.
-pub trait Notifier: Send + Sync {
-    /// From any thread; must not block, and must not use the queue.
-    fn notify(&self);
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A connection opened. First of its events, but for one that was refused.
-    Open,
-    /// A connection that was announced will not open.
-    Refused,
-    /// A text message, which is UTF-8.
-    Text(Box<[u8]>),
-    /// A binary message.
-    Binary(Box<[u8]>),
-    /// The answer to a ping.
-    Pong(Box<[u8]>),
-    /// As few bytes wait as was asked for under this number.
-    Flushed(u32),
-    /// The connection is closing: nothing more comes, and nothing more is sent.
-    Closing,
-    /// The connection's socket is closed. Last of its events.
-    Closed {
-        /// The peer's close code, 1005 where its close frame carried none, 1006 where it sent no close frame.
-        code: u16,
-        /// The peer's reason.
-        reason: String,
-    },
-}
-
-impl Event {
-    /// What it takes of the inbox of its connection.
-    fn inbox_bytes(&self) -> usize {
-        match self {
-            Self::Text(payload) | Self::Binary(payload) | Self::Pong(payload) => payload.len() + EVENT_BYTES,
-            _ => 0,
-        }
-    }
-}
-
-/// Events in the order they came, each with its connection.
-pub type Events = Vec<(ConnectionId, Event)>;
+use super::{
+    connection::HandlerConnection,
+    events::{Event, Events, NO_CONNECTION, Notifier, UnseenEvents},
+    outgoing::Outgoing,
+    rooms::HandlerRooms,
+};
+use crate::{
+    Config, Error, connection::Connection, ids::ConnectionId, shard::Shard, sync::lock, websocket::frame,
+};
 
 /// The event queue of a hub.
 pub struct EventQueue {
-    events: Mutex<Events>,
+    unseen: Arc<UnseenEvents>,
     connections: Mutex<HashMap<ConnectionId, Arc<HandlerConnection>>>,
     /// Those for which the handlers have gathered something this turn.
     gathering: Mutex<Vec<Arc<HandlerConnection>>>,
-    notifier: Box<dyn Notifier>,
+    /// What handlers have for the members of rooms: one a shard.
+    outgoing: Mutex<Vec<Arc<Outgoing>>>,
+    /// Whether any of it waits for the end of the turn.
+    has_steps: Arc<AtomicBool>,
+    /// The rooms of each endpoint, by its path.
+    rooms: Mutex<HashMap<Box<str>, Arc<HandlerRooms>>>,
     max_inbox_bytes: usize,
+    max_pending_bytes: usize,
 }
 
 impl fmt::Debug for EventQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventQueue").field("events", &lock(&self.events).len()).finish_non_exhaustive()
+        f.debug_struct("EventQueue").field("unseen", &self.unseen).finish_non_exhaustive()
     }
 }
 
 impl EventQueue {
-    /// An empty queue. `max_inbox_bytes` is [`Config::max_inbox_bytes`](crate::Config::max_inbox_bytes).
-    pub fn new(notifier: Box<dyn Notifier>, max_inbox_bytes: usize) -> Self {
+    /// An empty queue, for a hub of this configuration.
+    pub fn new(notifier: Box<dyn Notifier>, config: &Config) -> Self {
         Self {
-            events: Mutex::default(),
+            unseen: Arc::new(UnseenEvents::new(notifier)),
             connections: Mutex::default(),
             gathering: Mutex::default(),
-            notifier,
-            max_inbox_bytes,
+            outgoing: Mutex::default(),
+            has_steps: Arc::default(),
+            rooms: Mutex::default(),
+            max_inbox_bytes: config.max_inbox_bytes,
+            max_pending_bytes: config.max_pending_bytes,
         }
     }
 
-    pub(super) fn open(&self, connection: Arc<Connection>) -> Arc<HandlerConnection> {
-        let connection = Arc::new(HandlerConnection::new(connection, self.max_inbox_bytes));
+    /// The rooms of the endpoint at a path, which is served from now on.
+    pub(super) fn rooms_at(&self, path: &str) -> Arc<HandlerRooms> {
+        let rooms = || Arc::new(HandlerRooms::new(Arc::clone(&self.unseen)));
+        Arc::clone(lock(&self.rooms).entry(path.into()).or_insert_with(rooms))
+    }
+
+    fn rooms_of(&self, path: &str) -> Option<Arc<HandlerRooms>> {
+        lock(&self.rooms).get(path).cloned()
+    }
+
+    /// A connection of the endpoint with these rooms. On its thread.
+    pub(super) fn open(
+        &self,
+        connection: Arc<Connection>,
+        rooms: &Arc<HandlerRooms>,
+    ) -> Arc<HandlerConnection> {
+        let (rooms, outgoing) = (Arc::clone(rooms), self.outgoing_here());
+        let connection = Arc::new(HandlerConnection::new(connection, self.max_inbox_bytes, rooms, outgoing));
         lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
         self.post(connection.id(), Event::Open);
         connection
+    }
+
+    /// What goes by the shard whose thread this is.
+    fn outgoing_here(&self) -> Arc<Outgoing> {
+        let shard = Shard::current();
+        let mut all = lock(&self.outgoing);
+        if let Some(found) = all.iter().find(|outgoing| outgoing.is_for(&shard)) {
+            return Arc::clone(found);
+        }
+        let added = Arc::new(Outgoing::new(shard, Arc::clone(&self.has_steps), self.max_pending_bytes));
+        all.push(Arc::clone(&added));
+        added
     }
 
     pub(super) fn message(&self, connection: &HandlerConnection, payload: &[u8], text: bool) {
@@ -121,22 +117,12 @@ impl EventQueue {
 
     /// Leaves an event; from any thread.
     pub(super) fn post(&self, id: ConnectionId, event: Event) {
-        let mut events = lock(&self.events);
-        let first = events.is_empty();
-        events.push((id, event));
-        drop(events);
-        if first {
-            self.notifier.notify();
-        }
+        self.unseen.post(id, event);
     }
 
     /// Takes everything: replaces what `events` held. Their messages count as taken.
     pub fn take(&self, events: &mut Events) {
-        events.clear();
-        if events.capacity() * size_of::<(ConnectionId, Event)>() > KEPT_BYTES {
-            *events = Events::new();
-        }
-        std::mem::swap(&mut *lock(&self.events), events);
+        self.unseen.take(events);
     }
 
     /// The handler is about to see this event: the room that it took in the inbox is free again. Returns how
@@ -152,9 +138,9 @@ impl EventQueue {
     }
 
     /// Posts [`Event::Flushed`] with `number` once at most `below_bytes` wait for this connection, or it has ended.
-    pub fn when_flushed(self: &Arc<Self>, connection: &HandlerConnection, below_bytes: usize, number: u32) {
-        let (queue, id) = (Arc::clone(self), connection.id());
-        connection.when_flushed(below_bytes, move || queue.post(id, Event::Flushed(number)));
+    pub fn when_flushed(&self, connection: &HandlerConnection, below_bytes: usize, number: u32) {
+        let (unseen, id) = (Arc::clone(&self.unseen), connection.id());
+        connection.when_flushed(below_bytes, move || unseen.post(id, Event::Flushed(number)));
     }
 
     /// The connection of this name whose socket is not closed.
@@ -182,10 +168,92 @@ impl EventQueue {
         true
     }
 
-    /// Ends a turn: writes everything that was sent in it, what is for one connection in one write.
+    /// Sends a text message to every member of a room but `except`; [`EventQueue::flush`] hands it to their shards. `path`
+    /// is the endpoint's own. Returns how many members it is for. One of a shard that ends meanwhile does not get it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`] where more than [`Config::max_pending_bytes`] are on their way to the room: nothing was sent.
+    pub fn publish_text(
+        &self,
+        path: &str,
+        room: &str,
+        message: &str,
+        except: Option<ConnectionId>,
+    ) -> Result<usize, Error> {
+        self.publish(path, room, except, || frame::text(message))
+    }
+
+    /// Sends a binary message; otherwise as [`EventQueue::publish_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`]
+    pub fn publish_binary(
+        &self,
+        path: &str,
+        room: &str,
+        message: &[u8],
+        except: Option<ConnectionId>,
+    ) -> Result<usize, Error> {
+        self.publish(path, room, except, || frame::binary(message))
+    }
+
+    fn publish(
+        &self,
+        path: &str,
+        room: &str,
+        except: Option<ConnectionId>,
+        encode: impl FnOnce() -> Bytes,
+    ) -> Result<usize, Error> {
+        let Some(rooms) = self.rooms_of(path) else { return Ok(0) };
+        let is_member =
+            |id: &ConnectionId| self.connection(*id).is_some_and(|one| one.is_member(&rooms, room));
+        rooms.publish(room, except.filter(is_member), encode)
+    }
+
+    /// Posts [`Event::Sent`] with `number` once what was published to a room so far has been sent to its members.
+    pub fn when_sent(&self, path: &str, room: &str, number: u32) {
+        match self.rooms_of(path) {
+            Some(rooms) => rooms.when_sent(room, number),
+            None => self.post(NO_CONNECTION, Event::Sent(number)),
+        }
+        self.hand_over();
+    }
+
+    /// Members of a room.
+    pub fn member_count(&self, path: &str, room: &str) -> usize {
+        self.rooms_of(path).map_or(0, |rooms| rooms.count(room))
+    }
+
+    /// Rooms of an endpoint that have members.
+    pub fn room_count(&self, path: &str) -> usize {
+        self.rooms_of(path).map_or(0, |rooms| rooms.room_count())
+    }
+
+    /// Ends a turn: writes everything that was sent in it, what is for one connection in one write, and hands over to the
+    /// shards what goes by them.
     pub fn flush(&self) {
         for connection in std::mem::take(&mut *lock(&self.gathering)) {
             connection.flush();
+        }
+        self.hand_over();
+    }
+
+    fn hand_over(&self) {
+        if self.has_steps.swap(false, Ordering::Relaxed) {
+            for outgoing in &*lock(&self.outgoing) {
+                outgoing.hand_over();
+            }
+        }
+    }
+}
+
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        // Steps hold connections, which hold what the steps are kept in.
+        for outgoing in &*lock(&self.outgoing) {
+            outgoing.discard();
         }
     }
 }

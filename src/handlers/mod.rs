@@ -2,19 +2,28 @@
 //!
 //! What happens on such connections becomes events in the hub's one [`EventQueue`], which the handlers' thread empties; a
 //! [`Notifier`] tells it that there is something, and is rung only where there was nothing before. The handler answers
-//! through the [`HandlerConnection`] of a connection.
+//! through the [`HandlerConnection`] of a connection, or publishes to a room of them, which the hub's threads write out.
 
 mod connection;
 mod event_queue;
+mod events;
+mod members;
+mod outgoing;
+mod rooms;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::Arc,
     task::{Context, Poll},
 };
 
+use self::rooms::HandlerRooms;
 pub use self::{
     connection::HandlerConnection,
-    event_queue::{Event, EventQueue, Events, Notifier},
+    event_queue::EventQueue,
+    events::{Event, Events, Notifier},
+    rooms::MAX_ROOMS,
 };
 use crate::{
     admission::upgrade::Upgrade,
@@ -31,12 +40,15 @@ use crate::{
 pub struct HandlerEndpoint {
     path: String,
     queue: Arc<EventQueue>,
+    rooms: Arc<HandlerRooms>,
 }
 
 impl HandlerEndpoint {
     /// Serves `path`; its events go to `queue`.
     pub fn new(path: impl Into<String>, queue: Arc<EventQueue>) -> Self {
-        Self { path: path.into(), queue }
+        let path = path.into();
+        let rooms = queue.rooms_at(&path);
+        Self { path, queue, rooms }
     }
 }
 
@@ -46,7 +58,7 @@ impl Endpoint for HandlerEndpoint {
     }
 
     fn open(&self, connection: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Handler>, Close> {
-        let connection = self.queue.open(Arc::clone(connection));
+        let connection = self.queue.open(Arc::clone(connection), &self.rooms);
         Ok(Box::new(Serving { connection, queue: Arc::clone(&self.queue) }))
     }
 
@@ -77,6 +89,7 @@ impl Handler for Serving {
 
     fn leave(self: Box<Self>) -> Option<Box<dyn Farewell>> {
         let Self { connection, queue } = *self;
+        connection.left();
         queue.post(connection.id(), Event::Closing);
         Some(Box::new(Leaving { connection, queue, code: close::ABNORMAL, reason: String::new() }))
     }

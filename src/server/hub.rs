@@ -181,6 +181,12 @@ impl Hub {
         self.shared.rooms.get(&Id::new(document)?)
     }
 
+    /// Whether it takes nothing new any more.
+    #[cfg_attr(not(feature = "binding"), expect(dead_code, reason = "what calls go by it are the binding's"))]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.is_draining()
+    }
+
     /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one
     /// is gone, or cuts off what is left after `timeout`; who neither answers nor takes anything is cut off after
     /// a second. Returns how many had to be cut off.

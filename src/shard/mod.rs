@@ -10,6 +10,7 @@ mod scheduling;
 mod tests;
 
 use std::{
+    cell::RefCell,
     fmt,
     ops::Bound,
     sync::{Arc, Mutex, OnceLock, Weak},
@@ -38,6 +39,11 @@ pub(crate) struct Shard {
     stop: Notify,
     /// What is to forget in time.
     memory: OnceLock<Weak<dyn Forget>>,
+}
+
+thread_local! {
+    /// The shard whose thread this is.
+    static CURRENT: RefCell<Weak<Shard>> = const { RefCell::new(Weak::new()) };
 }
 
 /// Something to do after the connections that could be read.
@@ -87,6 +93,7 @@ impl Shard {
             .name(format!("hub-{index}"))
             .spawn(move || {
                 use_batch_scheduling();
+                CURRENT.set(Arc::downgrade(&of_thread));
                 runtime.spawn(async move { of_worker.work().await });
                 runtime.spawn(async move { of_clock.tick(clock).await });
                 runtime.block_on(of_thread.stop.notified());
@@ -94,6 +101,12 @@ impl Shard {
             })
             .map_err(Error::Start)?;
         Ok(shard)
+    }
+
+    /// The shard whose thread this is: for what begins with a connection, on its thread, and has more to do there later.
+    /// On any other thread it is the one of nobody.
+    pub(crate) fn current() -> Weak<Self> {
+        CURRENT.with_borrow(Weak::clone)
     }
 
     /// Ends the thread and drops what is left.

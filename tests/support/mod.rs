@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 #![allow(unreachable_pub, reason = "shared by several test crates")]
 
+pub mod handlers;
 pub mod late_log;
 
 use std::{

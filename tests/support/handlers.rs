@@ -1,0 +1,111 @@
+//! A hub with an endpoint whose handler is the test.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+    mpsc::{Receiver, Sender, channel},
+};
+
+use captify_hub::{
+    Config,
+    admission::upgrade::Upgrade,
+    connection::{
+        Connection,
+        endpoint::{Endpoint, Handler},
+    },
+    handlers::{Event, EventQueue, Events, HandlerConnection, HandlerEndpoint, Notifier},
+    ids::ConnectionId,
+    websocket::close::Close,
+};
+
+use super::{Client, PATIENCE, Server};
+
+/// Where it is served.
+pub const PATH: &str = "/ws/handler";
+
+struct Counter(Arc<AtomicUsize>);
+
+impl Notifier for Counter {
+    fn notify(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A handler that takes its events when the test says so.
+pub struct Handlers {
+    pub server: Server,
+    pub queue: Arc<EventQueue>,
+    pub notified: Arc<AtomicUsize>,
+    /// Events that were taken before the one that the test waited for.
+    pub seen: Events,
+}
+
+impl Handlers {
+    pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let server = Server::start(change);
+        let notified = Arc::new(AtomicUsize::new(0));
+        let counter = Box::new(Counter(Arc::clone(&notified)));
+        let queue = Arc::new(EventQueue::new(counter, server.hub.config()));
+        server.hub.serve(Arc::new(HandlerEndpoint::new(PATH, Arc::clone(&queue))));
+        Self { server, queue, notified, seen: Events::new() }
+    }
+
+    /// Takes what there is.
+    pub fn take(&mut self) {
+        let mut events = Events::new();
+        self.queue.take(&mut events);
+        for (id, event) in events {
+            self.queue.seen(id, &event);
+            self.seen.push((id, event));
+        }
+    }
+
+    /// Takes events until `wanted` is among them.
+    pub fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> (ConnectionId, Event) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            self.take();
+            if let Some(index) = self.seen.iter().position(|(_, event)| wanted(event)) {
+                return self.seen.remove(index);
+            }
+            assert!(std::time::Instant::now() < deadline, "only {:?} came", self.seen);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    /// A client and its connection, which is ready for messages.
+    pub fn connect(&mut self) -> (Client, Arc<HandlerConnection>) {
+        let client = self.server.connect(PATH);
+        let (id, _) = self.until(|event| *event == Event::Open);
+        let connection = self.queue.connection(id).unwrap();
+        connection.ready();
+        (client, connection)
+    }
+}
+
+/// Keeps the thread of a connection busy until its sender is gone.
+#[derive(Debug)]
+pub struct Busy(Mutex<Receiver<()>>);
+
+impl Busy {
+    /// Where it is served.
+    pub const PATH: &str = "/ws/busy";
+
+    /// Serves it; dropping what is returned frees the thread.
+    pub fn serve(server: &Server) -> Sender<()> {
+        let (free, busy) = channel();
+        server.hub.serve(Arc::new(Self(Mutex::new(busy))));
+        free
+    }
+}
+
+impl Endpoint for Busy {
+    fn path(&self) -> &'static str {
+        Self::PATH
+    }
+
+    fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Handler>, Close> {
+        let _ = self.0.lock().unwrap().recv();
+        Err(Close::internal())
+    }
+}

@@ -6,6 +6,7 @@
 
 pub mod handlers;
 pub mod late_log;
+pub mod recovery;
 
 use std::{
     io::{Read, Write},

@@ -18,6 +18,13 @@
 //! - [`admission`]: who may come in, and how much.
 //! - [`websocket`]: RFC 6455, without sockets.
 //! - [`ids`], `json`, [`error`], `panics`, `sync`: what all of them use.
+//!
+//! # What an embedder needs
+//!
+//! [`Hub`], [`Config`] and [`Error`]; [`server`] for sockets and users, with what was decided about them in [`admission`];
+//! [`connection::endpoint`] to serve a path, [`handlers`] to do so from another language; [`room::document_log`] and
+//! [`room::opening`] for documents that are ordered and kept elsewhere. What is public for benchmarks and fuzzing alone is
+//! hidden from this documentation.
 
 pub mod admission;
 #[cfg(feature = "binding")]
@@ -30,7 +37,10 @@ pub mod handlers;
 pub mod ids;
 mod json;
 mod panics;
+// For benchmarks and fuzzing.
+#[doc(hidden)]
 pub mod protocol;
+#[doc(hidden)]
 pub mod recovery;
 pub mod room;
 pub mod server;

@@ -7,6 +7,8 @@
 pub mod batch;
 mod driver;
 pub mod endpoint;
+// For benchmarks.
+#[doc(hidden)]
 pub mod outbox;
 pub(crate) mod thread;
 mod throttle;

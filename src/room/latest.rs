@@ -10,11 +10,11 @@ const MAX_FRAME_BYTES: usize = 16 << 10;
 
 /// The place of one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place(u32);
+pub(super) struct Place(u32);
 
 /// One place a member.
 #[derive(Debug, Default)]
-pub struct Latest {
+pub(super) struct Latest {
     /// `None` for a member that has sent none of it, and for a free place.
     places: Vec<Option<Box<OfMember>>>,
     free: Vec<u32>,
@@ -31,7 +31,7 @@ struct OfMember {
 
 impl Latest {
     /// A place for a member whose last applied message has this number.
-    pub fn enter(&mut self, applied: u64) -> Place {
+    pub(super) fn enter(&mut self, applied: u64) -> Place {
         let latest = (applied > 0).then(|| Box::new(OfMember { applied, ..OfMember::default() }));
         if let Some(free) = self.free.pop() {
             self.places[free as usize] = latest;
@@ -43,7 +43,7 @@ impl Latest {
     }
 
     /// Gives a place back; returns the number of the last applied message.
-    pub fn leave(&mut self, place: Place) -> u64 {
+    pub(super) fn leave(&mut self, place: Place) -> u64 {
         let applied = self.applied(place);
         self.places[place.0 as usize] = None;
         self.shown = None;
@@ -55,23 +55,23 @@ impl Latest {
     }
 
     /// The number of the last applied message; 0 before the first.
-    pub fn applied(&self, place: Place) -> u64 {
+    pub(super) fn applied(&self, place: Place) -> u64 {
         self.places[place.0 as usize].as_ref().map_or(0, |latest| latest.applied)
     }
 
     /// Whether a message with this number has not been applied before.
-    pub fn is_new(&self, place: Place, number: u64) -> bool {
+    pub(super) fn is_new(&self, place: Place, number: u64) -> bool {
         number > self.applied(place)
     }
 
     /// A message with this number was applied.
-    pub fn apply(&mut self, place: Place, number: u64) {
+    pub(super) fn apply(&mut self, place: Place, number: u64) {
         let latest = self.of(place);
         latest.applied = latest.applied.max(number);
     }
 
     /// Keeps a member's newest frame of a topic that says what is true now.
-    pub fn keep(&mut self, place: Place, topic: Topic, frame: &[u8]) {
+    pub(super) fn keep(&mut self, place: Place, topic: Topic, frame: &[u8]) {
         self.shown = None;
         let latest = self.of(place);
         let kept = match topic {
@@ -86,7 +86,7 @@ impl Latest {
     }
 
     /// Forgets what a member has shown.
-    pub fn hide(&mut self, place: Place) {
+    pub(super) fn hide(&mut self, place: Place) {
         self.shown = None;
         if let Some(latest) = &mut self.places[place.0 as usize] {
             latest.awareness = Vec::new();
@@ -96,7 +96,7 @@ impl Latest {
 
     /// What all members show, up to `max_bytes`, which is the same for each call; whoever is left out shows it with the next
     /// message.
-    pub fn shown(&mut self, max_bytes: usize) -> Bytes {
+    pub(super) fn shown(&mut self, max_bytes: usize) -> Bytes {
         if let Some(shown) = &self.shown {
             return shown.clone();
         }

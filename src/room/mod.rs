@@ -5,7 +5,7 @@
 //! thousand sockets: `state` is held for the length of a copy, `members` only ever by the room's thread.
 
 pub mod document_log;
-pub mod latest;
+mod latest;
 mod load;
 mod membership;
 pub mod opening;

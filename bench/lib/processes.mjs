@@ -11,6 +11,10 @@ const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
   'hub-agents': { command: node('servers/hub-agents.mjs') },
+  'hub-watchers': { command: node('servers/hub-watchers.mjs') },
+  'hub-watchers-each': { command: node('servers/hub-watchers.mjs'), env: { WATCHERS: 'each' } },
+  'hub-watchers-burst': { command: node('servers/hub-watchers.mjs'), env: { BURST: '8' } },
+  'hub-watchers-burst-each': { command: node('servers/hub-watchers.mjs'), env: { BURST: '8', WATCHERS: 'each' } },
   hubUnlimited: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs'), env: { HUB_LIMITS: 'off' } },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
   'hub-echo': { command: node('servers/hub-echo.mjs') },

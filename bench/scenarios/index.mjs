@@ -10,6 +10,7 @@ import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
 import storm from './storm.mjs';
+import watchers from './watchers.mjs';
 import writers from './writers.mjs';
 
 export const scenarios = [
@@ -23,6 +24,7 @@ export const scenarios = [
   broadcast,
   echo,
   agents,
+  watchers,
   limits,
   addon,
 ];

@@ -33,6 +33,8 @@ function createAgentHandler(options) {
     const thread = threads.open(threadId);
     threadOf.set(ws, thread);
     thread.join(ws);
+    // Not every socket tells: then each chunk asks it.
+    ws.on?.('slow', (room) => thread.slow(ws, room));
     ws.send(thread.connected);
   }
 

@@ -2,6 +2,7 @@
 
 const { attempt, describe } = require('../shared/callbacks.js');
 const { Follower } = require('./follower.js');
+const { Front } = require('./front.js');
 const { History } = require('./history.js');
 const { refusal } = require('./messages.js');
 const { RollUp } = require('./roll-up.js');
@@ -28,6 +29,9 @@ class AgentStream {
   #onEnd;
   #onRelease;
   #followers = new Map();
+  /** Of these, those who are sent to by themselves. */
+  #behind = new Set();
+  #front;
   #abort = new AbortController();
   #rollUp;
   #source;
@@ -54,6 +58,7 @@ class AgentStream {
     this.#onEnd = onEnd;
     this.#onRelease = onRelease;
     this.history = new History(options.maxHistoryBytes, options.maxHistoryChunks);
+    this.#front = new Front(this, options.path, options.maxBufferedBytes);
     this.#chunkPrefix = `${this.#head('chunk')},"seq":`;
     // Half of what is left beside the names is for what a chunk has beside its text.
     const room = (options.maxChunkBytes - Buffer.byteLength(this.#chunkPrefix)) / 2;
@@ -82,15 +87,28 @@ class AgentStream {
     // Who was waited for in vain is not waited for again because it asks anew.
     const isSlow = this.#followers.get(socket)?.isSlow ?? false;
     this.unfollow(socket);
-    const follower = new Follower(socket, this, seq, this.#options.maxBufferedBytes);
+    const follower = new Follower(socket, this, this.#front, seq, this.#options.maxBufferedBytes);
     follower.isSlow = isSlow;
     this.#followers.set(socket, follower);
+    this.#behind.add(follower);
     follower.advance();
+    if (follower.isAtFront) this.#behind.delete(follower);
   }
 
   unfollow(socket) {
-    this.#followers.get(socket)?.stop();
+    const follower = this.#followers.get(socket);
+    if (!follower) return;
+    follower.stop();
     this.#followers.delete(socket);
+    this.#behind.delete(follower);
+  }
+
+  /** Too much waits for a socket that is in `room`. */
+  slow(socket, room) {
+    const follower = this.#followers.get(socket);
+    if (!follower?.isAtFront || !this.#front.is(room)) return;
+    this.#behind.add(follower);
+    follower.fallBehind();
   }
 
   /** Asks for the answer and sends it. Never rejects. */
@@ -126,7 +144,7 @@ class AgentStream {
       // After its end a stream is read on for a while: the producer's own clean-up may hang on being read.
       if (this.end !== undefined) continue;
       this.#rollUp.push(value);
-      await this.#room();
+      if (this.#isHeldUp) await this.#room();
     }
   }
 
@@ -153,26 +171,33 @@ class AgentStream {
   }
 
   #advance() {
-    for (const follower of this.#followers.values()) follower.advance();
+    this.#front.advance();
+    for (const follower of this.#behind) {
+      follower.advance();
+      if (follower.isAtFront) this.#behind.delete(follower);
+    }
   }
 
   /** What a client that is waited for does not have yet stays, whatever the bounds. */
   #trim() {
-    let needed = Infinity;
-    for (const { seq, isSlow, isOver } of this.#followers.values()) {
+    let needed = this.#front.isOver ? Infinity : this.#front.seq + 1;
+    for (const { seq, isSlow, isOver } of this.#behind) {
       if (!isSlow && !isOver) needed = Math.min(needed, seq + 1);
     }
     this.history.trim(needed);
   }
 
+  get #isHeldUp() {
+    return this.#front.waiting !== undefined || this.#behind.size > 0;
+  }
+
   /** Waits for those who cannot keep up, for as long as that is fair to the others. */
   async #room() {
-    const behind = [];
-    for (const follower of this.#followers.values()) {
-      if (follower.waiting && !follower.isSlow) behind.push(follower);
-    }
-    if (behind.length === 0) return;
+    const behind = [...this.#behind].filter(({ waiting, isSlow }) => waiting && !isSlow);
     const waiting = behind.map((follower) => follower.waiting);
+    // The front never is slow: what it waits for are the hub's own threads.
+    if (this.#front.waiting) waiting.push(this.#front.waiting);
+    if (waiting.length === 0) return;
     let timer;
     const late = new Promise((resolve) => (timer = setTimeout(resolve, this.#options.slowWatcherMs)));
     await Promise.race([Promise.all(waiting), late]);

@@ -33,6 +33,11 @@ class AgentThread {
     this.connections.add(socket);
   }
 
+  /** Too much waits for a connection that is in `room`. */
+  slow(socket, room) {
+    for (const stream of this.streams.values()) stream.slow(socket, room);
+  }
+
   /** @param {number | false} graceMs how long the streams go on when this was the last connection */
   leave(socket, graceMs) {
     this.connections.delete(socket);

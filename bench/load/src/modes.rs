@@ -9,3 +9,4 @@ pub mod pages;
 pub mod steady;
 pub mod storm;
 pub mod streams;
+pub mod watchers;

@@ -34,6 +34,8 @@ pub enum Run {
     Broadcast(modes::broadcast::Broadcast),
     /// Agents' answers without end.
     Streams(modes::streams::Streams),
+    /// Agents' answers that many watch.
+    Watchers(modes::watchers::Watchers),
     /// Pages asked for one after the other.
     Pages(modes::pages::Pages),
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     total: Duration,
+    first_thread: Duration,
     user_ticks: u64,
     system_ticks: u64,
 }
@@ -17,6 +18,8 @@ pub struct Usage {
 pub struct Spent {
     /// All of it, from the scheduler's own clock.
     pub total_ns: u64,
+    /// Of its first thread: Node's event loop.
+    pub first_thread_ns: u64,
     /// In user space. Many kernels only sample the split at every clock tick, so it takes long runs to be exact.
     pub user_ns: u64,
     /// In the kernel.
@@ -35,30 +38,37 @@ impl Usage {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks =
             |field: usize| fields.get(field - 3).and_then(|text| text.parse().ok()).ok_or_else(malformed);
-        Ok(Self { total: run_time(pid)?, user_ticks: ticks(14)?, system_ticks: ticks(15)? })
+        let (total, first_thread) = run_time(pid)?;
+        Ok(Self { total, first_thread, user_ticks: ticks(14)?, system_ticks: ticks(15)? })
     }
 
     /// What has been used since `earlier`.
     pub fn since(self, earlier: Self) -> Spent {
         let total_ns = (self.total.saturating_sub(earlier.total)).as_nanos() as u64;
+        let first_thread_ns = (self.first_thread.saturating_sub(earlier.first_thread)).as_nanos() as u64;
         let user = self.user_ticks.saturating_sub(earlier.user_ticks) as f64;
         let system = self.system_ticks.saturating_sub(earlier.system_ticks) as f64;
         let share = if user + system > 0.0 { user / (user + system) } else { 0.0 };
         let user_ns = (total_ns as f64 * share) as u64;
-        Spent { total_ns, user_ns, system_ns: total_ns - user_ns }
+        Spent { total_ns, first_thread_ns, user_ns, system_ns: total_ns - user_ns }
     }
 }
 
-/// Nanoseconds all threads have run. `/proc/PID/stat` has hundredths of a second only.
-fn run_time(pid: u32) -> io::Result<Duration> {
-    let mut total = 0;
+/// How long all threads have run, and the first of them. `/proc/PID/stat` has hundredths of a second only.
+fn run_time(pid: u32) -> io::Result<(Duration, Duration)> {
+    let (mut total, mut first) = (0, 0);
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?;
         // A thread may end between the two readings.
-        let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        total +=
+        let Ok(schedstat) = fs::read_to_string(task.path().join("schedstat")) else { continue };
+        let ran =
             schedstat.split(' ').next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(malformed)?;
+        total += ran;
+        if task.file_name().to_str() == Some(&pid.to_string()) {
+            first = ran;
+        }
     }
-    Ok(Duration::from_nanos(total))
+    Ok((Duration::from_nanos(total), Duration::from_nanos(first)))
 }
 
 /// Memory of a process in user space, in bytes.

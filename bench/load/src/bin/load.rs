@@ -35,6 +35,7 @@ fn run() -> Outcome<String> {
         Run::Storm(mode) => line(mode.run(server)),
         Run::Broadcast(mode) => line(mode.run(server)),
         Run::Streams(mode) => line(mode.run(server)),
+        Run::Watchers(mode) => line(mode.run(server)),
         Run::Pages(mode) => line(mode.run(server)),
     }
 }

@@ -1,0 +1,85 @@
+//! Agents' answers without end, each watched by many: the price of a chunk that is delivered to one of them.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::meter::{Meter, Reading};
+use crate::{
+    Outcome,
+    dialect::Dialect,
+    limits,
+    pool::{News, Place, Pool},
+    server::Server,
+    wire,
+};
+
+/// Settings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchers {
+    threads: usize,
+    /// Of each thread.
+    watchers: usize,
+    warm_ms: u64,
+    measure_ms: u64,
+}
+
+/// The measurement.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// Chunks that came to somebody.
+    deliveries: u64,
+    /// Those that came to whoever got the fewest.
+    least: u64,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+impl Watchers {
+    /// Runs it.
+    ///
+    /// # Errors
+    ///
+    /// Where a stream ends, or a connection.
+    pub fn run(&self, server: Server) -> Outcome<Measured> {
+        let Self { threads, watchers, .. } = *self;
+        limits::allow_descriptors((threads * watchers) as u64 + 64)?;
+        let mut pool = Pool::new(server.host, Dialect::Agent)?;
+        let of_thread = |document| (0..watchers).map(move |member| Place { document, member });
+        pool.join((0..threads).flat_map(of_thread), None)?;
+        let request = wire::masked(wire::TEXT, br#"{"type":"stream","data":null}"#);
+        for thread in 0..threads {
+            pool.send(thread * watchers, &request)?;
+        }
+        self.read(&mut pool, Duration::from_millis(self.warm_ms))?;
+        let meter = Meter::begin(server.pid)?;
+        let counts = self.read(&mut pool, Duration::from_millis(self.measure_ms))?;
+        let reading = meter.end()?;
+        let least = counts.iter().copied().min().unwrap_or(0);
+        Ok(Measured { deliveries: counts.iter().sum(), least, reading })
+    }
+
+    /// Chunks that come to each connection in this time. Never sleeps, so that the server has nobody to wake.
+    fn read(&self, pool: &mut Pool, time: Duration) -> Outcome<Vec<u64>> {
+        let mut counts = vec![0; self.threads * self.watchers];
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            pool.poll(Some(Duration::ZERO), &mut |connection, news, _| {
+                match news {
+                    News::Message(message) if message.starts_with(br#"{"type":"chunk""#) => {
+                        counts[connection] += 1
+                    }
+                    News::Message(message) if message.starts_with(br#"{"type":"started""#) => {}
+                    News::Message(message) => {
+                        return Err(format!("a stream sent {}", String::from_utf8_lossy(message)).into());
+                    }
+                    News::Gone(reason) => return Err(format!("connection {connection}: {reason}").into()),
+                    News::Joined(_) => {}
+                }
+                Ok(())
+            })?;
+        }
+        Ok(counts)
+    }
+}

@@ -248,7 +248,7 @@ export interface HubOptions {
   trustProxy?: false | string | readonly string[];
   /** How much clients may do; `false`, or `HUB_LIMITS=off` in the environment, turns all of it off, which is said at start. */
   limits?: false | LimitOptions;
-  /** Gets the security events, at most 258 a second. Default: lines of JSON on stderr, unless `logLevel` is `'off'`. */
+  /** Gets the security events, at most 129 a second. Default: lines of JSON on stderr, unless `logLevel` is `'off'`. */
   onSecurityEvent?: (event: SecurityEvent) => void;
 }
 

@@ -185,12 +185,14 @@ describe('the cookie of Auth.js', () => {
       onSecurityEvent: (event) => seen.push(event),
     });
     const token = await seal({ sub: 'anna' }, { secret: 'another' });
+    const before = server.hub.stats().events;
     for (let index = 0; index < 5; index += 1) await isRefused(cookie(NAME, token));
     await isRefused({});
     const forged = await until('the event', () => seen.find(({ code }) => code === 'SESSION_FORGED'));
     assert.deepEqual([forged.count, forged.address], [5, '127.0.0.1']);
-    assert.equal(server.hub.stats().events.SESSION_FORGED, 5);
-    assert.equal(server.hub.stats().events.SESSION_MISSING, 1);
+    const { events } = server.hub.stats();
+    assert.equal(events.SESSION_FORGED - before.SESSION_FORGED, 5);
+    assert.equal(events.SESSION_MISSING - before.SESSION_MISSING, 1);
     assert.ok(!JSON.stringify(seen).includes(token.slice(-20)));
   });
 });

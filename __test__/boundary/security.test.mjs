@@ -10,17 +10,23 @@ import { fabricTarget, frame, RawClient, TEXT } from '../support/raw-client.mjs'
 
 const require = createRequire(import.meta.url);
 const { SecurityEvents, toStderr } = require('../../js/admission/security.js');
+const { loadNative } = require('../../js/hub/native.js');
 const { requestSource, trustedProxies } = require('../../js/admission/forwarded.js');
 
-function collected(fetch = () => null) {
+const { NativeHub } = loadNative();
+
+/** The one log of the process, with nothing in it from before. */
+function collected(onEvent) {
+  NativeHub.securityEvents();
   const events = [];
-  const security = new SecurityEvents((event) => events.push(event), fetch);
+  const security = new SecurityEvents(onEvent ?? ((event) => events.push(event)), NativeHub);
   return { events, security };
 }
 
 describe('events', () => {
   test('that are equal are one with a count', () => {
     const { events, security } = collected();
+    const before = security.totals.SESSION_FORGED;
     for (let index = 0; index < 1000; index += 1) security.report('SESSION_FORGED', { address: '203.0.113.7' });
     security.report('SESSION_FORGED', { address: '203.0.113.8' });
     security.close();
@@ -31,7 +37,7 @@ describe('events', () => {
         ['SESSION_FORGED', 1, '203.0.113.8'],
       ],
     );
-    assert.equal(security.totals.SESSION_FORGED, 1001);
+    assert.equal(security.totals.SESSION_FORGED - before, 1001);
     assert.match(events[0].time, /^\d{4}-.*Z$/);
   });
 
@@ -53,19 +59,30 @@ describe('events', () => {
     assert.ok(JSON.stringify(events).length < 600);
   });
 
+  test('of a kind that is not known are refused, and an address that is none is left out', () => {
+    const { events, security } = collected();
+    assert.throws(() => security.report('A'), { code: 'HUB_INVALID_ARGUMENT' });
+    for (const address of ['fe80::1%eth0', 'no address', '']) security.report('SESSION_MISSING', { address });
+    security.close();
+    assert.deepEqual(
+      events.map(({ address, count }) => [address, count]),
+      [
+        ['fe80::1', 1],
+        [undefined, 2],
+      ],
+    );
+  });
+
   test('whose handler throws do not stop the ones after them', (t) => {
     const written = [];
     t.mock.method(process.stderr, 'write', (text) => written.push(text));
     let seen = 0;
-    const security = new SecurityEvents(
-      () => {
-        seen += 1;
-        throw new Error('the log is full');
-      },
-      () => null,
-    );
-    security.report('A');
-    security.report('B');
+    const { security } = collected(() => {
+      seen += 1;
+      throw new Error('the log is full');
+    });
+    security.report('SESSION_MISSING');
+    security.report('ORIGIN_REFUSED');
     security.close();
     assert.equal(seen, 2);
     assert.match(written[0], /onSecurityEvent threw: Error: the log is full/);
@@ -74,13 +91,10 @@ describe('events', () => {
   test('whose handler rejects end no process', async (t) => {
     const written = [];
     t.mock.method(process.stderr, 'write', (text) => written.push(text));
-    const security = new SecurityEvents(
-      async () => {
-        throw new Error('the database is gone');
-      },
-      () => null,
-    );
-    security.report('A');
+    const { security } = collected(async () => {
+      throw new Error('the database is gone');
+    });
+    security.report('SESSION_MISSING');
     security.close();
     await until('it to be said', () => written.length > 0);
     assert.match(written[0], /onSecurityEvent threw: Error: the database is gone/);

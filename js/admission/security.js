@@ -7,73 +7,45 @@ const { attempt, describe } = require('../shared/callbacks.js');
 /** How often events are handed on. */
 const EVERY_MS = 1000;
 
-/** Different events kept until they are handed on; more are only counted. */
-const MAX_EVENTS = 128;
+/** What a client wrote is cut to so many characters where it stands in a sentence. */
+const MAX_QUOTED_LENGTH = 128;
 
-const MAX_ID_LENGTH = 128;
+const cut = (text) => String(text).slice(0, MAX_QUOTED_LENGTH);
 
-/** What JavaScript sees; the native side counts its own, of which SESSION_EXPIRED is one as well. */
-const CODES = [
-  'ACCESS_REFUSED',
-  'ADMISSION_FAILED',
-  'ADMISSION_TIMEOUT',
-  'HEADERS_CUT',
-  'LIMIT_WAITING',
-  'ORIGIN_REFUSED',
-  'SESSION_EXPIRED',
-  'SESSION_FORGED',
-  'SESSION_MISSING',
-];
-
-const cut = (id) => (id === undefined ? undefined : String(id).slice(0, MAX_ID_LENGTH));
-
-/** Collects what JavaScript sees, fetches what Rust saw, and hands both on. */
+/**
+ * Reports to the one log of the process, which is the native side's, and hands on what all have reported: equal events
+ * are one with a count there, and different ones are bounded.
+ */
 class SecurityEvents {
   #onEvent;
-  #fetch;
-  #events = new Map();
-  #suppressed = 0;
-  #totals = Object.fromEntries(CODES.map((code) => [code, 0]));
+  #native;
   #timer;
 
   /**
    * @param {(event: object) => void} onEvent
-   * @param {() => string | null | undefined} fetch events of the native side as JSON
+   * @param native what has `reportSecurityEvent`, `securityEvents` and `securityTotals`
    */
-  constructor(onEvent, fetch) {
+  constructor(onEvent, native) {
     this.#onEvent = onEvent;
-    this.#fetch = fetch;
+    this.#native = native;
     this.#timer = setInterval(() => this.flush(), EVERY_MS);
     this.#timer.unref();
   }
 
-  /** How often each kind happened since the hub began, as far as JavaScript saw it. */
+  /** How often each kind happened since the process began. */
   get totals() {
-    return this.#totals;
+    return this.#native.securityTotals();
   }
 
-  report(code, { user, address, document, origin, host, hint } = {}) {
-    this.#totals[code] += 1;
-    const of = { user: cut(user), address, document: cut(document), origin: cut(origin), host: cut(host), hint };
-    const event = { code, count: 0, ...of };
-    const key = JSON.stringify(event);
-    const known = this.#events.get(key);
-    if (known) {
-      known.count += 1;
-    } else if (this.#events.size < MAX_EVENTS) {
-      this.#events.set(key, { ...event, count: 1 });
-    } else {
-      this.#suppressed += 1;
-    }
+  /** @param {{ user?, address?, document?, origin?, host?, hint? }} [about] */
+  report(code, about = {}) {
+    const given = Object.entries(about).filter(([, value]) => value !== undefined);
+    this.#native.reportSecurityEvent(code, Object.fromEntries(given.map(([name, value]) => [name, String(value)])));
   }
 
   flush() {
-    const events = [...this.#events.values()];
-    this.#events.clear();
-    const seen = this.#fetch();
-    if (seen) events.push(...JSON.parse(seen));
-    if (this.#suppressed > 0) events.push({ code: 'SUPPRESSED', count: this.#suppressed });
-    this.#suppressed = 0;
+    const reported = this.#native.securityEvents();
+    const events = reported ? JSON.parse(reported) : [];
     const time = new Date().toISOString();
     for (const event of events) {
       attempt(

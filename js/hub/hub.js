@@ -55,7 +55,7 @@ function createHub(options, whenRegistered = () => undefined) {
   const native = guarded(() => new NativeHub({ ...nativeOptions, limits: limits.native }, () => handlers.dispatch()))();
   handlers = new Handlers(native, checked.logLevel !== 'off');
   const quiet = checked.logLevel === 'off' ? () => {} : toStderr;
-  const security = new SecurityEvents(onSecurityEvent ?? quiet, () => NativeHub.securityEvents());
+  const security = new SecurityEvents(onSecurityEvent ?? quiet, NativeHub);
   for (const line of warnings(checked)) process.stderr.write(`[hub] ${line}\n`);
   return new Hub(native, checked, { handlers, security, whenRegistered });
 }
@@ -199,9 +199,7 @@ class Hub {
   }
 
   stats() {
-    const { events, ...counts } = this.#native.stats();
-    for (const [code, count] of Object.entries(this.#security.totals)) events[code] = (events[code] ?? 0) + count;
-    return { ...counts, events };
+    return { ...this.#native.stats(), events: this.#security.totals };
   }
 
   /** For startServer, once .env was read: rejects where a session could never be verified. */

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Access,
     notice::Notice,
-    security::{self, Kind},
+    security::{self, About, Kind},
     user::User,
 };
 use crate::{sync::lock, websocket::close::Close};
@@ -156,7 +156,9 @@ impl Grant {
         let at = end.at?;
         if at <= now {
             drop(end);
-            security::report(Kind::SessionExpired, self.user.id(), self.address, self.document.as_deref(), 1);
+            let (user, document) = (self.user.id(), self.document.as_deref());
+            let about = About { user, address: self.address, document, ..About::default() };
+            security::report(Kind::SessionExpired, about, 1);
             self.end(&Close::unauthorized());
             return None;
         }

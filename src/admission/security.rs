@@ -21,6 +21,9 @@ const MAX_EVENTS: usize = 128;
 /// Longest id in an event, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// Longest hint in an event, in bytes: they are the hub's own, with what was compared in them.
+const MAX_HINT_BYTES: usize = 1024;
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -51,9 +54,25 @@ pub enum Kind {
     BadFrame,
     /// More waited for a client that reads too slowly than may.
     TooSlow,
+    /// A user wanted into a document without a right to it.
+    AccessRefused,
+    /// The app's `session` or `access` failed.
+    AdmissionFailed,
+    /// The app's `session` or `access` took too long.
+    AdmissionTimeout,
+    /// A request had more headers than Node reads, so what stood in the others is not known.
+    HeadersCut,
+    /// As many upgrades as may wait for `session` and `access`.
+    Waiting,
+    /// A page of another origin wanted in.
+    OriginRefused,
+    /// A session that nobody has sealed.
+    SessionForged,
+    /// No session at all.
+    SessionMissing,
 }
 
-const KINDS: [(Kind, &str); 13] = [
+const KINDS: [(Kind, &str); 21] = [
     (Kind::Connections, "LIMIT_CONNECTIONS"),
     (Kind::ConnectionsPerUser, "LIMIT_CONNECTIONS_PER_USER"),
     (Kind::ConnectionsPerDocument, "LIMIT_CONNECTIONS_PER_DOCUMENT"),
@@ -67,6 +86,14 @@ const KINDS: [(Kind, &str); 13] = [
     (Kind::BadMessage, "BAD_MESSAGE"),
     (Kind::BadFrame, "BAD_FRAME"),
     (Kind::TooSlow, "TOO_SLOW"),
+    (Kind::AccessRefused, "ACCESS_REFUSED"),
+    (Kind::AdmissionFailed, "ADMISSION_FAILED"),
+    (Kind::AdmissionTimeout, "ADMISSION_TIMEOUT"),
+    (Kind::HeadersCut, "HEADERS_CUT"),
+    (Kind::Waiting, "LIMIT_WAITING"),
+    (Kind::OriginRefused, "ORIGIN_REFUSED"),
+    (Kind::SessionForged, "SESSION_FORGED"),
+    (Kind::SessionMissing, "SESSION_MISSING"),
 ];
 
 impl Kind {
@@ -74,6 +101,28 @@ impl Kind {
     pub fn code(self) -> &'static str {
         KINDS[self as usize].1
     }
+
+    /// The kind with this code.
+    pub fn named(code: &str) -> Option<Self> {
+        KINDS.iter().find(|(_, known)| *known == code).map(|(kind, _)| *kind)
+    }
+}
+
+/// What an event is about; whatever is not known is `None`. What a client wrote is cut.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct About<'a> {
+    /// The user's id.
+    pub user: Option<&'a str>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The document's id.
+    pub document: Option<&'a str>,
+    /// The origin of the page.
+    pub origin: Option<&'a str>,
+    /// What the origin was compared with.
+    pub host: Option<&'a str>,
+    /// What helps.
+    pub hint: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,11 +131,15 @@ struct Event {
     user: Option<Box<str>>,
     address: Option<IpAddr>,
     document: Option<Box<str>>,
+    origin: Option<Box<str>>,
+    host: Option<Box<str>>,
+    hint: Option<Box<str>>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    events: HashMap<Event, u64>,
+    /// How often each happened, and as the how-manieth it came first.
+    events: HashMap<Event, (usize, u64)>,
     /// What found no place.
     suppressed: u64,
 }
@@ -96,14 +149,25 @@ static TOTALS: [AtomicU64; KINDS.len()] = [const { AtomicU64::new(0) }; KINDS.le
 
 /// Reports `count` events of one kind. From any thread; it takes a short lock, so repeated offences of one connection
 /// are better counted there and reported together.
-pub fn report(kind: Kind, user: Option<&str>, address: Option<IpAddr>, document: Option<&str>, count: u64) {
+pub fn report(kind: Kind, about: About<'_>, count: u64) {
     TOTALS[kind as usize].fetch_add(count, Ordering::Relaxed);
-    let cut = |text: &str| text[..text.floor_char_boundary(MAX_ID_BYTES)].into();
-    let event = Event { kind, user: user.map(cut), address, document: document.map(cut) };
+    let cut = |text: &str, bytes| text[..text.floor_char_boundary(bytes)].into();
+    let id = |text| cut(text, MAX_ID_BYTES);
+    let About { user, address, document, origin, host, hint } = about;
+    let event = Event {
+        kind,
+        user: user.map(id),
+        address,
+        document: document.map(id),
+        origin: origin.map(id),
+        host: host.map(id),
+        hint: hint.map(|text| cut(text, MAX_HINT_BYTES)),
+    };
     let mut queue = lock(&QUEUE);
     let Queue { events, suppressed } = &mut *queue;
-    if events.len() < MAX_EVENTS || events.contains_key(&event) {
-        *events.entry(event).or_default() += count;
+    let known = events.len();
+    if known < MAX_EVENTS || events.contains_key(&event) {
+        events.entry(event).or_insert((known, 0)).1 += count;
     } else {
         *suppressed += count;
     }
@@ -114,14 +178,17 @@ pub fn totals() -> impl Iterator<Item = (&'static str, u64)> {
     KINDS.iter().map(|(kind, code)| (*code, TOTALS[*kind as usize].load(Ordering::Relaxed)))
 }
 
-/// Takes what was reported, as a JSON array of `{"code","count","user","address","document"}`; `None` where nothing was.
+/// Takes what was reported, in the order in which each came first, as a JSON array of
+/// `{"code","count","user","address","document","origin","host","hint"}`; `None` where nothing was.
 /// What was suppressed is an event of its own, `SUPPRESSED`.
 pub fn take() -> Option<String> {
     let Queue { events, suppressed } = std::mem::take(&mut *lock(&QUEUE));
     if events.is_empty() {
         return None;
     }
-    let mut lines: Vec<String> = events.iter().map(|(event, count)| event.to_json(*count)).collect();
+    let mut events: Vec<_> = events.into_iter().collect();
+    events.sort_unstable_by_key(|(_, (first, _))| *first);
+    let mut lines: Vec<String> = events.iter().map(|(event, (_, count))| event.to_json(*count)).collect();
     if suppressed > 0 {
         lines.push(format!(r#"{{"code":"SUPPRESSED","count":{suppressed}}}"#));
     }
@@ -136,6 +203,9 @@ impl Event {
             ("user", self.user.as_deref()),
             ("address", address.as_deref()),
             ("document", self.document.as_deref()),
+            ("origin", self.origin.as_deref()),
+            ("host", self.host.as_deref()),
+            ("hint", self.hint.as_deref()),
         ];
         for (name, value) in named {
             if let Some(value) = value {
@@ -149,24 +219,27 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{KINDS, Kind, MAX_EVENTS, report, take, totals};
+    use super::{About, KINDS, Kind, MAX_EVENTS, report, take, totals};
 
     /// One test, because what it looks at is the process's.
     #[test]
     fn equal_events_are_counted_and_different_ones_are_bounded() {
         for (index, (kind, _)) in KINDS.iter().enumerate() {
-            assert_eq!(*kind as usize, index);
+            assert_eq!((*kind as usize, Kind::named(kind.code())), (index, Some(*kind)));
         }
         let before = totals().find(|(code, _)| *code == "TOKEN_REFUSED").unwrap().1;
         take();
         for _ in 0..1000 {
-            report(Kind::TokenRefused, Some("a\n\"b\""), Some("10.0.0.1".parse().unwrap()), Some("doc"), 2);
+            let address = Some("10.0.0.1".parse().unwrap());
+            let about = About { user: Some("a\n\"b\""), address, document: Some("doc"), ..About::default() };
+            report(Kind::TokenRefused, about, 2);
         }
         let expected = r#"{"code":"TOKEN_REFUSED","count":2000,"user":"a\n\"b\"","address":"10.0.0.1","document":"doc"}"#;
         assert_eq!(take().unwrap(), format!("[{expected}]"));
         assert_eq!(take(), None);
         for user in 0..10_000 {
-            report(Kind::TokenRefused, Some(&format!("{user}{}", "é".repeat(1000))), None, None, 1);
+            let user = format!("{user}{}", "é".repeat(1000));
+            report(Kind::TokenRefused, About { user: Some(&user), ..About::default() }, 1);
         }
         let events = take().unwrap();
         assert_eq!(events.matches("TOKEN_REFUSED").count(), MAX_EVENTS);

@@ -1,7 +1,6 @@
 //! The hub as JavaScript sees it; `js/` checks arguments and gives errors their class.
 
 use std::{
-    collections::HashMap,
     fmt,
     net::TcpStream,
     sync::{Arc, Mutex, OnceLock},
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     Config, Error, Hub,
-    admission::{Access, limits::Limits, security},
+    admission::{Access, limits::Limits},
     config::{HistoryLimits, Secret},
     handlers::EventQueue,
     server::accept::Incoming,
@@ -142,8 +141,6 @@ pub struct NativeStats {
     pub documents: u32,
     /// Users with an open connection.
     pub users: u32,
-    /// Kinds of event with how often they happened.
-    pub events: HashMap<String, u32>,
 }
 
 /// A running hub.
@@ -297,13 +294,7 @@ impl NativeHub {
             .collect())
     }
 
-    /// What was noted since this was last called; see [`security::take`].
-    #[napi(catch_unwind)]
-    pub fn security_events() -> Option<String> {
-        security::take()
-    }
-
-    /// Connections, documents, users, and how often each kind of event happened since the process began.
+    /// Connections, documents and users.
     #[napi(catch_unwind)]
     pub fn stats(&self) -> NativeStats {
         let hub = lock(&self.hub).clone();
@@ -312,9 +303,6 @@ impl NativeHub {
             connections: of_hub(Hub::total_count),
             documents: of_hub(Hub::document_count),
             users: of_hub(Hub::user_count),
-            events: security::totals()
-                .map(|(code, total)| (code.to_owned(), u32::try_from(total).unwrap_or(u32::MAX)))
-                .collect(),
         }
     }
 

@@ -10,3 +10,5 @@ mod numbers;
 mod rooms;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod script;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod security;

@@ -41,7 +41,7 @@ use crate::{
     admission::{
         grant::{Grant, Peer},
         notice::Notice,
-        security::{self, Kind},
+        security::{self, About, Kind},
     },
     ids::ConnectionId,
     sync::lock,
@@ -129,7 +129,8 @@ impl Connection {
         let grant = self.grant();
         let (user, document) =
             (grant.and_then(|grant| grant.user.id()), grant.and_then(|grant| grant.document.as_deref()));
-        security::report(kind, user, self.address, document, count);
+        let about = About { user, address: self.address, document, ..About::default() };
+        security::report(kind, about, count);
     }
 
     /// Gives the connection its socket, and writes what waits: the whole handshake leaves at once, and before the

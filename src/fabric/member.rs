@@ -13,7 +13,7 @@ use crate::{
     admission::{
         grant::Grant,
         rate::{self, Bucket, Rate},
-        security::{self, Kind},
+        security::{self, About, Kind},
     },
     connection::{
         Connection,
@@ -56,7 +56,8 @@ impl Joining {
         let mut first = BytesMut::new();
         protocol::put_connected(&mut first, &client, room.document(), position.as_ref());
         if let Some(RecoveryResult::Reload { reason: Reload::BadToken, .. }) = &outcome {
-            security::report(Kind::TokenRefused, user, address, Some(room.document().text()), 1);
+            let document = Some(room.document().text());
+            security::report(Kind::TokenRefused, About { user, address, document, ..About::default() }, 1);
         }
         if let Some(outcome) = &outcome {
             protocol::put_outcome(&mut first, outcome);

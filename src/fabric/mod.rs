@@ -11,7 +11,7 @@ use crate::{
     Config,
     admission::{
         rate::Rate,
-        security::{self, Kind},
+        security::{self, About, Kind},
         upgrade::Upgrade,
     },
     connection::{
@@ -81,7 +81,9 @@ impl Endpoint for Fabric {
         let room = self.rooms.open(document);
         if self.rooms.is_full(&room) && self.replaced(upgrade).is_none() {
             let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
-            security::report(Kind::ConnectionsPerDocument, user, address, Some(room.document().text()), 1);
+            let document = Some(room.document().text());
+            let about = About { user, address, document, ..About::default() };
+            security::report(Kind::ConnectionsPerDocument, about, 1);
             return Err(Close::limit("Too many connections of this document"));
         }
         let joining = Joining {

@@ -21,7 +21,7 @@ use crate::{
         addresses::is_same_place,
         grant::Peer,
         limits::is_reached,
-        security::{self, Kind},
+        security::{self, About, Kind},
         upgrade::Upgrade,
         users::{CountedConnection, Refused},
     },
@@ -245,7 +245,8 @@ fn refusal(
     {
         return None;
     }
-    security::report(kind, upgrade.user.as_deref(), address, document, 1);
+    let about = About { user: upgrade.user.as_deref(), address, document, ..About::default() };
+    security::report(kind, about, 1);
     Some(Close::limit(reason))
 }
 

@@ -39,6 +39,7 @@ fn main() {
         "documents" => fan_out(20, 10, 1, count),
         "many-documents" => fan_out(200, 10, 1, count),
         "publish" => publish(count),
+        "room" => room(count),
         "connect" => connect(count),
         other => panic!("no scenario {other}"),
     }
@@ -124,6 +125,24 @@ fn publish(count: usize) {
     for offset in 1..=count {
         server.node(Call::Publish(message.clone()));
         buffer.resize(4 + message.len() + format!(r#","offset":{offset}"#).len(), 0);
+        for member in &mut members {
+            member.read_exact(&mut buffer).unwrap();
+        }
+    }
+    drop(members);
+    server.stop();
+}
+
+/// A handler's message to the 100 members of a room.
+fn room(count: usize) {
+    let server = Server::start();
+    server.node(Call::Serve);
+    let mut members: Vec<_> = (0..100).map(|_| server.watch()).collect();
+    server.node(Call::Join);
+    let message = "c".repeat(PAYLOAD_BYTES);
+    let mut buffer = vec![0; 4 + message.len()];
+    for _ in 0..count {
+        server.node(Call::PublishToRoom(message.clone()));
         for member in &mut members {
             member.read_exact(&mut buffer).unwrap();
         }

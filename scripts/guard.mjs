@@ -34,6 +34,7 @@ const SCENARIOS = {
     wider: { instructions: 0.08, waits: 0.5 },
   },
   publish: { title: 'publish to 100 from a route handler', unit: 'delivery', runs: [200, 1000], units: 100 },
+  room: { title: "publish to a handler's room of 100", unit: 'delivery', runs: [200, 1000], units: 100 },
   connect: {
     title: 'connect, join, leave',
     unit: 'connection',

@@ -21,8 +21,9 @@ pub struct Config {
     /// Bytes that may wait for one connection. More closes it with 1013, because updates and steps are never dropped.
     /// A single message may be larger: it goes to a connection for which nothing waits. Default 4 MiB, at least 64 KiB.
     pub max_outbox_bytes: usize,
-    /// Bytes that route handlers may have queued for one document before its thread has sent them; more is refused
-    /// with `HUB_OVERLOADED`. Default 64 MiB.
+    /// Bytes that route handlers may have queued for one document, endpoint or room of a handler before its thread has sent
+    /// them; more is refused with `HUB_OVERLOADED`. What a handler sends to one member of its rooms has the same bound;
+    /// more closes the member with 1013. Default 64 MiB.
     pub max_pending_bytes: usize,
     /// Bytes of messages to a scripted endpoint that may wait for script to take them, a connection. Above it the
     /// connection is not read until some were taken, so that its client waits. A single message may be larger.

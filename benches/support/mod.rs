@@ -16,6 +16,7 @@ use captify_hub::{
     Config, Hub,
     admission::limits::Limits,
     admission::rate::Rate,
+    handlers::{EventQueue, Events, HandlerEndpoint, Notifier},
     ids::{Id, Topic},
     protocol,
     server::accept::Incoming,
@@ -29,7 +30,21 @@ pub const PAYLOAD_BYTES: usize = 150;
 pub enum Call {
     Accept(TcpStream, String),
     Publish(String),
+    /// Serves the handler whose clients [`Server::watch`] connects.
+    Serve,
+    /// Makes all of these members of a room.
+    Join,
+    PublishToRoom(String),
     Close,
+}
+
+const HANDLER: &str = "/ws/handler";
+
+/// A handler that looks for its events when it likes.
+struct Deaf;
+
+impl Notifier for Deaf {
+    fn notify(&self) {}
 }
 
 pub struct Server {
@@ -50,6 +65,7 @@ impl Server {
         let (calls, asked) = mpsc::channel();
         let of_node = Arc::clone(&hub);
         let node = thread::spawn(move || {
+            let queue = Arc::new(EventQueue::new(Box::new(Deaf), of_node.config()));
             for call in asked {
                 match call {
                     Call::Accept(stream, lines) => {
@@ -58,6 +74,18 @@ impl Server {
                     }
                     Call::Publish(message) => {
                         of_node.publish("document-0", None, &message).unwrap();
+                    }
+                    Call::Serve => of_node.serve(Arc::new(HandlerEndpoint::new(HANDLER, Arc::clone(&queue)))),
+                    Call::Join => {
+                        let mut events = Events::new();
+                        queue.take(&mut events);
+                        for (id, _) in events {
+                            queue.connection(id).unwrap().join("room", usize::MAX).unwrap();
+                        }
+                    }
+                    Call::PublishToRoom(message) => {
+                        queue.publish_text(HANDLER, "room", &message, None).unwrap();
+                        queue.flush();
                     }
                     Call::Close => {
                         of_node.close(Duration::from_secs(10));
@@ -74,21 +102,31 @@ impl Server {
 
     /// A member that has been told that it is connected.
     pub fn join(&self, document: usize, member: usize) -> TcpStream {
+        // The answer to the handshake, and behind it the first message, which ends the only object there is.
+        self.connect(&format!("/ws/fabric?documentId=document-{document}&clientID=client-{member}"), b"}")
+    }
+
+    /// A connection of the handler.
+    pub fn watch(&self) -> TcpStream {
+        self.connect(HANDLER, b"\r\n\r\n")
+    }
+
+    /// A client that has heard what ends so.
+    fn connect(&self, target: &str, end: &[u8]) -> TcpStream {
         let mut client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         client.set_nodelay(true).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
         let lines = format!(
-            "GET\n/ws/fabric?documentId=document-{document}&clientID=client-{member}\n1.1\nHost\nlocalhost\n\
+            "GET\n{target}\n1.1\nHost\nlocalhost\n\
              Connection\nUpgrade\nUpgrade\nwebsocket\nSec-WebSocket-Version\n13\nSec-WebSocket-Key\n\
              dGhlIHNhbXBsZSBub25jZQ=="
         );
         self.node(Call::Accept(stream, lines));
         let mut heard = Vec::new();
         let mut buffer = [0; 1024];
-        // The answer to the handshake, and behind it the first message, which ends the only object there is.
-        while !heard.ends_with(b"}") {
+        while !heard.ends_with(end) {
             let read = client.read(&mut buffer).unwrap();
             assert!(read > 0, "the hub closed the connection");
             heard.extend_from_slice(&buffer[..read]);

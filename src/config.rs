@@ -25,7 +25,7 @@ pub struct Config {
     /// them; more is refused with `HUB_OVERLOADED`. What a handler sends to one member of its rooms has the same bound;
     /// more closes the member with 1013. Default 64 MiB.
     pub max_pending_bytes: usize,
-    /// Bytes of messages to a scripted endpoint that may wait for script to take them, a connection. Above it the
+    /// Bytes of messages to an endpoint written in TypeScript that may wait for its handler, a connection. Above it the
     /// connection is not read until some were taken, so that its client waits. A single message may be larger.
     /// Default 1 MiB, at least 4 KiB.
     pub max_inbox_bytes: usize,

@@ -147,7 +147,7 @@ impl Handler for FabricHandler {
                         connection.id()
                     );
                     self.read_end(connection);
-                    connection.close(&Close::offences());
+                    connection.close(&Close::bad_messages());
                 }
             }
         }

@@ -73,7 +73,7 @@ impl Close {
     }
 
     /// The client went on sending what the hub cannot obey.
-    pub fn offences() -> Self {
+    pub fn bad_messages() -> Self {
         Self::new(POLICY, "Too many messages that cannot be obeyed")
     }
 

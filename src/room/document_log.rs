@@ -70,6 +70,7 @@ impl MemoryLog {
     /// # Errors
     ///
     /// [`Refusal::Stale`]
+    #[inline]
     pub(crate) fn place(&mut self, after: Option<u64>) -> Result<Option<u64>, Refusal> {
         let Some(last) = &mut self.last else { return Ok(None) };
         if after.is_some_and(|after| after != *last) {

@@ -243,6 +243,7 @@ impl Room {
     }
 
     /// Encodes a publication for the members, who are sent it once the room's thread has time for it.
+    #[inline]
     fn encode(&self, state: &mut State, draft: &Draft<'_>, offset: Option<u64>) {
         let meta = FrameMeta {
             from: draft.author.map(|author| author.connection),

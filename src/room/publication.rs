@@ -150,6 +150,7 @@ impl<'a> Draft<'a> {
 
     /// Whether it takes a place in the document's order. What says only what is true now takes none, and a route handler's
     /// message that is no JSON object has nowhere to carry it.
+    #[inline]
     pub(crate) fn is_ordered(&self) -> bool {
         match self.text {
             Text::Client { topic, .. } => topic.policy() == QueuePolicy::Reliable,
@@ -158,6 +159,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What becomes of it where it has to wait for a slow member.
+    #[inline]
     pub(crate) fn policy(&self) -> QueuePolicy {
         match self.text {
             Text::Client { topic, .. } => topic.policy(),
@@ -174,6 +176,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Appends its frame.
+    #[inline]
     pub(crate) fn put(&self, out: &mut BytesMut, document: &Id, offset: Option<u64>) {
         match self.text {
             Text::Client { client, topic, payload, version } => {

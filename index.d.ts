@@ -22,7 +22,7 @@ import type { AgentOptions } from './agent.js';
 export type Json = unknown;
 
 /**
- * Stable error codes. `error.code` of every {@link HubError} is one of them; the README lists what to do for each.
+ * Stable error codes. `error.code` of every {@link HubError} is one of them; docs/options.md lists what to do for each.
  *
  * - `HUB_NOT_RUNNING`: no hub runs in this process. Start the app by its `server.mjs`, not by `next start`.
  * - `HUB_VERSION_MISMATCH`: the running hub speaks another version of the registry than this copy of the package.

@@ -101,7 +101,7 @@ export interface LimitOptions {
 }
 
 /**
- * What a {@link SecurityEvent} is about; the README says what each means. `SUPPRESSED` counts what found no place. A later
+ * What a {@link SecurityEvent} is about; docs/security.md says what each means. `SUPPRESSED` counts what found no place. A later
  * version may have more.
  */
 export type SecurityEventCode =

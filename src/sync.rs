@@ -2,8 +2,8 @@
 //!
 //! Whoever holds one of these takes only those to the right of it; no two of one kind are ever held together.
 //!
-//! - of a room: `Room::members` → `Room::state`, and `Room::members` → `Room::memory`. Only the room's thread takes
-//!   `members` and `memory`; any thread may take `state`.
+//! - of a room: `Room::members` → `Room::state` → `Room::recovery`. Only the room's thread takes `members` and `recovery`;
+//!   any thread may take `state`.
 //! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
 //! - `ShardRooms::by_id`, the map of a thread's rooms, is held for a look-up or to add or remove a room, and nothing is taken
 //!   meanwhile.

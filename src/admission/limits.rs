@@ -72,7 +72,7 @@ impl Limits {
     }
 }
 
-/// Whether `count` more-or-equal `limit`, where 0 is no limit.
+/// Whether `count` has reached `limit`, where 0 is no limit.
 pub(crate) fn is_reached(count: usize, limit: usize) -> bool {
     limit > 0 && count >= limit
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::budget::Budget;
 use crate::ids::ClientSessionId;
 
-/// The detached of a document that are without a connection.
+/// The client sessions of a document that are away.
 #[derive(Debug)]
 pub struct DetachedSessions {
     away: HashMap<ClientSessionId, Away>,

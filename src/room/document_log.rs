@@ -15,7 +15,9 @@ use super::publication::{Publication, Refusal};
 /// one is refused as unavailable, all that were appended behind it and have no answer yet are refused, too: their authors
 /// send them again, and an author's messages must not change places.
 pub trait Log: Send + fmt::Debug {
-    /// Appends a publication; its answer goes to `room`. Under a lock, so it must not block; from any thread.
+    /// Appends a publication; its answer goes to `room`. Called with the room's state locked, from any thread: it must not
+    /// block, and must not call [`Deliver::deliver`] before it has returned. The answer is another thread's, or
+    /// [`Append::Refused`].
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append;
 }
 

@@ -35,7 +35,7 @@ impl Room {
             state.log = log;
             for mut publication in held {
                 let answer = publication.answer.take();
-                // It has an answer where somebody wants to know of a refusal.
+                // The result is not needed: a refusal goes to the answer.
                 self.submit(&mut state, &publication.draft(), answer);
             }
         } else {
@@ -47,7 +47,10 @@ impl Room {
         drop(state);
         if is_open {
             let room = Arc::clone(self);
-            self.shard.push(Work::Do("looking after a room", Box::new(move || room.rest_if_empty())));
+            self.shard.push(Work::Do(
+                "forgetting a room that nobody joined",
+                Box::new(move || room.rest_if_empty()),
+            ));
         }
         if !is_open && let Some(registry) = self.registry.upgrade() {
             // The next one who comes finds none, and tries again.

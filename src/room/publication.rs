@@ -70,7 +70,8 @@ pub enum Refusal {
 pub struct Answer(Box<dyn FnOnce(Result<u64, Refusal>) + Send>);
 
 impl Answer {
-    /// Calls `tell` once.
+    /// Calls `tell` at most once: never where the publication was given to no log, because there is no such room, it could
+    /// not be opened, or the call was refused. It may be called under the room's lock, so it must not call the hub.
     pub fn new(tell: impl FnOnce(Result<u64, Refusal>) + Send + 'static) -> Self {
         Self(Box::new(tell))
     }

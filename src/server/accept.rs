@@ -159,7 +159,7 @@ struct PendingHandshake {
     shard: Arc<Shard>,
 }
 
-/// Returns the handshake.
+/// Answers the handshake, and opens the connection.
 fn begin(pending: PendingHandshake) -> AcceptTask {
     let PendingHandshake { id, incoming: Incoming { stream, upgrade, early }, admitted, shared, shard } =
         pending;

@@ -1,8 +1,7 @@
 //! Why the hub closes a connection.
 //!
-//! The number and the text are what the peer sees in the close frame (RFC 6455, section 7.4). A client should come
-//! back after 1001, 1006, 1012 and 1013, each time a little later and never all at once, and must not after the others:
-//! the same connection would be refused again. 4000 to 4499 are this application's own and final.
+//! The number and the text are what the peer sees in the close frame (RFC 6455, section 7.4). Which of
+//! them a client comes back after stands in docs/protocol.md; the shipped client decides it in `isFinal`.
 
 use std::borrow::Cow;
 

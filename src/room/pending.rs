@@ -14,7 +14,6 @@ const MAX_BYTES: usize = 1 << 20;
 /// What the log of a room has not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    count: usize,
     bytes: usize,
     /// How many were ever given to the log, and how many it has answered.
     submitted: u64,
@@ -40,8 +39,8 @@ struct Numbers {
 
 impl Pending {
     /// Publications that are with the log.
-    pub(super) fn count(&self) -> usize {
-        self.count
+    pub(super) fn count(&self) -> u64 {
+        self.submitted - self.settled
     }
 
     /// Bytes of them.
@@ -51,7 +50,6 @@ impl Pending {
 
     /// A publication was given to the log.
     pub(super) fn submitted(&mut self, author: Option<Author>, number: Option<u64>, bytes: usize) {
-        self.count += 1;
         self.bytes += bytes;
         self.submitted += 1;
         if let Some(author) = author {
@@ -63,7 +61,6 @@ impl Pending {
 
     /// The log has answered one.
     pub(super) fn settled(&mut self, author: Option<Author>, bytes: usize) {
-        self.count -= 1;
         self.bytes -= bytes;
         self.settled += 1;
         let Some(author) = author else { return };
@@ -114,9 +111,7 @@ impl Pending {
     pub(super) fn has_settled(&self, count: u64) -> bool {
         self.settled >= count
     }
-}
 
-impl Pending {
     /// Whether there is something for the room's thread to do.
     pub(super) fn has_news(&self) -> bool {
         !(self.answers.is_empty() && self.failed.is_empty())

@@ -45,6 +45,9 @@ impl Room {
         let mut pending = state.pending.take_if(|pending| pending.has_news())?;
         let mut settled = Settled::default();
         let mut touched = HashSet::new();
+        let member = |client_session: ClientSessionId| {
+            members.iter().find(|member| member.client_session == client_session)
+        };
         for Appended { mut publication, outcome } in pending.take_answers() {
             let author = publication.author;
             pending.settled(author, publication.bytes());
@@ -57,18 +60,18 @@ impl Room {
                     self.document
                 );
             }
-            if let Some(author) = &mut publication.author
-                && let Some(member) =
-                    members.iter().find(|member| member.client_session == author.client_session)
-            {
+            let present = author.and_then(|author| member(author.client_session));
+            if let Some((author, present)) = publication.author.as_mut().zip(present) {
                 // It may have come back over another connection, and is not sent its own either way.
-                author.connection = member.id;
+                author.connection = present.id;
             }
             match outcome {
                 Ok(offset) => {
                     self.encode(state, &publication.draft(), Some(offset));
-                    if let Some((author, number)) = author.zip(publication.number) {
-                        self.apply(state, members, author.client_session, number);
+                    match (author.zip(publication.number), present) {
+                        (Some((_, number)), Some(present)) => state.latest.apply(present.place, number),
+                        (Some((author, number)), None) => self.apply_away(author.client_session, number),
+                        (None, _) => {}
                     }
                 }
                 Err(_) => {
@@ -78,26 +81,21 @@ impl Room {
                 }
             }
         }
-        let member = |client_session: &ClientSessionId| {
-            members.iter().find(|member| member.client_session == *client_session)
-        };
         for client_session in pending.take_acks(&touched) {
-            if let Some(Member { connection, place, .. }) = member(&client_session) {
+            if let Some(Member { connection, place, .. }) = member(client_session) {
                 settled.acks.push((Arc::clone(connection), state.latest.applied(*place)));
             }
         }
         let failed = pending.take_failed().into_iter();
-        settled.failed = failed.filter_map(|failed| Some(Arc::clone(&member(&failed)?.connection))).collect();
+        settled.failed = failed.filter_map(|failed| Some(Arc::clone(&member(failed)?.connection))).collect();
         settled.readers = pending.take_readers();
         state.pending = Some(pending);
         Some(settled)
     }
 
-    /// A client session's message with this number was applied, whether it is there or away.
-    fn apply(&self, state: &mut State, members: &[Member], client_session: ClientSessionId, number: u64) {
-        if let Some(member) = members.iter().find(|member| member.client_session == client_session) {
-            state.latest.apply(member.place, number);
-        } else if let Some(recovery) = &self.recovery {
+    /// A message with this number was applied of a client session that is away.
+    fn apply_away(&self, client_session: ClientSessionId, number: u64) {
+        if let Some(recovery) = &self.recovery {
             lock(recovery).detached.apply(client_session, number);
         }
     }
@@ -112,7 +110,6 @@ impl Settled {
             protocol::put_ack(&mut ack, applied, offset);
             connection.send(ack.freeze(), None, QueuePolicy::Reliable);
         }
-        // Locked no longer than it takes to be sure that nobody joins between the two.
         let is_empty = members.is_empty();
         drop(members);
         for connection in self.failed {

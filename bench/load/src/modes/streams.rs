@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::chunks::{self, Wait};
 use crate::{
     Outcome,
     dialect::Dialect,
-    pool::{News, Place, Pool},
+    pool::{Place, Pool},
     server::Server,
     wire,
 };
@@ -44,37 +45,12 @@ impl Streams {
         for connection in 0..self.streams {
             pool.send(connection, &request)?;
         }
-        self.read(&mut pool, Duration::from_millis(self.warm_ms))?;
+        chunks::read(&mut pool, self.streams, Duration::from_millis(self.warm_ms), Wait::Asleep)?;
         let begun = Instant::now();
-        let counts = self.read(&mut pool, Duration::from_millis(self.measure_ms))?;
+        let counts =
+            chunks::read(&mut pool, self.streams, Duration::from_millis(self.measure_ms), Wait::Asleep)?;
         let seconds = begun.elapsed().as_secs_f64();
         let least = counts.iter().copied().min().unwrap_or(0);
         Ok(Measured { chunks: counts.iter().sum(), least, seconds })
-    }
-
-    /// Chunks that come to each connection in this time.
-    fn read(&self, pool: &mut Pool, time: Duration) -> Outcome<Vec<u64>> {
-        let mut counts = vec![0; self.streams];
-        let end = Instant::now() + time;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(counts);
-            }
-            pool.poll(Some(left), &mut |connection, news, _| {
-                match news {
-                    News::Message(message) if message.starts_with(br#"{"type":"chunk""#) => {
-                        counts[connection] += 1
-                    }
-                    News::Message(message) if message.starts_with(br#"{"type":"started""#) => {}
-                    News::Message(message) => {
-                        return Err(format!("a stream sent {}", String::from_utf8_lossy(message)).into());
-                    }
-                    News::Gone(reason) => return Err(format!("connection {connection}: {reason}").into()),
-                    News::Joined(_) => {}
-                }
-                Ok(())
-            })?;
-        }
     }
 }

@@ -1,15 +1,18 @@
 //! Agents' answers without end, each watched by many: the price of a chunk that is delivered to one of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::meter::{Meter, Reading};
+use super::{
+    chunks::{self, Wait},
+    meter::{Meter, Reading},
+};
 use crate::{
     Outcome,
     dialect::Dialect,
     limits,
-    pool::{News, Place, Pool},
+    pool::{Place, Pool},
     server::Server,
     wire,
 };
@@ -52,34 +55,12 @@ impl Watchers {
         for thread in 0..threads {
             pool.send(thread * watchers, &request)?;
         }
-        self.read(&mut pool, Duration::from_millis(self.warm_ms))?;
+        chunks::read(&mut pool, threads * watchers, Duration::from_millis(self.warm_ms), Wait::Awake)?;
         let meter = Meter::begin(server.pid)?;
-        let counts = self.read(&mut pool, Duration::from_millis(self.measure_ms))?;
+        let counts =
+            chunks::read(&mut pool, threads * watchers, Duration::from_millis(self.measure_ms), Wait::Awake)?;
         let reading = meter.end()?;
         let least = counts.iter().copied().min().unwrap_or(0);
         Ok(Measured { deliveries: counts.iter().sum(), least, reading })
-    }
-
-    /// Chunks that come to each connection in this time. Never sleeps, so that the server has nobody to wake.
-    fn read(&self, pool: &mut Pool, time: Duration) -> Outcome<Vec<u64>> {
-        let mut counts = vec![0; self.threads * self.watchers];
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            pool.poll(Some(Duration::ZERO), &mut |connection, news, _| {
-                match news {
-                    News::Message(message) if message.starts_with(br#"{"type":"chunk""#) => {
-                        counts[connection] += 1
-                    }
-                    News::Message(message) if message.starts_with(br#"{"type":"started""#) => {}
-                    News::Message(message) => {
-                        return Err(format!("a stream sent {}", String::from_utf8_lossy(message)).into());
-                    }
-                    News::Gone(reason) => return Err(format!("connection {connection}: {reason}").into()),
-                    News::Joined(_) => {}
-                }
-                Ok(())
-            })?;
-        }
-        Ok(counts)
     }
 }

@@ -1,0 +1,3 @@
+//! What the parts of a document promise together.
+
+mod starvation;

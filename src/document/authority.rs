@@ -74,7 +74,7 @@ impl Authority {
         }
         let is_current = version == self.head;
         let turn = match &mut self.turns {
-            Some(turns) => turns.attempt(writer, is_current, now),
+            Some(turns) => turns.attempt(writer, version, self.head, now),
             None if is_current => Ok(()),
             None => Err(None),
         };
@@ -95,6 +95,9 @@ impl Authority {
     /// and its versions go to others. Who waits keeps its place.
     pub fn rollback(&mut self) {
         self.head = self.delivered;
+        if let Some(turns) = &mut self.turns {
+            turns.rollback(self.head);
+        }
     }
 
     /// Goes on at `version`, because the document was changed elsewhere: everything before is void, and so is who waits.

@@ -1,20 +1,24 @@
-//! Fair turns: whoever was refused waits in a queue, and its first is the only one whose batches are accepted.
+//! Fair turns: whoever was refused waits in a queue, and only the batches of its first are accepted.
 //!
 //! Without them the quickest writer wins every time, and one with a slower line than the others is never confirmed. A turn
-//! is as long as its writer needs to see the batch before it and to send its own, which is measured: from a refusal, and
-//! the wait that it asked for, to the next attempt. Who does not come in that time has lost its turn, and queues again when
-//! it comes. There is no timer: which turns have passed is found out when somebody comes.
+//! is as long as its writer needs to see the batch before it and to send its own, which is measured: from the moment for
+//! which it was told to come again, to the attempt that shows that it was told. Who does not come in that time has lost its
+//! turn, and queues again when it comes. There is no timer: which turns have passed is found out when somebody comes.
 
 use std::collections::{HashMap, VecDeque};
 
-/// The round trip of a writer that was not measured yet, in milliseconds.
+/// What a round trip is taken for while nobody's was measured, in milliseconds.
 const FIRST_ROUND_TRIP_MS: u64 = 100;
 
 /// Longest turn, in milliseconds.
 const MAX_TURN_MS: u64 = 2000;
 
-/// Shortest turn, in milliseconds: a disk, and a browser that is busy, take some time on the shortest line, too.
+/// Shortest turn, in milliseconds: on the shortest line, too, a disk and a busy browser take some time.
 const MIN_TURN_MS: u64 = 60;
+
+/// How much later than expected who is next is told to come, in milliseconds: a batch that is sent before the one ahead of
+/// it was seen costs a whole round trip, one that is sent later no more than that.
+const SLACK_MS: u64 = 15;
 
 /// What becomes of those whose batches come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,146 +29,174 @@ pub enum Turns {
     Plain,
 }
 
-/// Who waits, and whose turn it is. Costs nothing while nobody was ever refused.
-#[derive(Debug, Default)]
+/// Who waits, and whose turn it is. Holds nothing until somebody is refused.
+#[derive(Debug)]
 pub(super) struct FairTurns {
     /// Who was refused and not accepted since; the first has the turn.
     queue: VecDeque<u64>,
-    /// The turn of the queue's first; `None` until somebody comes who needs to know.
-    turn: Option<Turn>,
-    /// What was measured of those who were refused once and have not left.
-    paces: HashMap<u64, Pace>,
+    /// From when on the first's turn counts, in milliseconds of the caller's clock; `None` until somebody comes.
+    begun: Option<u64>,
+    /// Those who were refused once and have not left.
+    writers: HashMap<u64, Writer>,
+    /// What a round trip is taken for that was not measured yet, from those that were.
+    usual_round_trip: u64,
 }
 
-/// A turn, in milliseconds of the caller's clock.
+/// What is known of a writer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Writer {
+    /// How long it takes to come again, smoothed, in milliseconds.
+    round_trip: Option<u64>,
+    /// The last refusal that it has not answered.
+    told: Option<Told>,
+}
+
+/// A refusal.
 #[derive(Debug, Clone, Copy)]
-struct Turn {
-    /// When its writer can be here with a batch, if all goes well.
-    due: u64,
-    /// From when on it is lost.
-    until: u64,
+struct Told {
+    /// When it was to come again, if its line took no time.
+    again: u64,
+    /// The version of which it had seen everything when it was told: an attempt for an older one was under way before.
+    seen: u64,
 }
 
-/// What is known of a writer's line.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// From a refusal to the next attempt, smoothed, in milliseconds.
-    round_trip: u64,
-    /// Whether that was ever measured.
-    is_measured: bool,
-    /// When it was told to come again, where it has not come since.
-    from: Option<u64>,
-}
-
-impl Default for Pace {
+impl Default for FairTurns {
     fn default() -> Self {
-        Self { round_trip: FIRST_ROUND_TRIP_MS, is_measured: false, from: None }
-    }
-}
-
-impl Pace {
-    /// Takes the time of an attempt into account.
-    fn measure(&mut self, now: u64) {
-        let Some(round_trip) = self.from.take().and_then(|from| now.checked_sub(from)) else {
-            // It did not wait.
-            return;
-        };
-        if round_trip > MAX_TURN_MS {
-            // It had nothing to send any more, and has now.
-            return;
-        }
-        self.round_trip = match self.round_trip {
-            _ if !self.is_measured => round_trip,
-            // What became slower must have a longer turn soon.
-            smoothed if round_trip > smoothed => smoothed.midpoint(round_trip),
-            smoothed => (7 * smoothed + round_trip) / 8,
-        };
-        self.is_measured = true;
-    }
-
-    /// How long a turn is, at least from when it can begin to use it.
-    fn turn_ms(&self) -> u64 {
-        (self.round_trip * 26 / 10).clamp(MIN_TURN_MS, MAX_TURN_MS)
+        let (queue, writers) = (VecDeque::new(), HashMap::new());
+        Self { queue, begun: None, writers, usual_round_trip: FIRST_ROUND_TRIP_MS }
     }
 }
 
 impl FairTurns {
-    /// Whether a writer's batch, for the current version or an older one, is accepted at `now`. Else how long it shall
+    /// Whether a batch for `version` is accepted at `now`, where the document is at `head`. Else how long its writer shall
     /// wait, in milliseconds; `None` where it shall come at once.
-    pub(super) fn attempt(&mut self, writer: u64, is_current: bool, now: u64) -> Result<(), Option<u32>> {
-        if let Some(pace) = self.paces.get_mut(&writer) {
-            pace.measure(now);
+    pub(super) fn attempt(
+        &mut self,
+        writer: u64,
+        version: u64,
+        head: u64,
+        now: u64,
+    ) -> Result<(), Option<u32>> {
+        self.measure(writer, version, now);
+        if self.queue.front() != Some(&writer) {
+            // Who comes late and has kept nobody waiting is not late.
+            self.pass(now);
         }
-        self.pass(now);
-        if is_current && self.queue.front().is_none_or(|first| *first == writer) {
-            self.next(now);
+        if version == head && self.queue.front().is_none_or(|first| *first == writer) {
+            self.queue.pop_front();
+            self.begin(now);
             return Ok(());
         }
         let place = self.queue.iter().position(|waiting| *waiting == writer).unwrap_or_else(|| {
             self.queue.push_back(writer);
             self.queue.len() - 1
         });
-        self.pass(now);
+        if self.begun.is_none() {
+            self.begin(now);
+        }
         let wait = self.wait(place, now);
-        self.paces.entry(writer).or_default().from = Some(now + wait);
+        self.writers.entry(writer).or_default().told.get_or_insert(Told { again: now + wait, seen: head });
         Err(u32::try_from(wait).ok().filter(|wait| *wait > 0))
     }
 
-    /// Takes the turn from those who have not come in time, and sees to it that who is first has one.
-    fn pass(&mut self, now: u64) {
-        while let Some(turn) = self.turn.filter(|turn| turn.until < now) {
-            self.next(turn.until);
-        }
-        if self.turn.is_none() {
-            self.begin(now);
-        }
-    }
-
-    /// Ends the turn of who is first, at `at`.
-    fn next(&mut self, at: u64) {
-        self.queue.pop_front();
-        self.begin(at);
-    }
-
-    /// Begins the turn of who is first now.
-    fn begin(&mut self, at: u64) {
-        self.turn = self.queue.front().map(|first| {
-            let pace = self.paces.get(first).copied().unwrap_or_default();
-            // It may have been told to come later than it turns out.
-            let start = pace.from.unwrap_or(at).clamp(at, at + MAX_TURN_MS - pace.turn_ms());
-            Turn { due: start + pace.round_trip, until: start + pace.turn_ms() }
+    /// Learns from an attempt how long a writer takes to come again.
+    fn measure(&mut self, writer: u64, version: u64, now: u64) {
+        let Some(known) = self.writers.get_mut(&writer) else { return };
+        let Some(told) = known.told.take_if(|told| told.seen <= version) else { return };
+        // One that did not wait says nothing of its line, nor does one that had nothing left to send and has something now.
+        let Some(took) = now.checked_sub(told.again).filter(|took| *took <= MAX_TURN_MS) else { return };
+        known.round_trip = Some(match known.round_trip {
+            None => {
+                self.usual_round_trip = (7 * self.usual_round_trip + took) / 8;
+                took
+            }
+            // What became slower needs a longer turn soon.
+            Some(smoothed) if took > smoothed => smoothed.midpoint(took),
+            Some(smoothed) => (7 * smoothed + took) / 8,
         });
     }
 
-    /// How long who stands at `place` shall wait.
+    /// Takes the turn from those who have not come in time, and sees to it that the first has one.
+    fn pass(&mut self, now: u64) {
+        while let Some(first) = self.queue.front() {
+            let Some(begun) = self.begun else { return self.begin(now) };
+            let end = self.end(*first, begun);
+            if now <= end {
+                return;
+            }
+            self.queue.pop_front();
+            // It may have been lost before it began.
+            self.begin(end.max(begun));
+        }
+    }
+
+    /// Begins the turn of who is first, at `at`.
+    fn begin(&mut self, at: u64) {
+        self.begun = self.queue.front().map(|first| {
+            // It may have been told to come later, when it was not known how quick those ahead of it would be.
+            let latest = at + MAX_TURN_MS - self.turn_ms(*first);
+            self.writers
+                .get(first)
+                .and_then(|known| known.told)
+                .map_or(at, |told| told.again.clamp(at, latest))
+        });
+    }
+
+    /// The end of a turn that has begun at `begun`. For who was to come before and has not, it counts from there: a client
+    /// whose steps came to nothing does not come at all, and must not hold up the others.
+    fn end(&self, writer: u64, begun: u64) -> u64 {
+        let told = self.writers.get(&writer).and_then(|known| known.told);
+        told.map_or(begun, |told| told.again.min(begun)) + self.turn_ms(writer)
+    }
+
+    /// How long a turn is: two round trips, since the first attempt may have been under way when the turn began, and some.
+    fn turn_ms(&self, writer: u64) -> u64 {
+        let measured = self.writers.get(&writer).and_then(|known| known.round_trip);
+        let round_trip = measured.unwrap_or_else(|| self.usual_round_trip.max(FIRST_ROUND_TRIP_MS));
+        (round_trip * 26 / 10).clamp(MIN_TURN_MS, MAX_TURN_MS)
+    }
+
+    /// How long who stands at `place` shall wait, so that it comes in time. Who is next is to send when it has just seen the
+    /// batch ahead of it; whoever stands behind that is to come once more before, since by then more is known.
     fn wait(&self, place: usize, now: u64) -> u64 {
-        let Some(turn) = self.turn.filter(|_| place > 0) else { return 0 };
-        let between = self.queue.range(1..place);
-        let own = self.queue.get(place).map_or(0, |writer| self.round_trip(*writer));
-        let ahead =
-            turn.due.saturating_sub(now) + between.map(|writer| self.round_trip(*writer)).sum::<u64>();
-        if ahead > 2 * own { ahead - own } else { ahead }
+        let Some(begun) = self.begun.filter(|_| place > 0) else { return 0 };
+        let first = (begun + self.round_trip(self.queue[0])).saturating_sub(now);
+        let between = self.queue.range(1..place).map(|writer| self.round_trip(*writer)).sum::<u64>();
+        if place == 1 {
+            return first + SLACK_MS;
+        }
+        (first + between).saturating_sub(self.round_trip(self.queue[place]) * 3 / 2)
     }
 
     fn round_trip(&self, writer: u64) -> u64 {
-        self.paces.get(&writer).copied().unwrap_or_default().round_trip
+        self.writers.get(&writer).and_then(|known| known.round_trip).unwrap_or(self.usual_round_trip)
     }
 
-    /// Nobody waits any more.
+    /// Goes back to `head`: nobody has seen more.
+    pub(super) fn rollback(&mut self, head: u64) {
+        for told in self.writers.values_mut().filter_map(|known| known.told.as_mut()) {
+            told.seen = told.seen.min(head);
+        }
+    }
+
+    /// Has nobody wait any more.
     pub(super) fn dismiss(&mut self) {
         self.queue.clear();
-        self.turn = None;
-        for pace in self.paces.values_mut() {
-            pace.from = None;
+        self.begun = None;
+        for known in self.writers.values_mut() {
+            known.told = None;
         }
     }
 
     /// Forgets a writer.
     pub(super) fn leave(&mut self, writer: u64) {
-        self.paces.remove(&writer);
         if self.queue.front() == Some(&writer) {
-            self.turn = None;
+            self.begun = None;
         }
         self.queue.retain(|waiting| *waiting != writer);
+        self.writers.remove(&writer);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
 //! What the parts of a document promise together.
 
+mod editors;
 mod starvation;

@@ -1,272 +1,95 @@
-//! Editors that all type at once, in virtual time, over the real authority: how long until what was typed is confirmed.
+//! Nobody starves: how long many editors wait that all type at once, with fair turns and beside them plain refusal.
 //!
-//! Each editor is an unchanged `prosemirror-collab` client: one batch in flight, which holds all that is not confirmed, sent
-//! again when it was refused. `cargo test --no-default-features starvation -- --nocapture` prints the table.
+//! `cargo test --no-default-features starvation -- --nocapture` prints the tables.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
-};
+use super::editors::{Manner, Outcome, Run};
+use crate::document::authority::Turns;
 
-use crate::document::authority::{Attempt, Authority, Turns, Verdict};
-
-/// Microseconds, since what happens at once on a line of some milliseconds must not.
-type Time = u64;
-
-const SECOND: Time = 1_000_000;
-
-/// What an accepted batch needs until it is on disk and delivered.
-const STORE: std::ops::Range<Time> = 1_000..6_000;
-
-/// What happens, in the order of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    /// An editor types a character.
-    Type(usize),
-    /// A batch arrives at the authority, with how many characters.
-    Arrive(usize, u64, u32),
-    /// A batch is on disk.
-    Stored { author: usize, before: u64, count: u32 },
-    /// A batch arrives at an editor, its own or not.
-    Delivered { to: usize, author: usize, after: u64, count: u32 },
-    /// A refusal arrives at an editor.
-    Refused(usize, u32),
-    /// An editor that was refused has waited.
-    Again(usize),
+fn run(editors: usize, is_unequal: bool, turns: Turns) -> Run {
+    Run { editors, is_unequal, first: Manner::Patient, turns, seconds: 60, seed: 9 }
 }
 
-struct Editor {
-    /// Its way in one direction.
-    way: Time,
-    /// Up to where it has seen the document.
-    version: u64,
-    /// When each character was typed that is not confirmed.
-    unconfirmed: VecDeque<Time>,
-    is_in_flight: bool,
-    /// When the last thing that was sent to it arrives: what is sent later arrives later.
-    last_arrival: Time,
+fn print(run: &Run, outcome: &Outcome) {
+    let Run { editors, is_unequal, turns, seconds, .. } = run;
+    let trips = if *is_unequal { "50 ms, every fourth 200" } else { "50 ms" };
+    let [p50, p99, longest] = outcome.of_all();
+    let (accepted, refused) = (outcome.accepted / seconds, outcome.refused / seconds);
+    println!(
+        "{editors:>3} editors, {trips:<23} {turns:?}: {accepted:>2}/s accepted {refused:>4}/s refused, \
+         p50 {p50:>5} p99 {p99:>5} longest {longest:>5} ms"
+    );
 }
 
-/// One run.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    editors: usize,
-    /// Every fourth has a round trip of 200 ms, as opposed to 50 ms.
-    is_unequal: bool,
-    turns: Turns,
-    seconds: u64,
-    seed: u64,
-}
+/// Milliseconds that a model of fair turns needed until a character was confirmed: the median, 99 of 100, the longest.
+const MODEL: [(usize, bool, [u64; 3]); 6] = [
+    (5, false, [237, 444, 504]),
+    (5, true, [495, 1141, 1298]),
+    (20, false, [790, 1570, 1681]),
+    (20, true, [1345, 2788, 3026]),
+    (50, false, [1880, 3834, 4046]),
+    (50, true, [3251, 6853, 7366]),
+];
 
-/// What it showed.
-#[derive(Debug)]
-struct Outcome {
-    accepted: u64,
-    refused: u64,
-    /// Sorted, in milliseconds; what was not confirmed in the end counts with its time until then.
-    waits: Vec<u64>,
-}
-
-impl Outcome {
-    fn quantile(&self, per_mille: usize) -> u64 {
-        self.waits[(self.waits.len() * per_mille / 1000).min(self.waits.len() - 1)]
-    }
-
-    fn p50(&self) -> u64 {
-        self.quantile(500)
-    }
-
-    fn p99(&self) -> u64 {
-        self.quantile(990)
-    }
-
-    fn longest(&self) -> u64 {
-        self.quantile(1000)
-    }
-}
-
-struct World {
-    run: Run,
-    now: Time,
-    random: u64,
-    queue: BinaryHeap<Reverse<(Time, u64, Event)>>,
-    /// Tells apart what happens at one time, in the order in which it was caused.
-    number: u64,
-    editors: Vec<Editor>,
-    authority: Authority,
-    /// Batches that are not on disk yet.
-    pending: u32,
-    last_stored: Time,
-    /// Refusals that wait until what was accepted before them is delivered: up to which version.
-    held: Vec<(u64, usize, u32)>,
-    outcome: Outcome,
-}
-
-impl Run {
-    fn play(self) -> Outcome {
-        let way = |index| if self.is_unequal && index % 4 == 0 { 100_000 } else { 25_000 };
-        let editor = |index| Editor {
-            way: way(index),
-            version: 0,
-            unconfirmed: VecDeque::new(),
-            is_in_flight: false,
-            last_arrival: 0,
-        };
-        let mut world = World {
-            run: self,
-            now: 0,
-            random: self.seed,
-            queue: BinaryHeap::new(),
-            number: 0,
-            editors: (0..self.editors).map(editor).collect(),
-            authority: Authority::with_turns(0, self.turns),
-            pending: 0,
-            last_stored: 0,
-            held: Vec::new(),
-            outcome: Outcome { accepted: 0, refused: 0, waits: Vec::new() },
-        };
-        for index in 0..self.editors {
-            let first = world.between(0, SECOND / 5);
-            world.at(first, Event::Type(index));
+#[test]
+fn with_fair_turns_everybody_is_confirmed_as_soon_as_in_the_model() {
+    for (editors, is_unequal, model) in MODEL {
+        let [plain, fair] = [Turns::Plain, Turns::Fair].map(|turns| {
+            let run = run(editors, is_unequal, turns);
+            let outcome = run.play();
+            print(&run, &outcome);
+            outcome.of_all()
+        });
+        for (took, model) in fair.into_iter().zip(model) {
+            assert!(took * 4 <= model * 5, "{editors} editors waited {took} ms, {model} in the model");
         }
-        while let Some(Reverse((time, _, event))) = world.queue.pop() {
-            if time > self.seconds * SECOND {
-                break;
-            }
-            world.now = time;
-            world.happen(event);
-        }
-        world.end()
-    }
-}
-
-impl World {
-    fn between(&mut self, low: Time, high: Time) -> Time {
-        self.random =
-            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        low + (self.random >> 33) % (high - low)
-    }
-
-    fn at(&mut self, time: Time, event: Event) {
-        self.number += 1;
-        self.queue.push(Reverse((time, self.number, event)));
-    }
-
-    /// The time of one way, a fifth more or less.
-    fn way(&mut self, index: usize) -> Time {
-        let way = self.editors[index].way;
-        self.between(way * 8 / 10, way * 12 / 10)
-    }
-
-    fn tell(&mut self, index: usize, event: Event) {
-        let arrival = (self.now + self.way(index)).max(self.editors[index].last_arrival);
-        self.editors[index].last_arrival = arrival;
-        self.at(arrival, event);
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Type(index) => {
-                self.editors[index].unconfirmed.push_back(self.now);
-                self.send(index);
-                let next = self.between(SECOND / 10, SECOND * 3 / 10);
-                self.at(self.now + next, Event::Type(index));
-            }
-            Event::Arrive(index, version, count) => self.arrive(index, version, count),
-            Event::Stored { author, before, count } => self.stored(author, before, count),
-            Event::Delivered { to, author, after, count } => {
-                let editor = &mut self.editors[to];
-                assert_eq!(editor.version + u64::from(count), after, "delivered without a gap");
-                editor.version = after;
-                if to == author {
-                    let confirmed = editor.unconfirmed.drain(..count as usize);
-                    self.outcome.waits.extend(confirmed.map(|typed| (self.now - typed) / 1000));
-                    editor.is_in_flight = false;
-                }
-                self.send(to);
-            }
-            Event::Refused(index, retry) => {
-                self.at(self.now + Time::from(retry) * 1000, Event::Again(index));
-            }
-            Event::Again(index) => {
-                self.editors[index].is_in_flight = false;
-                self.send(index);
-            }
-        }
-    }
-
-    fn send(&mut self, index: usize) {
-        let editor = &mut self.editors[index];
-        if editor.is_in_flight || editor.unconfirmed.is_empty() {
-            return;
-        }
-        editor.is_in_flight = true;
-        let (version, count) = (editor.version, u32::try_from(editor.unconfirmed.len()).unwrap());
-        let arrival = self.now + self.way(index);
-        self.at(arrival, Event::Arrive(index, version, count));
-    }
-
-    fn arrive(&mut self, index: usize, version: u64, count: u32) {
-        let attempt = Attempt { writer: index as u64, version, count };
-        match self.authority.submit(attempt, self.now / 1000) {
-            Verdict::Accepted { before, after } => {
-                assert_eq!((before, after), (version, version + u64::from(count)));
-                self.outcome.accepted += 1;
-                self.pending += 1;
-                let stored = (self.now + self.between(STORE.start, STORE.end)).max(self.last_stored);
-                self.last_stored = stored;
-                self.at(stored, Event::Stored { author: index, before, count });
-            }
-            Verdict::Stale { retry_in_ms } => {
-                self.outcome.refused += 1;
-                let retry = retry_in_ms.unwrap_or_default();
-                if self.pending == 0 {
-                    self.tell(index, Event::Refused(index, retry));
-                } else {
-                    self.held.push((self.authority.head(), index, retry));
-                }
-            }
-            Verdict::Ahead => panic!("no editor has seen what was not delivered"),
-        }
-    }
-
-    fn stored(&mut self, author: usize, before: u64, count: u32) {
-        self.pending -= 1;
-        let after = before + u64::from(count);
-        self.authority.delivered(after);
-        for to in 0..self.run.editors {
-            self.tell(to, Event::Delivered { to, author, after, count });
-        }
-        for (_, index, retry) in self.held.extract_if(.., |(head, ..)| *head <= after).collect::<Vec<_>>() {
-            self.tell(index, Event::Refused(index, retry));
-        }
-    }
-
-    fn end(mut self) -> Outcome {
-        let end = self.run.seconds * SECOND;
-        let left = self.editors.iter().flat_map(|editor| &editor.unconfirmed);
-        self.outcome.waits.extend(left.map(|typed| (end - typed) / 1000));
-        self.outcome.waits.sort_unstable();
-        self.outcome
+        assert!(fair[2] < plain[2], "the longest wait is shorter than with plain refusal");
     }
 }
 
 #[test]
-fn table() {
-    for editors in [5, 20, 50, 200] {
-        for is_unequal in [false, true] {
-            for turns in [Turns::Plain, Turns::Fair] {
-                let run = Run { editors, is_unequal, turns, seconds: 60, seed: 9 };
-                let outcome = run.play();
-                println!(
-                    "{editors:>4} {is_unequal:>5} {turns:?}: accepted {}/s refused {}/s  {} / {} / {}",
-                    outcome.accepted / 60,
-                    outcome.refused / 60,
-                    outcome.p50(),
-                    outcome.p99(),
-                    outcome.longest()
-                );
-            }
-        }
+fn plain_refusal_never_confirms_who_is_slower_than_the_others() {
+    let outcome = run(20, true, Turns::Plain).play();
+    let is_slow = |editor| editor % 4 == 0;
+    let ([slow, ..], [quick, ..]) = (outcome.waits(is_slow), outcome.waits(|editor| !is_slow(editor)));
+    assert!(slow > 20_000 && quick < 2000, "slow {slow} ms, quick {quick} ms");
+}
+
+#[test]
+fn among_200_nobody_waits_longer_than_a_minute() {
+    for is_unequal in [false, true] {
+        let plain = run(200, is_unequal, Turns::Plain);
+        print(&plain, &plain.play());
+        // Long enough for a wait of more than a minute to be seen.
+        let fair = Run { seconds: 150, ..run(200, is_unequal, Turns::Fair) };
+        let outcome = fair.play();
+        print(&fair, &outcome);
+        assert!(outcome.of_all()[2] < 60_000);
+    }
+}
+
+#[test]
+fn who_hammers_gains_nothing_and_costs_the_others_nothing() {
+    for is_unequal in [false, true] {
+        let patient = run(20, is_unequal, Turns::Fair);
+        let [.., patient_p99, _] = patient.play().of_all();
+        let hammering = Run { first: Manner::Hammering, ..patient }.play();
+        let [own_p50, ..] = hammering.waits(|editor| editor == 0);
+        let [p50, p99, _] = hammering.waits(|editor| editor != 0);
+        println!(
+            "hammering: p50 {own_p50} ms, the others p50 {p50} p99 {p99} ms; all patient: p99 {patient_p99} ms"
+        );
+        assert!(own_p50 * 5 >= p50 * 4, "it was confirmed after {own_p50} ms, the others after {p50} ms");
+        assert!(p99 * 4 <= patient_p99 * 5, "the others waited {p99} ms instead of {patient_p99} ms");
+    }
+}
+
+#[test]
+fn who_does_not_use_its_turn_holds_the_others_up_for_no_more_than_that() {
+    for is_unequal in [false, true] {
+        let patient = run(20, is_unequal, Turns::Fair);
+        let [.., patient_p99, _] = patient.play().of_all();
+        let [.., p99, _] = Run { first: Manner::Vanishing, ..patient }.play().waits(|editor| editor != 0);
+        println!("vanishing: the others p99 {p99} ms; all patient: p99 {patient_p99} ms");
+        assert!(p99 * 4 <= patient_p99 * 5, "the others waited {p99} ms instead of {patient_p99} ms");
     }
 }

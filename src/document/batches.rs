@@ -161,3 +161,6 @@ impl StepsSince<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,6 @@ impl Visitor<'_> for KeyVisitor {
         Ok(IsStepType(key == "stepType"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! What is written to the file.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ::redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+
+use super::{
+    failure::Failure,
+    tables::{
+        ASIDE, Bytes, COMMIT_KEY, ENTRIES, FORMAT, FORMAT_KEY, HEADS, META, NUMBERS, OURS, SNAPSHOTS, entry,
+        is_ours, kept, key,
+    },
+};
+use crate::{
+    document::store::{
+        LastNumber, MAX_ASIDE, MAX_ASIDE_BYTES, MAX_NUMBERS, SetAside, StoreError, Write,
+        order::{Kept, follow},
+        record,
+    },
+    ids::Id,
+};
+
+/// Makes an empty database one of ours, and refuses one that is somebody else's.
+pub(super) fn claim(database: &Database) -> Result<(), Failure> {
+    if is_ours(&database.begin_read()?)? {
+        return Ok(());
+    }
+    let transaction = database.begin_write()?;
+    // All tables are there from the start, so that none can be missing when it is read.
+    drop(WriteTables::open(&transaction)?);
+    transaction.open_table(OURS)?.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Names a commit apart from all others, also those of other processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CommitName {
+    /// Of all commits of one store.
+    pub(super) store: u64,
+    /// Its number.
+    pub(super) number: u64,
+}
+
+impl CommitName {
+    fn bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.store.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.number.to_be_bytes());
+        bytes
+    }
+}
+
+/// Takes away what the commit with this name left, if it is the last one that reached the disk; `before` are the documents
+/// that it changed, as they were. Where somebody else has committed since, it was taken for good there and stays.
+pub(super) fn take_back(
+    database: &Database,
+    name: CommitName,
+    before: &HashMap<Id, Option<Kept>>,
+) -> Result<(), Failure> {
+    let transaction = database.begin_write()?;
+    let is_last =
+        transaction.open_table(OURS)?.get(COMMIT_KEY)?.is_some_and(|last| last.value() == name.bytes());
+    if !is_last {
+        return Ok(transaction.abort()?);
+    }
+    let mut tables = WriteTables::open(&transaction)?;
+    for (document, before) in before {
+        let Some(now) = kept(&tables.heads, &tables.entries, document)? else { continue };
+        match before {
+            None => tables.forget(document)?,
+            Some(before) if now.head.epoch == before.head.epoch && now.head.base <= before.end => {
+                let behind = record::entry_key(document, before.end);
+                let last = record::entry_key(document, u64::MAX);
+                tables.entries.retain_in(behind.as_slice()..=last.as_slice(), |_, _| false)?;
+            }
+            // Its log was replaced. Whoever goes on with the old one is refused as out of order, and loads it.
+            Some(_) => {}
+        }
+    }
+    drop(tables);
+    transaction.commit()?;
+    log::warn!("a commit of the store had failed and was on the disk all the same; it was taken back");
+    Ok(())
+}
+
+/// How far the documents of a transaction are stored: before it, and with what it has done so far.
+pub(super) struct Touched<'a> {
+    remembered: &'a HashMap<Id, Option<Kept>>,
+    pub(super) before: HashMap<Id, Option<Kept>>,
+    pub(super) after: HashMap<Id, Option<Kept>>,
+}
+
+impl<'a> Touched<'a> {
+    pub(super) fn new(remembered: &'a HashMap<Id, Option<Kept>>) -> Self {
+        Self { remembered, before: HashMap::new(), after: HashMap::new() }
+    }
+}
+
+/// The tables, to write.
+pub(super) struct WriteTables<'a> {
+    ours: Table<'a, Bytes, Bytes>,
+    heads: Table<'a, Bytes, Bytes>,
+    snapshots: Table<'a, Bytes, Bytes>,
+    numbers: Table<'a, Bytes, Bytes>,
+    entries: Table<'a, Bytes, Bytes>,
+    aside: Table<'a, u64, Bytes>,
+    meta: Table<'a, Bytes, Bytes>,
+}
+
+impl<'a> WriteTables<'a> {
+    pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Self, Failure> {
+        Ok(Self {
+            ours: transaction.open_table(OURS)?,
+            heads: transaction.open_table(HEADS)?,
+            snapshots: transaction.open_table(SNAPSHOTS)?,
+            numbers: transaction.open_table(NUMBERS)?,
+            entries: transaction.open_table(ENTRIES)?,
+            aside: transaction.open_table(ASIDE)?,
+            meta: transaction.open_table(META)?,
+        })
+    }
+
+    /// Gives the transaction its name.
+    pub(super) fn name(&mut self, name: CommitName) -> Result<(), Failure> {
+        self.ours.insert(COMMIT_KEY, name.bytes().as_slice())?;
+        Ok(())
+    }
+
+    /// Does a list of writes, or none of it: then the inner result says why.
+    pub(super) fn put(
+        &mut self,
+        list: &[Write],
+        touched: &mut Touched,
+    ) -> Result<Result<(), Failure>, Failure> {
+        let mut documents: Vec<(&Id, Option<Kept>)> = Vec::new();
+        for write in list {
+            if let Write::SetAside { .. } | Write::Meta { .. } = write {
+                continue;
+            }
+            let Some(document) = write.document() else { continue };
+            let at = match documents.iter().position(|(id, _)| *id == document) {
+                Some(at) => at,
+                None => match self.kept(document, touched) {
+                    Ok(kept) => {
+                        documents.push((document, kept));
+                        documents.len() - 1
+                    }
+                    // Of one document alone: the others' writes are none the worse.
+                    Err(failure @ Failure::NoRecord(_)) => return Ok(Err(failure)),
+                    Err(failure) => return Err(failure),
+                },
+            };
+            let kept = &mut documents[at].1;
+            let position = kept.map(|kept| kept.end);
+            if follow(kept, write).is_none() || !self.is_between_entries(write, *kept)? {
+                return Ok(Err(Failure::Store(StoreError::OutOfOrder {
+                    document: document.clone(),
+                    position,
+                })));
+            }
+        }
+        for write in list {
+            self.apply(write)?;
+        }
+        for (document, kept) in documents {
+            let is_entry = |write: &Write| matches!(write, Write::Append { .. });
+            if let Some(kept) = kept
+                && !list.iter().all(is_entry)
+            {
+                self.heads.insert(key(document), kept.head.encode().as_slice())?;
+            }
+            touched.after.insert(document.clone(), kept);
+        }
+        Ok(Ok(()))
+    }
+
+    fn kept(&self, document: &Id, touched: &mut Touched) -> Result<Option<Kept>, Failure> {
+        if let Some(kept) = touched.after.get(document) {
+            return Ok(*kept);
+        }
+        let kept = match touched.remembered.get(document) {
+            Some(kept) => *kept,
+            None => kept(&self.heads, &self.entries, document)?,
+        };
+        touched.before.insert(document.clone(), kept);
+        Ok(kept)
+    }
+
+    /// Whether a snapshot is of a position at which an entry ends, or another begins.
+    fn is_between_entries(&self, write: &Write, kept: Option<Kept>) -> Result<bool, Failure> {
+        let (Write::Snapshot { document, position, .. }, Some(kept)) = (write, kept) else { return Ok(true) };
+        if *position == kept.end {
+            return Ok(true);
+        }
+        Ok(self.entries.get(record::entry_key(document, *position).as_slice())?.is_some())
+    }
+
+    /// Does a write that fits, but for what is said of its document.
+    fn apply(&mut self, write: &Write) -> Result<(), Failure> {
+        match write {
+            Write::Create { document, snapshot, .. } => {
+                if let Some(snapshot) = snapshot {
+                    self.snapshots.insert(key(document), snapshot.as_bytes())?;
+                }
+            }
+            Write::Append { document, entry } => {
+                let key = record::entry_key(document, entry.before);
+                self.entries.insert(key.as_slice(), record::encode_entry(entry).as_slice())?;
+            }
+            Write::Snapshot { document, position, body } => {
+                self.snapshots.insert(key(document), body.as_bytes())?;
+                self.trim(document, *position)?;
+            }
+            Write::Saving { .. } | Write::Saved { .. } => {}
+            Write::SetAside { document, reason, body } => {
+                let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+                self.set_aside(&SetAside {
+                    document: document.clone(),
+                    at: at.try_into().unwrap_or(u64::MAX),
+                    reason: reason.clone(),
+                    body: body.clone(),
+                })?;
+            }
+            Write::Forget { document } => self.forget(document)?,
+            Write::Meta { name, value } => {
+                self.meta.insert(name.as_bytes(), value.as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the entries before `position`, and remembers their clients' numbers.
+    fn trim(&mut self, document: &Id, position: u64) -> Result<(), Failure> {
+        let (first, behind) = (record::entry_key(document, 0), record::entry_key(document, position));
+        let mut passed: Vec<LastNumber> = Vec::new();
+        for found in
+            self.entries.extract_from_if::<&[u8], _>(first.as_slice()..behind.as_slice(), |_, _| true)?
+        {
+            let (key, value) = found?;
+            // One that cannot be read is in the snapshot as well as the others.
+            let Ok(entry) = entry(document, key.value(), value.value()) else { continue };
+            if let Some(number) = entry.number {
+                passed.push(LastNumber { number, after: entry.after(), client: entry.client });
+            }
+        }
+        if passed.is_empty() {
+            return Ok(());
+        }
+        let before = self.numbers.get(key(document))?;
+        let before = before.map(|numbers| record::decode_numbers(numbers.value()).unwrap_or_default());
+        let numbers = newest(before.into_iter().flatten().chain(passed));
+        self.numbers.insert(key(document), record::encode_numbers(&numbers).as_slice())?;
+        Ok(())
+    }
+
+    fn forget(&mut self, document: &Id) -> Result<(), Failure> {
+        self.heads.remove(key(document))?;
+        self.snapshots.remove(key(document))?;
+        self.numbers.remove(key(document))?;
+        let (first, last) = (record::entry_key(document, 0), record::entry_key(document, u64::MAX));
+        self.entries.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
+        Ok(())
+    }
+
+    fn set_aside(&mut self, aside: &SetAside) -> Result<(), Failure> {
+        let record = record::encode_aside(aside);
+        let (mut of_document, mut bytes) = (1, record.len());
+        let mut given_up = Vec::new();
+        let mut last = 0;
+        for found in self.aside.iter()?.rev() {
+            let (number, other) = found?;
+            last = last.max(number.value());
+            let is_of_document =
+                record::decode_aside(other.value()).is_ok_and(|other| other.document == aside.document);
+            of_document += usize::from(is_of_document);
+            bytes += other.value().len();
+            if bytes > MAX_ASIDE_BYTES || (is_of_document && of_document > MAX_ASIDE) {
+                bytes -= other.value().len();
+                given_up.push(number.value());
+            }
+        }
+        for number in given_up {
+            self.aside.remove(number)?;
+        }
+        self.aside.insert(last + 1, record.as_slice())?;
+        Ok(())
+    }
+}
+
+/// Of each client the last number, and of clients those that were heard of last, in the order in which they were.
+fn newest(numbers: impl Iterator<Item = LastNumber>) -> Vec<LastNumber> {
+    let mut of_clients: HashMap<Id, LastNumber> = HashMap::new();
+    for last in numbers {
+        of_clients.insert(last.client.clone(), last);
+    }
+    let by_position: BTreeMap<_, _> =
+        of_clients.into_values().map(|last| ((last.after, last.client.text().to_owned()), last)).collect();
+    let too_many = by_position.len().saturating_sub(MAX_NUMBERS);
+    by_position.into_values().skip(too_many).collect()
+}

@@ -14,7 +14,21 @@
  * - `RATE_LIMITED`: it was taken, and the next are not read for `retryInMs`.
  */
 export type FabricErrorCode =
-  'BAD_JSON' | 'BAD_SHAPE' | 'READ_ONLY' | 'RATE_LIMITED' | 'TOO_DEEP' | 'UNKNOWN_TYPE' | 'WRONG_DOCUMENT';
+  | 'BAD_JSON'
+  | 'BAD_SHAPE'
+  | 'BATCH_TOO_LARGE'
+  | 'DOCUMENT_TOO_LARGE'
+  | 'HISTORY_GONE'
+  | 'READ_ONLY'
+  | 'RATE_LIMITED'
+  | 'TOO_DEEP'
+  | 'TOO_MANY_STEPS'
+  | 'UNEXPECTED'
+  | 'UNKNOWN_TYPE'
+  | 'VERSION_MISMATCH'
+  | 'WRONG_CLIENT'
+  | 'WRONG_DOCUMENT'
+  | 'WRONG_KIND';
 
 /**
  * Why what was missed is not to be had.
@@ -33,23 +47,40 @@ export type FabricReloadReason =
   | 'OFFSETS_OUT_OF_ORDER'
   | 'OTHER_EPOCH'
   | 'RECOVERY_OFF'
-  | 'TOKEN_EXPIRED';
+  | 'STEPS_SET_ASIDE'
+  | 'TOKEN_EXPIRED'
+  | 'UNKNOWN_VERSION';
 
 /** What other clients and route handlers send. The payloads are theirs: check them before use. */
 export type FabricMessage =
-  | { type: 'synced'; documentId: string }
+  | { type: 'synced'; documentId: string; version?: number }
+  | { type: 'sync'; documentId: string; doc: unknown; version: number }
+  | { type: 'upToDate'; version: number }
+  | { type: 'saved'; version: number }
+  | { type: 'presence'; documentId: string; clientID: string; [field: string]: unknown }
+  | { type: 'user_left'; clientID: string; userId?: string }
   | { type: 'update'; documentId: string; update: unknown; clientID: string; offset?: number }
   | { type: 'awareness'; documentId: string; awareness: unknown; clientID: string }
   | { type: 'selection'; documentId: string; selection: unknown; clientID: string }
   | { type: 'steps'; documentId: string; steps: unknown[]; version: number; clientID: string; offset?: number }
   | { type: 'steps'; steps: unknown[]; clientIDs: string[]; changeId: string; offset?: number }
+  | {
+      type: 'steps';
+      documentId: string;
+      version: number;
+      steps: unknown[];
+      clientIDs: string[];
+      clientID?: string;
+      changeId?: string;
+      offset?: number;
+    }
   | { type: 'agent-change-pending'; change: unknown; offset?: number }
   | { type: 'agent-change-accepted'; changeId: string; steps: unknown[]; offset?: number }
   | { type: 'agent-change-rejected'; changeId: string; offset?: number }
   | { type: 'session-expiring'; inMs: number }
   | { type: 'session'; expiresInMs: number | null }
   | { type: 'access'; access: 'read' | 'write' }
-  | { type: 'error'; message?: string; code?: FabricErrorCode; retryInMs?: number };
+  | { type: 'error'; message?: string; code?: FabricErrorCode; retryInMs?: number; version?: number; error?: string };
 
 /** An update or steps of this client, as they were sent. */
 export type FabricSent =

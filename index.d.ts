@@ -29,6 +29,12 @@ export type Json = unknown;
  * - `HUB_INVALID_ARGUMENT`: an argument or option has the wrong type or range; the message names it.
  * - `HUB_CLOSED`: the hub was closed, or is draining, and takes nothing new.
  * - `HUB_OVERLOADED`: more than 64 MiB wait for the threads of a document, endpoint or room to send them; nothing of this message was sent.
+ * - `HUB_WRONG_KIND`: the call is none for a document of this kind, such as steps past the authority that orders them.
+ * - `HUB_STALE`: the document has gone on since the version that steps were made for; {@link StaleError}.
+ * - `HUB_UNKNOWN_VERSION`: the document has never had the version that steps were made for.
+ * - `HUB_DOCUMENT_TOO_LARGE`: the document takes no more steps until those that it has were merged; the log says why they were not.
+ * - `HUB_UNAVAILABLE`: the document could not be loaded or stored; the message or the log says why.
+ * - `HUB_NO_APPLY`: the call needs the option `documents.apply`.
  * - `HUB_TOO_MANY_ROOMS`: `ws.join` of a connection that is in 1000 rooms. It did not join; have it leave others first.
  * - `HUB_BINARY_MISSING`: no native binary for this platform; the message names the command that builds it.
  * - `HUB_BINARY_INVALID`: a native binary was found but could not be loaded, or is of another version.
@@ -44,6 +50,12 @@ export type HubErrorCode =
   | 'HUB_INVALID_ARGUMENT'
   | 'HUB_CLOSED'
   | 'HUB_OVERLOADED'
+  | 'HUB_WRONG_KIND'
+  | 'HUB_STALE'
+  | 'HUB_UNKNOWN_VERSION'
+  | 'HUB_DOCUMENT_TOO_LARGE'
+  | 'HUB_UNAVAILABLE'
+  | 'HUB_NO_APPLY'
   | 'HUB_TOO_MANY_ROOMS'
   | 'HUB_BINARY_MISSING'
   | 'HUB_BINARY_INVALID'
@@ -66,10 +78,86 @@ export interface HubError extends Error {
  * Here and in every other call an id of a document or client has 1 to 512 bytes of UTF-8 and no control characters, as
  * those who connect must have it; another is refused. `changeId` is any text that is not empty.
  *
+ * A document of kind `steps` takes them only with the version that they were made for, and what {@link submitSteps} rejects
+ * with: past its authority they would fork it.
+ *
  * @returns the number of connections the message was queued for; 0 where nobody has the document open.
- * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection, never synchronously)
+ * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND` (as a rejection, never synchronously)
  */
-export function broadcastSteps(documentId: string, steps: readonly Json[], changeId: string): Promise<number>;
+export function broadcastSteps(
+  documentId: string,
+  steps: readonly Json[],
+  changeId: string,
+  made?: MadeFor,
+): Promise<number>;
+
+/** For which version of a document with an authority steps were made: with it they go through {@link submitSteps}. */
+export interface MadeFor {
+  version: number;
+}
+
+/** What {@link submitSteps} rejects with as `HUB_STALE`. */
+export interface StaleError extends HubError {
+  readonly code: 'HUB_STALE';
+  /** The version of the document. */
+  readonly version: number;
+  /** When to try again, in milliseconds, where somebody else has the turn until then. */
+  readonly retryInMs?: number;
+}
+
+/** Steps for one version of a document. */
+export interface StepsBatch {
+  /** The version they were made for. */
+  version: number;
+  /** ProseMirror steps, or their JSON: objects with a `stepType`. At least one; together at most 1,000 and 1 MiB, as clients'. */
+  steps: readonly Json[];
+  /** Whom clients take them to be by. Default `'agent'`. */
+  clientID?: string;
+  /** Names the change they are part of, to clients. */
+  changeId?: string;
+}
+
+/**
+ * Puts steps into the order of a document of kind `steps`, which is loaded for that where nobody has it open. Everybody who
+ * has it open gets them as they get those of clients.
+ *
+ * @returns the version after them, once they are stored.
+ * @throws `HUB_STALE` ({@link StaleError}), `HUB_UNKNOWN_VERSION`, `HUB_WRONG_KIND`, `HUB_DOCUMENT_TOO_LARGE`, `HUB_UNAVAILABLE`,
+ *   `HUB_INVALID_ARGUMENT`, `HUB_NOT_RUNNING`, `HUB_CLOSED`
+ */
+export function submitSteps(documentId: string, batch: StepsBatch): Promise<{ version: number }>;
+
+/** A document as {@link getDocument} answers it. */
+export interface DocumentContent {
+  /** The document, as the app's `apply` has made it; without that hook as it was loaded or saved last. */
+  doc: any;
+  /** The version of it; without `apply` that after `steps`. */
+  version: number;
+  /** Without `apply`: the version of `doc`. */
+  docVersion?: number;
+  /** Without `apply`: what came after `doc`. */
+  steps?: any[];
+}
+
+/**
+ * A document of kind `steps` as everybody has it, which is loaded where nobody has it open.
+ *
+ * @throws `HUB_WRONG_KIND`, `HUB_UNAVAILABLE`, `HUB_INVALID_ARGUMENT`, `HUB_NOT_RUNNING`, `HUB_CLOSED`
+ */
+export function getDocument(documentId: string): Promise<DocumentContent>;
+
+/**
+ * Edits a document: calls `edit` with what it is now and submits the steps that it answers; where somebody else was quicker
+ * it is called again, up to 100 times. `edit` answers `null` or no steps for nothing to do.
+ *
+ * @returns the version after it.
+ * @throws `HUB_NO_APPLY`, what {@link getDocument} and {@link submitSteps} reject with, and what `edit` throws
+ */
+export function editDocument(
+  documentId: string,
+  edit: (now: { doc: any; version: number }) => readonly Json[] | null | Promise<readonly Json[] | null>,
+  about?: { clientID?: string; changeId?: string },
+): Promise<{ version: number }>;
 
 /** The message of {@link broadcastSteps}, only to the connections of the document that have this `clientID`. */
 export function broadcastStepsToClient(

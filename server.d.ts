@@ -248,8 +248,92 @@ export interface HubOptions {
   trustProxy?: false | string | readonly string[];
   /** How much clients may do; `false`, or `HUB_LIMITS=off` in the environment, turns all of it off, which is said at start. */
   limits?: false | LimitOptions;
+  /** Documents that have an authority, a store, and are loaded and saved. Default: every document is a relay. */
+  documents?: DocumentOptions;
   /** Gets the security events, at most 129 a second. Default: lines of JSON on stderr, unless `logLevel` is `'off'`. */
   onSecurityEvent?: (event: SecurityEvent) => void;
+}
+
+/** What the hub does with a document: passes on what clients say, or puts their steps into one order. */
+export type DocumentKind = 'relay' | 'steps';
+
+/** A document as the app keeps it. */
+export interface LoadedDocument {
+  /** Its JSON. */
+  doc: unknown;
+  /** How many steps it is made of. Default 0. */
+  version?: number;
+}
+
+export interface DocumentOptions {
+  /** The kind of each document, or of all. Asked whenever it matters, so it must answer the same again. Default `'relay'`. */
+  kind?: DocumentKind | ((documentId: string) => DocumentKind);
+  /**
+   * The file in which steps are kept until the app has saved them. A process has it to itself: the next one waits up to 15 s
+   * for the one before it to end. Steps are shown to nobody before they are on disk. `false`: memory only. Default
+   * `'./.hub/documents.redb'`.
+   */
+  store?: string | false;
+  /** Memory for the store, in bytes, at least 1 MiB. Default 32 MiB. */
+  storeCacheBytes?: number;
+  /**
+   * Loads a document, once however many open it. `null`: there is none yet. What it throws, or `loadTimeoutMs`, lets nobody in
+   * (1013): a failure is never an empty document. `user` is the id of who is the first to open it, `parameters` what else
+   * stood in the query; both are missing where a route handler, or the start of the hub, needs the document.
+   */
+  load?: (about: {
+    documentId: string;
+    user?: string;
+    parameters: Record<string, string>;
+    signal: AbortSignal;
+  }) => LoadedDocument | null | Promise<LoadedDocument | null>;
+  /**
+   * Saves a document. Never called twice at once for one document; called again, with longer and longer waits up to a minute,
+   * until it does not throw; may be called twice for one version. Make it conditional on `previousVersion`, which is what was
+   * saved or loaded last.
+   */
+  save?: (about: {
+    documentId: string;
+    /** The document at `version`; missing without `apply`. */
+    doc: any;
+    /** The steps since `previousVersion`. */
+    steps: any[];
+    version: number;
+    previousVersion: number;
+    /** `quiet`: nobody edits; `overdue`: somebody has edited for `saveWithinMs`; `shutdown`; `restart`: left by an earlier process. */
+    reason: 'quiet' | 'overdue' | 'shutdown' | 'restart';
+    /** Who has edited it since: ids of users, or of clients where no session says who they are. */
+    editors: string[];
+    signal: AbortSignal;
+  }) => void | Promise<void>;
+  /**
+   * Makes a document out of one and steps, and throws where they do not fit; must not change what it is given. Called in slices
+   * when a document is saved or read. Steps that it refuses are set aside with all that came after them, and everybody is
+   * sent on with what was good.
+   */
+  apply?: (doc: any, steps: any[]) => unknown;
+  /**
+   * Decides where the app's copy was changed by somebody else while steps were not saved. Default `'loaded'`: the app's goes
+   * on, and the steps are set aside in the store.
+   */
+  conflict?: (about: {
+    documentId: string;
+    loaded: LoadedDocument | null;
+    log: { doc: any; steps: any[]; version: number; savedVersion: number };
+    signal: AbortSignal;
+  }) => 'loaded' | 'log' | Promise<'loaded' | 'log'>;
+  /** How long nobody must edit a document before it is saved, in milliseconds. Default 2000. */
+  saveAfterMs?: number;
+  /** How long after the first edit it is saved at the latest. Default 10,000. */
+  saveWithinMs?: number;
+  /** How long `load` and `conflict` may take. Default 10,000. */
+  loadTimeoutMs?: number;
+  /** How long `save` may take before it is tried again. Default 30,000. */
+  saveTimeoutMs?: number;
+  /** How long a saved document that nobody needs stays in memory. Default 60,000. */
+  idleMs?: number;
+  /** Most steps that a client may send at once. Default 1000. */
+  maxBatchSteps?: number;
 }
 
 export interface CloseReport {

@@ -13,14 +13,6 @@ const { LONE_SURROGATE } = require('./shared/ids.js');
 /** Of the codes below 3000 those by which a server ends a connection of its own will (RFC 6455, section 7.4). */
 const CLOSE_CODES = [1000, 1001, 1008, 1012, 1013];
 
-function stepsMessage(steps, changeId) {
-  const written = jsonList(steps, 'steps');
-  // Who ProseMirror's collab module takes each step to come from.
-  const clientIDs = JSON.stringify(Array.from(steps, () => 'agent'));
-  const change = JSON.stringify(text(changeId, 'changeId'));
-  return `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
-}
-
 function toDocument(documentId, message, clientID) {
   return requireHub().publish(documentId, clientID, message);
 }
@@ -29,13 +21,24 @@ async function publish(path, room, message, { except } = {}) {
   return requireHub().publishToRoom(path, room, message, except);
 }
 
-async function broadcastSteps(documentId, steps, changeId) {
-  return toDocument(id(documentId, 'documentId'), stepsMessage(steps, changeId));
+async function broadcastSteps(documentId, steps, changeId, made) {
+  const { version } = made ?? {};
+  return requireHub().broadcastSteps(id(documentId, 'documentId'), steps, changeId, { version });
 }
 
 async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
-  return toDocument(id(documentId, 'documentId'), stepsMessage(steps, changeId), id(clientID, 'clientID'));
+  const to = [id(documentId, 'documentId'), id(clientID, 'clientID')];
+  return requireHub().broadcastSteps(to[0], steps, changeId, { clientID: to[1] });
 }
+
+/** A call that the hub itself looks at. */
+function ofHub(name) {
+  return async (...given) => requireHub()[name](...given);
+}
+
+const submitSteps = ofHub('submitSteps');
+const editDocument = ofHub('editDocument');
+const getDocument = ofHub('getDocument');
 
 async function broadcastPendingChange(documentId, change) {
   return toDocument(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
@@ -117,6 +120,9 @@ module.exports = {
   broadcastPendingChange,
   broadcastAcceptedChange,
   broadcastRejectedChange,
+  submitSteps,
+  editDocument,
+  getDocument,
   getConnectionCount,
   getConnectedDocuments,
   createWebSocketManager,

@@ -71,7 +71,7 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// Names a client session, for as long as the process lives.
+/// Names a client session, also after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientSessionId(u64);
 
@@ -81,16 +81,15 @@ impl ClientSessionId {
         Self(number)
     }
 
+    /// One that has not been before, for a connection that takes nobody's place. It is no secret, so the keys that hash maps
+    /// get are random enough. Never 0.
+    pub fn random() -> Self {
+        Self(RandomState::new().hash_one(0).max(1))
+    }
+
     /// Its number.
     pub const fn number(self) -> u64 {
         self.0
-    }
-}
-
-impl From<ConnectionId> for ClientSessionId {
-    /// A connection that takes nobody's place begins a client session, which has its number.
-    fn from(first: ConnectionId) -> Self {
-        Self(first.number())
     }
 }
 
@@ -144,4 +143,6 @@ pub enum Topic {
     Selection,
     /// ProseMirror steps.
     Steps,
+    /// What a client of a document with an authority shows of itself.
+    Presence,
 }

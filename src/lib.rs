@@ -9,7 +9,7 @@
 //! - [`server`]: sockets that come in, the calls of a [`Hub`], its start and its end.
 //! - [`fabric`]: the endpoint that serves documents.
 //! - [`handlers`]: endpoints that are written in TypeScript.
-//! - `document`: the order of a document's steps, and what is kept of them.
+//! - [`document`]: documents with an authority, their store, and how they are loaded and saved.
 //! - [`room`]: the members of a document, and the fan-out to them.
 //! - [`recovery`]: what a room remembers, and how a client comes back.
 //! - `shard`: a thread, its clock, and what it does for all its connections.
@@ -32,8 +32,6 @@ pub mod admission;
 mod binding;
 pub mod config;
 pub mod connection;
-// For benchmarks and fuzzing.
-#[doc(hidden)]
 pub mod document;
 pub mod error;
 pub mod fabric;

@@ -184,7 +184,7 @@ fn a_condition_holds_for_one_of_two_and_the_other_is_told_what_is_current() {
     };
     assert!(submit(0, "first"));
     assert!(!submit(0, "second"));
-    assert_eq!(answers.recv().unwrap(), ("second", Err(Refusal::Stale { current: 1 })));
+    assert_eq!(answers.recv().unwrap(), ("second", Err(Refusal::Stale { current: 1, retry_in_ms: None })));
     log.answer(1);
     assert_eq!(answers.recv().unwrap(), ("first", Ok(1)));
     assert_eq!(message(&mut a), json!({ "type": "steps", "of": "first", "offset": 1 }));
@@ -210,7 +210,7 @@ fn a_document_in_memory_takes_conditions_too() {
         drop(server.hub.submit("doc", publication));
     }
     let answers: Vec<_> = answers.try_iter().collect();
-    assert_eq!(answers, [Ok(1), Err(Refusal::Stale { current: 1 }), Ok(2)]);
+    assert_eq!(answers, [Ok(1), Err(Refusal::Stale { current: 1, retry_in_ms: None }), Ok(2)]);
     assert_eq!((message(&mut a)["offset"].clone(), message(&mut a)["offset"].clone()), (json!(1), json!(2)));
 }
 

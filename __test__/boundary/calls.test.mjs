@@ -402,11 +402,11 @@ describe('with a hub', () => {
     const copy = await copyOfThePackage(t, async (directory) => {
       const file = path.join(directory, 'js', 'shared', 'global-hub.js');
       const source = await fs.readFile(file, 'utf8');
-      await fs.writeFile(file, source.replace('const VERSION = 1;', 'const VERSION = 1000;'));
+      await fs.writeFile(file, source.replace('const VERSION = 2;', 'const VERSION = 1000;'));
     });
     await assert.rejects(
       copy.face.broadcastSteps('document', [], 'change'),
-      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@1,.*@captify-io\/hub@1000/),
+      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@2,.*@captify-io\/hub@1000/),
     );
     assert.equal(copy.face.getConnectionCount('fabric'), 0);
     assert.deepEqual(copy.face.getConnectedDocuments(), []);

@@ -5,6 +5,8 @@ const { invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 const { Gate } = require('../admission/gate.js');
 const { fromNative, loadNative } = require('./native.js');
+const { broadcastSteps, Documents } = require('./documents.js');
+const { nativeDocuments } = require('./document-options.js');
 const { Handlers } = require('./handlers.js');
 const { registeredHandlers } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
@@ -50,14 +52,23 @@ function createHub(options, whenRegistered = () => undefined) {
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
   let handlers;
+  let documents;
   // Functions and what JavaScript keeps to are none of the native side's.
   const { session, access, onSecurityEvent, allowedOrigins, trustProxy, limits, ...nativeOptions } = checked;
-  const native = guarded(() => new NativeHub({ ...nativeOptions, limits: limits.native }, () => handlers.dispatch()))();
+  const ofDocuments = checked.documents && nativeDocuments(checked.documents);
+  const notify = () => {
+    handlers.dispatch();
+    documents.dispatch();
+  };
+  const native = guarded(() => {
+    return new NativeHub({ ...nativeOptions, limits: limits.native, documents: ofDocuments }, notify);
+  })();
   handlers = new Handlers(native, checked.logLevel !== 'off');
   const quiet = checked.logLevel === 'off' ? () => {} : toStderr;
+  documents = new Documents(native, checked.documents);
   const security = new SecurityEvents(onSecurityEvent ?? quiet, NativeHub);
   for (const line of warnings(checked)) process.stderr.write(`[hub] ${line}\n`);
-  return new Hub(native, checked, { handlers, security, whenRegistered });
+  return new Hub(native, checked, { handlers, documents, security, whenRegistered });
 }
 
 class Hub {
@@ -73,7 +84,7 @@ class Hub {
   #detachers = new Set();
   #basePath = '';
 
-  constructor(native, options, { handlers, security, whenRegistered }) {
+  constructor(native, options, { handlers, documents, security, whenRegistered }) {
     this.#native = native;
     this.#options = options;
     this.#handlers = handlers;
@@ -87,6 +98,10 @@ class Hub {
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
       publishToRoom: guarded((path, room, message, except) => handlers.publish(path, room, message, except)),
+      broadcastSteps: (...of) => broadcastSteps(this.#registered, documents, ...of),
+      submitSteps: (documentId, batch) => documents.submitSteps(documentId, batch),
+      editDocument: (documentId, edit, about) => documents.editDocument(documentId, edit, about),
+      getDocument: (documentId) => documents.getDocument(documentId),
       whenSent: (path, room) => handlers.whenSent(path, room),
       connectionCount: (name) => native.connectionCount(name),
       endpointCount: (path) => native.endpointCount(path),

@@ -3,6 +3,7 @@
 const { callback, flag, integer, oneOf } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { trustedProxies } = require('../admission/forwarded.js');
+const { documentOptions } = require('./document-options.js');
 const { limitOptions } = require('./limits.js');
 const { originRule } = require('../admission/origin.js');
 
@@ -53,6 +54,7 @@ const CHECKS = {
   allowedOrigins: originRule,
   trustProxy: trustedProxies,
   limits: (value) => limitOptions(value),
+  documents: documentOptions,
   onSecurityEvent: (value) => callback(value, 'onSecurityEvent'),
 };
 

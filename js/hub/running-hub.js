@@ -7,6 +7,10 @@ const { KEY } = require('../shared/global-hub.js');
 /**
  * @typedef {object} RunningHub what copies of the package may use of the hub, whichever copy started it
  * @property {(documentId: string, clientID: string | undefined, message: string) => number} publish
+ * @property {(documentId: string, steps: unknown[], changeId: string, to: object) => Promise<number>} broadcastSteps
+ * @property {(documentId: string, batch: object) => Promise<object>} submitSteps
+ * @property {(documentId: string, edit: Function, about?: object) => Promise<object>} editDocument
+ * @property {(documentId: string) => Promise<object>} getDocument
  * @property {(path: string, message: string) => number} broadcast
  * @property {(path: string, room: string, message: string | Uint8Array, except?: object) => number} publishToRoom
  * @property {(path: string, room: string) => Promise<void>} whenSent resolves once what was published so far has been sent

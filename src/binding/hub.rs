@@ -15,6 +15,7 @@ use napi_derive::napi;
 
 use super::{
     admission::{NativeAdmission, NativeLimits, milliseconds, upgrade},
+    hooks::{NativeDocuments, NodeHooks, start_store},
     notifier::NodeNotifier,
     numbers::{Taken, number},
 };
@@ -22,6 +23,7 @@ use crate::{
     Config, Error, Hub,
     admission::{Access, limits::Limits},
     config::{HistoryLimits, Secret},
+    document::hooks::Hooks,
     handlers::EventQueue,
     server::accept::Incoming,
     server::{
@@ -75,6 +77,8 @@ pub struct NativeOptions {
     pub session_warning_ms: Option<u32>,
     /// `None` where there are no limits.
     pub limits: Option<NativeLimits>,
+    /// `None` where all documents are relays.
+    pub documents: Option<NativeDocuments>,
 }
 
 impl fmt::Debug for NativeOptions {
@@ -153,6 +157,8 @@ pub struct NativeHub {
     loopback: OnceLock<Loopback>,
     /// What happens on connections that JavaScript serves.
     pub(super) queue: Arc<EventQueue>,
+    /// The app's hooks; `None` where all documents are relays.
+    pub(super) hooks: Option<Arc<NodeHooks>>,
     /// What [`NativeHub::take`] has taken and not given out.
     pub(super) taken: Mutex<Taken>,
 }
@@ -173,12 +179,24 @@ impl NativeHub {
         }
         let notifier = NodeNotifier::new(&notify)
             .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
-        let hub = Hub::start(Config::from(&options))?;
+        let config = Config::from(&options);
+        let (hub, hooks) = match &options.documents {
+            None => (Hub::start(config)?, None),
+            Some(documents) => {
+                let notifier = NodeNotifier::new(&notify)
+                    .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
+                let hooks = Arc::new(NodeHooks::new(notifier));
+                let of_hub: Arc<dyn Hooks> = Arc::<NodeHooks>::clone(&hooks);
+                let store = start_store(documents)?;
+                (Hub::start_documents(config, of_hub, store, documents.into())?, Some(hooks))
+            }
+        };
         let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config()));
         Ok(Self {
             hub: Mutex::new(Some(Arc::new(hub))),
             loopback: OnceLock::new(),
             queue,
+            hooks,
             taken: Mutex::default(),
         })
     }

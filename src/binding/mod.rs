@@ -2,6 +2,9 @@
 
 mod admission;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod documents;
+mod hooks;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod hub;
 mod log;
 mod notifier;

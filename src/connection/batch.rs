@@ -19,7 +19,7 @@ impl Topic {
     pub fn policy(self) -> QueuePolicy {
         match self {
             Self::Update | Self::Steps => QueuePolicy::Reliable,
-            Self::Awareness | Self::Selection => QueuePolicy::Latest(self),
+            Self::Awareness | Self::Selection | Self::Presence => QueuePolicy::Latest(self),
         }
     }
 }

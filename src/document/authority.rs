@@ -91,6 +91,11 @@ impl Authority {
         self.delivered = version.clamp(self.delivered, self.head);
     }
 
+    /// Takes back the batch that was accepted last, which began at `version`: it went nowhere.
+    pub fn withdraw(&mut self, version: u64) {
+        self.head = version.clamp(self.delivered, self.head);
+    }
+
     /// Takes the head back to what was delivered, because the store has failed: whatever was accepted since was refused,
     /// and its versions go to others. Who waits keeps its place.
     pub fn rollback(&mut self) {

@@ -1,13 +1,63 @@
-//! Documents that stay: the order of their steps, decided without I/O, clock or schema, and where they are kept.
+//! Documents with an authority: one order of `ProseMirror` steps, kept on disk, loaded from the app and saved to it.
 //!
-//! The [authority] says which batch of steps comes next and whose turn it is; [batches] are what was delivered since the
-//! snapshot, for who reads; [steps] is what a batch must look like to be let in. Steps stay the text in which they came.
+//! A room's log gives every batch to the [authority], which says whether it is the next one; what it accepts goes to the
+//! [store] and from there, once it is on disk, to the members. A document outlives its room: as long as something of it is
+//! not saved it stays, and is saved.
 
 pub mod authority;
 pub mod batches;
+mod context;
+pub mod documents;
+mod edits;
+pub mod hooks;
+pub mod live;
+mod log;
+mod opening;
+mod reading;
+mod saving;
 pub mod steps;
 pub mod store;
 mod turns;
 
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
+
+use self::{authority::Turns, batches::BatchLimits, steps::StepLimits};
+
+/// What documents with an authority keep to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether the app saves documents. Where not, the store is where they stay.
+    pub saves: bool,
+    /// How long nobody must have edited a document before it is saved. Default 2 s.
+    pub save_after: Duration,
+    /// How long after the first edit a document is saved at the latest. Default 10 s.
+    pub save_within: Duration,
+    /// How long a document stays in memory that nobody has open and that is saved. Default 60 s.
+    pub idle: Duration,
+    /// How large a batch may be. Default 1,000 steps and 1 MiB.
+    pub batch: StepLimits,
+    /// What may stand behind the snapshot of a document. Default 20,000 batches and 16 MiB.
+    pub unmerged: BatchLimits,
+    /// What is kept before the snapshot for who was away, where there is as much. Default 1,000 batches and 1 MiB.
+    pub kept: BatchLimits,
+    /// Whether writers take turns.
+    pub turns: Turns,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            saves: true,
+            save_after: Duration::from_secs(2),
+            save_within: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            batch: StepLimits { steps: 1000, bytes: 1 << 20 },
+            unmerged: BatchLimits { batches: 20_000, bytes: 16 << 20 },
+            kept: BatchLimits { batches: 1000, bytes: 1 << 20 },
+            turns: Turns::Fair,
+        }
+    }
+}

@@ -20,16 +20,21 @@ use crate::{
         batch::QueuePolicy,
         endpoint::{Farewell, Handler},
     },
-    ids::{Id, Topic},
+    document::documents::Documents,
+    document::live::Document,
+    ids::{ClientSessionId, Id, Topic},
     json::quoted,
     protocol::{
         self, ClientMessage, MessageError, notice,
         recovery::{RecoveryResult, Reload},
     },
     recovery::RecoveryRequest,
-    room::{JoinReply, Membership, Room},
-    websocket::close::Close,
+    room::{JoinReply, Membership, Room, publication::Text},
+    websocket::close::{self, Close},
 };
+
+/// Why a request is refused that says too little.
+pub(super) const MISSING: &str = "Missing documentId or clientID";
 
 /// How often a client may send what cannot be obeyed: one with a fault is told of it, and not shut out.
 const FORGIVEN: Rate = Rate::new(1, 32);
@@ -38,26 +43,43 @@ const FORGIVEN: Rate = Rate::new(1, 32);
 pub(super) struct Joining {
     pub(super) connection: Arc<Connection>,
     pub(super) room: Arc<Room>,
-    pub(super) client: Id,
+    /// `None` where the hub is to give it one.
+    pub(super) client: Option<Id>,
     pub(super) user: Option<Arc<str>>,
     pub(super) request: Option<RecoveryRequest>,
     pub(super) address: Option<IpAddr>,
     pub(super) max_depth: usize,
     pub(super) messages: Rate,
+    /// `None` where all documents are relays.
+    pub(super) documents: Option<Documents>,
 }
 
 impl Joining {
     /// Joins the room, which is live, and tells the client so. On the room's thread.
-    pub(super) fn join(self) -> FabricHandler {
-        let Self { connection, room, client, user, request, address, max_depth, messages } = self;
-        let user = user.as_deref();
-        let (membership, reply) = room.join(Arc::clone(&connection), client.clone(), user, request.as_ref());
+    ///
+    /// # Errors
+    ///
+    /// How the connection is to be closed.
+    pub(super) fn join(self) -> Result<FabricHandler, Close> {
+        let Self { connection, room, client, user, request, address, max_depth, messages, documents } = self;
+        let document = documents.and_then(|documents| documents.get(room.document()));
+        let begun = ClientSessionId::random();
+        let client = match client {
+            Some(client) => client,
+            None if document.is_some() => given_client(request.as_ref(), begun)?,
+            None => return Err(Close::new(close::UNSUPPORTED, MISSING)),
+        };
+        let (membership, reply) =
+            room.join(Arc::clone(&connection), client.clone(), user.as_deref(), request.as_ref(), begun);
         let JoinReply { position, outcome, shown } = reply;
         let mut first = BytesMut::new();
-        protocol::put_connected(&mut first, &client, room.document(), position.as_ref());
+        let version = document.as_deref().map(Document::version);
+        protocol::put_connected(&mut first, &client, room.document(), position.as_ref(), version);
+        let user_id = user.as_deref();
         if let Some(RecoveryResult::Reload { reason: Reload::BadToken, .. }) = &outcome {
             let document = Some(room.document().text());
-            security::report(Kind::TokenRefused, About { user, address, document, ..About::default() }, 1);
+            let about = About { user: user_id, address, document, ..About::default() };
+            security::report(Kind::TokenRefused, about, 1);
         }
         if let Some(outcome) = &outcome {
             protocol::put_outcome(&mut first, outcome);
@@ -67,34 +89,49 @@ impl Joining {
             Some(RecoveryResult::Reload { .. }) | None => Vec::new(),
         };
         connection.begin(std::iter::once(first.freeze()).chain(missed).chain([shown]));
-        FabricHandler {
+        Ok(FabricHandler {
             membership,
             client,
+            user,
+            document,
             replies: BytesMut::new(),
             max_depth,
             faults: Bucket::default(),
             pace: Pace::new(messages),
             owes_ack: false,
-        }
+            has_presence: false,
+        })
     }
 }
 
+/// The id of a client that has none: the same for as long as it shows its token.
+fn given_client(request: Option<&RecoveryRequest>, begun: ClientSessionId) -> Result<Id, Close> {
+    let client_session = request.and_then(RecoveryRequest::client_session).unwrap_or(begun);
+    let id = format!("hub-{:016x}", client_session.number());
+    Id::new(&id).ok_or_else(|| Close::new(close::UNSUPPORTED, MISSING))
+}
+
 pub(super) struct FabricHandler {
-    membership: Membership,
-    client: Id,
+    pub(super) membership: Membership,
+    pub(super) client: Id,
+    pub(super) user: Option<Arc<str>>,
+    /// Where the document has an authority.
+    pub(super) document: Option<Arc<Document>>,
     /// Replies to the messages that were read together.
-    replies: BytesMut,
-    max_depth: usize,
+    pub(super) replies: BytesMut,
+    pub(super) max_depth: usize,
     /// How often it has sent what cannot be obeyed.
     faults: Bucket,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Whether the client is to be told which of its messages were applied.
-    owes_ack: bool,
+    pub(super) owes_ack: bool,
+    /// Whether the others were shown its presence.
+    pub(super) has_presence: bool,
 }
 
 impl FabricHandler {
-    fn publish(&self, topic: Topic, id: Option<u64>, payload: &str, version: &str) {
-        self.membership.publish(topic, id, &self.client, payload, version);
+    pub(super) fn publish(&self, topic: Topic, id: Option<u64>, payload: &str, version: &str) {
+        self.membership.publish(Text::Client { client: &self.client, topic, payload, version }, id);
     }
 
     fn show(&self, held: Vec<(Topic, String)>) {
@@ -104,9 +141,43 @@ impl FabricHandler {
     }
 }
 
+impl FabricHandler {
+    /// Answers a message that is not obeyed; too many of them end the connection.
+    pub(super) fn refuse(&mut self, connection: &Arc<Connection>, fault: &MessageError<'_>) {
+        connection.report(Kind::BadMessage, 1);
+        protocol::put_error(&mut self.replies, fault.code());
+        log::info!(
+            "connection {} of client {:?}, document {:?}: {}",
+            connection.id(),
+            self.client,
+            self.membership.room().document(),
+            describe(fault)
+        );
+        if self.faults.take(FORGIVEN, 1, rate::now()) > 0 {
+            log::warn!("connection {} goes on sending such messages: closed with 1008", connection.id());
+            self.read_end(connection);
+            connection.close(&Close::bad_messages());
+        }
+    }
+
+    pub(super) fn tell_session(&mut self, connection: &Connection) {
+        let left = connection.grant().and_then(Grant::session_left);
+        self.replies.extend_from_slice(&notice::session(left));
+    }
+
+    /// Answers what would change a document that the client may only read.
+    pub(super) fn refuse_reader(&mut self, connection: &Connection) {
+        self.replies.extend_from_slice(&notice::read_only());
+        connection.report(Kind::ReadOnly, 1);
+    }
+}
+
 impl Handler for FabricHandler {
     fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], _text: bool) {
-        let room = self.membership.room();
+        if let Some(document) = self.document.clone() {
+            return self.steps_message(&document, connection, payload);
+        }
+        let room = Arc::clone(self.membership.room());
         let document = room.document();
         // A text message is UTF-8; a binary one that is none is no JSON either.
         let parsed = std::str::from_utf8(payload)
@@ -115,16 +186,12 @@ impl Handler for FabricHandler {
         match parsed {
             Ok(ClientMessage::Sync) => protocol::put_synced(&mut self.replies, document),
             Ok(ClientMessage::Ack) => self.owes_ack = true,
-            Ok(ClientMessage::Session) => {
-                let left = connection.grant().and_then(Grant::session_left);
-                self.replies.extend_from_slice(&notice::session(left));
-            }
+            Ok(ClientMessage::Session) => self.tell_session(connection),
             Ok(ClientMessage::Publish { topic, .. })
                 if topic.policy() == QueuePolicy::Reliable
                     && connection.grant().is_some_and(Grant::is_read_only) =>
             {
-                self.replies.extend_from_slice(&notice::read_only());
-                connection.report(Kind::ReadOnly, 1);
+                self.refuse_reader(connection);
             }
             Ok(ClientMessage::Publish { topic, payload, version, id, ack }) => {
                 self.owes_ack |= ack;
@@ -132,24 +199,7 @@ impl Handler for FabricHandler {
                     self.publish(topic, id, payload, version);
                 }
             }
-            Err(fault) => {
-                connection.report(Kind::BadMessage, 1);
-                protocol::put_error(&mut self.replies, fault.code());
-                log::info!(
-                    "connection {} of client {:?}, document {document:?}: {}",
-                    connection.id(),
-                    self.client,
-                    describe(&fault)
-                );
-                if self.faults.take(FORGIVEN, 1, rate::now()) > 0 {
-                    log::warn!(
-                        "connection {} goes on sending such messages: closed with 1008",
-                        connection.id()
-                    );
-                    self.read_end(connection);
-                    connection.close(&Close::bad_messages());
-                }
-            }
+            Err(fault) => self.refuse(connection, &fault),
         }
     }
 
@@ -168,6 +218,7 @@ impl Handler for FabricHandler {
         // Such as a cursor that is taken back.
         let held = self.pace.take_held();
         self.show(held);
+        self.leave_document();
         None
     }
 
@@ -191,6 +242,7 @@ fn describe(fault: &MessageError<'_>) -> String {
         MessageError::BadShape => "a message has not the shape of its type".to_owned(),
         MessageError::TooDeep => "a message is nested too deeply".to_owned(),
         MessageError::UnknownType(kind) => format!("a message is of unknown type {}", cut(kind)),
+        MessageError::WrongKind => "a message is of a type that documents of another kind have".to_owned(),
         MessageError::WrongDocument(id) => format!("a message is for document {}", cut(id)),
     }
 }

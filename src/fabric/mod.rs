@@ -1,12 +1,17 @@
-//! The fabric endpoint: clients of one document exchange updates, awareness, selections and steps.
+//! The fabric endpoint: clients of one document exchange updates, awareness, selections and steps, or put steps into the
+//! order of its authority.
 
 mod member;
 mod opening;
 mod pace;
+mod steps;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use self::{member::Joining, opening::OpeningHandler};
+use self::{
+    member::{Joining, MISSING},
+    opening::OpeningHandler,
+};
 use crate::{
     Config,
     admission::{
@@ -18,10 +23,11 @@ use crate::{
         Connection, EncodeNotice,
         endpoint::{Endpoint, Handler},
     },
+    document::documents::Documents,
     ids::Id,
     protocol::notice,
     recovery::{Identity, RecoveryRequest},
-    room::Rooms,
+    room::{Rooms, opening::OpenedBy},
     websocket::close::{self, Close},
 };
 
@@ -32,6 +38,8 @@ pub const PATH: &str = "/ws/fabric";
 #[derive(Debug)]
 pub struct Fabric {
     rooms: Arc<Rooms>,
+    /// `None` where all documents are relays.
+    documents: Option<Documents>,
     max_depth: usize,
     open_timeout: Duration,
     /// What a connection may send.
@@ -39,9 +47,10 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    pub(crate) fn new(rooms: Arc<Rooms>, config: &Config) -> Self {
+    pub(crate) fn new(rooms: Arc<Rooms>, documents: Option<Documents>, config: &Config) -> Self {
         Self {
             rooms,
+            documents,
             max_depth: config.max_depth,
             open_timeout: config.open_timeout,
             messages: config.limits.messages,
@@ -71,14 +80,18 @@ impl Endpoint for Fabric {
 
     fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Handler>, Close> {
         let parameter = |name| upgrade.parameter(name).filter(|value| !value.is_empty());
-        let (Some(document), Some(client)) = (parameter("documentId"), parameter("clientID")) else {
-            return Err(Close::new(close::UNSUPPORTED, "Missing documentId or clientID"));
+        let unsupported = |reason| Close::new(close::UNSUPPORTED, reason);
+        let document = parameter("documentId").ok_or_else(|| unsupported(MISSING))?;
+        let document = Id::new(&document).ok_or_else(|| unsupported("Invalid documentId"))?;
+        let client = match parameter("clientID") {
+            Some(client) => Some(Id::new(&client).ok_or_else(|| unsupported("Invalid clientID"))?),
+            // Whether the document gives one is known once it is open.
+            None if self.documents.is_some() => None,
+            None => return Err(unsupported(MISSING)),
         };
-        let document =
-            Id::new(&document).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid documentId"))?;
-        let client = Id::new(&client).ok_or_else(|| Close::new(close::UNSUPPORTED, "Invalid clientID"))?;
 
-        let room = self.rooms.open(document);
+        let by = || OpenedBy { user: upgrade.user.clone(), query: upgrade.request.query().to_owned() };
+        let room = self.rooms.open(document, by);
         if self.rooms.is_full(&room) && self.replaced(upgrade).is_none() {
             let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
             let document = Some(room.document().text());
@@ -95,9 +108,10 @@ impl Endpoint for Fabric {
             address: upgrade.admission.address,
             max_depth: self.max_depth,
             messages: self.messages,
+            documents: self.documents.clone(),
         };
         if joining.room.is_live() {
-            return Ok(Box::new(joining.join()));
+            return Ok(Box::new(joining.join()?));
         }
         Ok(Box::new(OpeningHandler::new(joining, Arc::clone(&self.rooms), self.open_timeout)))
     }

@@ -47,25 +47,29 @@ impl OpeningHandler {
     }
 
     /// Why the connection is closed, where it does not become a member.
-    fn settle(&mut self, phase: Phase) -> Option<&'static str> {
+    fn settle(&mut self, phase: Phase) -> Option<Close> {
         let Stage::Waiting(joining, early) = std::mem::replace(&mut self.stage, Stage::Left) else {
             return None;
         };
         let connection = Arc::clone(&joining.connection);
         let room = Arc::clone(&joining.room);
         let closes = match phase {
-            Phase::Live if self.rooms.is_full(&joining.room) => Some("Too many connections of this document"),
-            Phase::Live => {
-                let mut member = joining.join();
-                for (payload, text) in early {
-                    member.message(&connection, &payload, text);
-                }
-                member.read_end(&connection);
-                self.stage = Stage::Member(Box::new(member));
-                None
+            Phase::Live if self.rooms.is_full(&joining.room) => {
+                Some(Close::limit("Too many connections of this document"))
             }
-            Phase::Failed => Some("The document could not be opened"),
-            Phase::Crowded => Some("Too many wait for this document"),
+            Phase::Live => match joining.join() {
+                Ok(mut member) => {
+                    for (payload, text) in early {
+                        member.message(&connection, &payload, text);
+                    }
+                    member.read_end(&connection);
+                    self.stage = Stage::Member(Box::new(member));
+                    None
+                }
+                Err(close) => Some(close),
+            },
+            Phase::Failed => Some(Close::limit("The document could not be opened")),
+            Phase::Crowded => Some(Close::limit("Too many wait for this document")),
         };
         // Not before it has joined: a room that nobody waits for and nobody has joined is forgotten.
         room.stop_waiting(connection.id());
@@ -103,13 +107,13 @@ impl Handler for OpeningHandler {
                 Poll::Ready(phase) => self.settle(phase),
                 Poll::Pending if late => {
                     self.settle(Phase::Crowded);
-                    Some("The document was not opened in time")
+                    Some(Close::limit("The document was not opened in time"))
                 }
                 Poll::Pending => return Poll::Pending,
             };
-            if let Some(reason) = closes {
-                log::warn!("connection {} is turned away: {reason}", connection.id());
-                connection.close(&Close::limit(reason));
+            if let Some(close) = closes {
+                log::warn!("connection {} is turned away: {}", connection.id(), close.reason);
+                connection.close(&close);
             }
         }
         match &mut self.stage {

@@ -1,5 +1,7 @@
 //! The frames that the fabric endpoint sends.
 
+use std::fmt::Write;
+
 use bytes::BytesMut;
 
 use super::recovery::{Position, RecoveryResult};
@@ -9,13 +11,24 @@ use crate::{
 };
 
 /// Appends the frame of the first message of a connection. `position` is there where it can come back.
-pub fn put_connected(out: &mut BytesMut, client: &Id, document: &Id, position: Option<&Position>) {
-    let more = position.map(|Position { token, epoch, offset }| {
-        format!(r#","token":"{token}","epoch":"{epoch}","offset":{offset}"#)
-    });
+///
+/// `version` is that of a document with an authority.
+pub fn put_connected(
+    out: &mut BytesMut,
+    client: &Id,
+    document: &Id,
+    position: Option<&Position>,
+    version: Option<u64>,
+) {
+    let mut more =
+        version.map(|version| format!(r#","kind":"steps","version":{version}"#)).unwrap_or_default();
+    if let Some(Position { token, epoch, offset }) = position {
+        // Of a string nothing fails.
+        let _ = write!(more, r#","token":"{token}","epoch":"{epoch}","offset":{offset}"#);
+    }
     let (client, document) = (client.json(), document.json());
-    let head = [r#"{"type":"connected","clientID":"#, client, r#","documentId":"#, document];
-    frame::put_text(out, &[head[0], head[1], head[2], head[3], more.as_deref().unwrap_or_default(), "}"]);
+    let head = r#"{"type":"connected","clientID":"#;
+    frame::put_text(out, &[head, client, r#","documentId":"#, document, &more, "}"]);
 }
 
 /// Appends the frame that answers a client which has asked for what it missed; that follows behind it.
@@ -66,6 +79,8 @@ pub fn put_publication(
         Topic::Awareness => (r#"{"type":"awareness","documentId":"#, r#","awareness":"#),
         Topic::Selection => (r#"{"type":"selection","documentId":"#, r#","selection":"#),
         Topic::Steps => (r#"{"type":"steps","documentId":"#, r#","steps":"#),
+        // What it says is more than one key, each behind a comma.
+        Topic::Presence => (r#"{"type":"presence","documentId":"#, ""),
     };
     let label = if version.is_empty() { "" } else { r#","version":"# };
     let (document, client) = (document.json(), client.json());
@@ -92,7 +107,7 @@ pub fn put_message(out: &mut BytesMut, message: &str, offset: Option<u64>) {
 }
 
 /// The end of a message with its offset, without an allocation: `,"offset":12}`.
-struct Tail {
+pub(super) struct Tail {
     /// It stands at the end.
     bytes: [u8; 32],
     start: usize,
@@ -101,7 +116,7 @@ struct Tail {
 impl Tail {
     const KEY: &[u8] = br#","offset":"#;
 
-    fn of(mut offset: u64) -> Self {
+    pub(super) fn of(mut offset: u64) -> Self {
         let mut tail = Self { bytes: [b'}'; 32], start: 31 };
         loop {
             tail.start -= 1;
@@ -118,7 +133,7 @@ impl Tail {
         tail
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Fields<'a> {
     pub(super) version: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) ack: Option<&'a RawValue>,
+    pub(super) client_id: Option<&'a RawValue>,
+    pub(super) doc: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -47,6 +49,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "version" => &mut fields.version,
                 "id" => &mut fields.id,
                 "ack" => &mut fields.ack,
+                "clientID" => &mut fields.client_id,
+                "doc" => &mut fields.doc,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -59,7 +63,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// A key, borrowed where it has no escape.
-struct Key<'a>(Cow<'a, str>);
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

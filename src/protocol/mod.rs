@@ -7,6 +7,7 @@ mod encode;
 mod fields;
 pub mod notice;
 pub mod recovery;
+pub mod steps;
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ use serde_json::value::RawValue;
 pub use self::encode::{
     has_offset, put_ack, put_connected, put_error, put_message, put_outcome, put_publication, put_synced,
 };
-use self::fields::Fields;
+use self::{encode::Tail, fields::Fields};
 use crate::ids::{Id, Topic};
 
 /// A message from a client, its payload as the text it came in.
@@ -55,6 +56,8 @@ pub enum MessageError<'a> {
     UnknownType(Cow<'a, str>),
     /// For another document than the connection's own.
     WrongDocument(Cow<'a, str>),
+    /// Of a type that documents of another kind have.
+    WrongKind,
 }
 
 impl MessageError<'_> {
@@ -66,6 +69,7 @@ impl MessageError<'_> {
             Self::TooDeep => "TOO_DEEP",
             Self::UnknownType(_) => "UNKNOWN_TYPE",
             Self::WrongDocument(_) => "WRONG_DOCUMENT",
+            Self::WrongKind => "WRONG_KIND",
         }
     }
 }
@@ -80,24 +84,15 @@ pub fn parse<'a>(
     document: &Id,
     max_depth: usize,
 ) -> Result<ClientMessage<'a>, MessageError<'a>> {
-    let Fields { kind, document_id, update, awareness, selection, steps, version, id, ack } =
-        serde_json::from_str(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => MessageError::BadShape,
-            _ => MessageError::BadJson,
-        })?;
+    let fields = fields_of(text)?;
+    let Fields { kind, document_id, update, awareness, selection, steps, version, id, ack, .. } = fields;
     let kind = string(kind)?;
     if kind == "session" {
         return Ok(ClientMessage::Session);
     }
-    let document_id = document_id.ok_or(MessageError::BadShape)?;
-    if document_id.get() != document.json() {
-        let named = string(Some(document_id))?;
-        if named != document.text() {
-            return Err(MessageError::WrongDocument(named));
-        }
-    }
+    wrong_document(document_id.ok_or(MessageError::BadShape)?, document)?;
     let message = |topic, payload: Option<&'a RawValue>, version, id, ack| {
-        let payload = payload.ok_or(MessageError::BadShape)?.get();
+        let payload = payload_of(payload)?;
         Ok(ClientMessage::Publish { topic, payload, version, id, ack })
     };
     // What says only what is true now is not worth a number.
@@ -115,7 +110,33 @@ pub fn parse<'a>(
         }
         _ => return Err(MessageError::UnknownType(kind)),
     }?;
-    if is_deeper(text, max_depth) { Err(MessageError::TooDeep) } else { Ok(message) }
+    if has_depth(text, max_depth) { Ok(message) } else { Err(MessageError::TooDeep) }
+}
+
+/// The keys of a message.
+#[inline]
+fn fields_of(text: &str) -> Result<Fields<'_>, MessageError<'static>> {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => MessageError::BadShape,
+        _ => MessageError::BadJson,
+    })
+}
+
+/// Refuses what is for another document.
+#[inline]
+fn wrong_document<'a>(named: &'a RawValue, document: &Id) -> Result<(), MessageError<'a>> {
+    if named.get() != document.json() {
+        let named = string(Some(named))?;
+        if named != document.text() {
+            return Err(MessageError::WrongDocument(named));
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn payload_of(payload: Option<&RawValue>) -> Result<&str, MessageError<'_>> {
+    Ok(payload.ok_or(MessageError::BadShape)?.get())
 }
 
 /// Whether a JSON value is a number.
@@ -139,11 +160,11 @@ fn flag(value: Option<&RawValue>) -> Result<bool, MessageError<'static>> {
     }
 }
 
-/// Whether valid JSON is nested deeper than `limit`. Looked at closely only where there are enough brackets for it.
-fn is_deeper(json: &str, limit: usize) -> bool {
+/// Whether valid JSON is nested no deeper than `limit`. Looked at closely only where there are enough brackets for it.
+fn has_depth(json: &str, limit: usize) -> bool {
     let opens = |byte: &u8| matches!(byte, b'[' | b'{');
     if json.len() < 2 * limit || json.bytes().filter(opens).count() <= limit {
-        return false;
+        return true;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
@@ -155,14 +176,14 @@ fn is_deeper(json: &str, limit: usize) -> bool {
             b'[' | b'{' => {
                 depth += 1;
                 if depth > limit {
-                    return true;
+                    return false;
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    false
+    true
 }
 
 fn string(value: Option<&RawValue>) -> Result<Cow<'_, str>, MessageError<'_>> {

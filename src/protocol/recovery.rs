@@ -19,6 +19,10 @@ pub enum Reload {
     BadOffset,
     /// More was missed than is remembered.
     HistoryGone,
+    /// The client has a version of the document that there is not.
+    UnknownVersion,
+    /// The document has lost steps that did not fit into it.
+    StepsSetAside,
 }
 
 impl Reload {
@@ -31,6 +35,8 @@ impl Reload {
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::BadOffset => "BAD_OFFSET",
             Self::HistoryGone => "HISTORY_GONE",
+            Self::UnknownVersion => "UNKNOWN_VERSION",
+            Self::StepsSetAside => "STEPS_SET_ASIDE",
         }
     }
 }

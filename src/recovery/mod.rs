@@ -87,6 +87,11 @@ pub struct RecoveryRequest {
 }
 
 impl RecoveryRequest {
+    /// The client session that the token names, which it may or may not be good for.
+    pub(crate) fn client_session(&self) -> Option<ClientSessionId> {
+        token::named(&self.token)
+    }
+
     /// What the query of a request asks for; `None` where it asks for nothing.
     pub fn of(upgrade: &Upgrade) -> Option<Self> {
         let [token, epoch, offset] = ["token", "epoch", "offset"].map(|name| upgrade.parameter(name));

@@ -21,6 +21,13 @@ const TOKEN_BYTES: usize = 8 + 32;
 /// Characters of a token.
 pub const TOKEN_CHARACTERS: usize = (TOKEN_BYTES * 8).div_ceil(6);
 
+/// The client session that a token names, whoever has signed it.
+pub fn named(token: &str) -> Option<ClientSessionId> {
+    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+    let number = bytes.first_chunk().filter(|_| bytes.len() == TOKEN_BYTES)?;
+    Some(ClientSessionId::new(u64::from_be_bytes(*number)))
+}
+
 /// What a token is good for.
 #[derive(Debug, Clone, Copy)]
 pub struct Claims<'a> {

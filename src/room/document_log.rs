@@ -19,6 +19,12 @@ pub trait Log: Send + fmt::Debug {
     /// block, and must not call [`Deliver::deliver`] before it has returned. The answer is another thread's, or
     /// [`Append::Refused`].
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append;
+
+    /// What it has given a place goes out to the members now, in the order of the offsets. On the room's thread, which has
+    /// locked the room's state: whoever joins from now on is not sent it.
+    fn delivered(&mut self, publication: &Publication) {
+        let _ = publication;
+    }
 }
 
 /// What a log says to a publication at once.
@@ -76,7 +82,7 @@ impl MemoryLog {
     pub(crate) fn place(&mut self, after: Option<u64>) -> Result<Option<u64>, Refusal> {
         let Some(last) = &mut self.last else { return Ok(None) };
         if after.is_some_and(|after| after != *last) {
-            return Err(Refusal::Stale { current: *last });
+            return Err(Refusal::Stale { current: *last, retry_in_ms: None });
         }
         *last += 1;
         Ok(Some(*last))

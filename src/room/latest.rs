@@ -26,6 +26,7 @@ pub(super) struct Latest {
 struct OfMember {
     awareness: Vec<u8>,
     selection: Vec<u8>,
+    presence: Vec<u8>,
     applied: u64,
 }
 
@@ -77,6 +78,7 @@ impl Latest {
         let kept = match topic {
             Topic::Awareness => &mut latest.awareness,
             Topic::Selection => &mut latest.selection,
+            Topic::Presence => &mut latest.presence,
             Topic::Update | Topic::Steps => return,
         };
         kept.clear();
@@ -91,6 +93,7 @@ impl Latest {
         if let Some(latest) = &mut self.places[place.0 as usize] {
             latest.awareness = Vec::new();
             latest.selection = Vec::new();
+            latest.presence = Vec::new();
         }
     }
 
@@ -102,7 +105,7 @@ impl Latest {
         }
         let mut out = BytesMut::new();
         for latest in self.places.iter().flatten() {
-            for frame in [&latest.awareness, &latest.selection] {
+            for frame in [&latest.awareness, &latest.selection, &latest.presence] {
                 if out.len() + frame.len() <= max_bytes {
                     out.put_slice(frame);
                 }

@@ -8,20 +8,20 @@ use std::{
 use super::{
     Room,
     document_log::DocumentLog,
-    opening::{Opened, Opener, Phase},
+    opening::{Opened, OpenedBy, Opener, Phase},
 };
 use crate::{ids::ConnectionId, shard::Work, sync::lock};
 
 impl Room {
     /// Begins to load, where the document's log comes from elsewhere. Without a lock.
-    pub(super) fn load(self: &Arc<Self>, opener: &dyn Opener) {
+    pub(super) fn load(self: &Arc<Self>, opener: &dyn Opener, by: OpenedBy) {
         let room = Arc::downgrade(self);
         let tell = Opened::new(move |log| {
             if let Some(room) = room.upgrade() {
                 room.opened(log);
             }
         });
-        opener.open(&self.document, tell);
+        opener.open(&self.document, by, tell);
     }
 
     /// The document has its log, or cannot be opened. From any thread.

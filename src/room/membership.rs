@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     connection::{Connection, batch::QueuePolicy},
-    ids::{ClientSessionId, ConnectionId, Id, Topic},
+    ids::{ClientSessionId, ConnectionId, Id},
     protocol::recovery::{Position, RecoveryResult, Reload},
     recovery::{Identity, RecoveryRequest},
     shard::Flush,
@@ -46,6 +46,7 @@ impl Room {
         client: Id,
         user: Option<&str>,
         ask: Option<&RecoveryRequest>,
+        begun: ClientSessionId,
     ) -> (Membership, JoinReply) {
         let mut members = lock(&self.members);
         let mut state = loop {
@@ -58,7 +59,7 @@ impl Room {
             self.send(&members, &batch);
         };
         let who = Identity { document: &self.document, client: &client, user };
-        let (client_session, reply) = self.greet(connection.id(), who, ask, &mut members, &mut state);
+        let (client_session, reply) = self.greet(begun, who, ask, &mut members, &mut state);
         let applied = match reply.outcome {
             Some(
                 RecoveryResult::Recovered { up_to, .. } | RecoveryResult::Reload { up_to: Some(up_to), .. },
@@ -82,16 +83,16 @@ impl Room {
         Some(Arc::clone(&member.connection))
     }
 
-    /// What `connection`, which is about to become a member, is sent; and its client session.
+    /// What a connection that is about to become a member is sent; and its client session, which is `begun` where it takes
+    /// nobody's place.
     fn greet(
         &self,
-        connection: ConnectionId,
+        begun: ClientSessionId,
         who: Identity<'_>,
         ask: Option<&RecoveryRequest>,
         members: &mut [Member],
         state: &mut State,
     ) -> (ClientSessionId, JoinReply) {
-        let begun = ClientSessionId::from(connection);
         let Some(recovery) = &self.recovery else {
             let outcome = ask.map(|_| RecoveryResult::Reload { reason: Reload::Off, up_to: None });
             return (begun, JoinReply { position: None, outcome, shown: Bytes::new() });
@@ -165,16 +166,14 @@ impl Membership {
         &self.room
     }
 
+    /// The member's connection.
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     /// Publishes the member's message to the others, unless it has the number of one that was published before. On the
     /// room's thread.
-    pub(crate) fn publish(
-        &self,
-        topic: Topic,
-        number: Option<u64>,
-        client: &Id,
-        payload: &str,
-        version: &str,
-    ) {
+    pub(crate) fn publish(&self, text: Text<'_>, number: Option<u64>) {
         let Self { room, connection, client_session, place } = self;
         let mut state = lock(&room.state);
         let alone = room.recovery.is_none() && room.count() <= 1 && state.log.is_memory();
@@ -189,19 +188,16 @@ impl Membership {
         if number.is_some_and(|number| !state.is_new(self, number)) {
             return;
         }
-        let mut submitted = Submitted::Now;
-        if !alone {
-            let author = Some(Author { connection: *connection, client_session: *client_session });
-            let text = Text::Client { client, topic, payload, version };
-            submitted = room.submit(&mut state, &Draft { author, to: None, text, number, after: None }, None);
-        }
+        let author = Some(Author { connection: *connection, client_session: *client_session });
+        let draft = Draft { author, to: None, text, number, after: None };
+        let submitted = if alone { Submitted::Now } else { room.submit(&mut state, &draft, None) };
         match submitted {
             Submitted::Now => {
                 // Not before it is published: what is applied is acknowledged, and not taken again.
                 if let Some(number) = number {
                     state.latest.apply(*place, number);
                 }
-                if let QueuePolicy::Latest(topic) = topic.policy()
+                if let QueuePolicy::Latest(topic) = draft.policy()
                     && room.recovery.is_some()
                 {
                     let State { gathered, latest, .. } = &mut *state;
@@ -215,6 +211,11 @@ impl Membership {
                 room.schedule(&mut state);
             }
         }
+    }
+
+    /// Whether the client has no other connection among the members. On the room's thread.
+    pub(crate) fn is_only_of(&self, client: &Id) -> bool {
+        lock(&self.room.state).clients.get(client) == Some(&1)
     }
 
     /// The number of the member's last message that was applied, 0 before the first, and the offset up to which it was

@@ -246,8 +246,8 @@ impl Room {
     #[inline]
     fn encode(&self, state: &mut State, draft: &Draft<'_>, offset: Option<u64>) {
         let meta = FrameMeta {
-            from: draft.author.map(|author| author.connection),
-            client_session: draft.author.map(|author| author.client_session),
+            from: draft.left_out().map(|author| author.connection),
+            client_session: draft.left_out().map(|author| author.client_session),
             to: draft.to.cloned(),
             policy: draft.policy(),
             offset,

@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -20,7 +21,16 @@ pub(super) const MAX_WAITING: usize = 1000;
 /// Gives a document its log when somebody opens it.
 pub trait Opener: Send + Sync + fmt::Debug {
     /// Opens a document and says so to `opened`, now or later and from any thread. Must not block.
-    fn open(&self, document: &Id, opened: Opened);
+    fn open(&self, document: &Id, by: OpenedBy, opened: Opened);
+}
+
+/// Who is the first to open a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenedBy {
+    /// The user, where a session says who that is.
+    pub user: Option<Arc<str>>,
+    /// The query of the request, without `?`; empty where a route handler needs the document.
+    pub query: String,
 }
 
 /// Is told that a document is open, or cannot be opened. Dropped without a word it says the latter.

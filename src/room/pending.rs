@@ -80,6 +80,14 @@ impl Pending {
         self.failed.push(client_session);
     }
 
+    /// A message of this client session was not taken, and the client session goes on: it may send it again, with the same
+    /// number.
+    pub(super) fn refused(&mut self, client_session: ClientSessionId) {
+        if let Some(numbers) = self.by_client_session.get_mut(&client_session) {
+            numbers.last = 0;
+        }
+    }
+
     /// Whether a message of this client session with this number is with the log.
     pub(super) fn is_submitted(&self, client_session: ClientSessionId, number: u64) -> bool {
         self.by_client_session.get(&client_session).is_some_and(|numbers| number <= numbers.last)

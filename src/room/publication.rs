@@ -1,13 +1,16 @@
 //! One message on its way into a document's order, apart from the frame that is made of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::BytesMut;
 
 use crate::{
     connection::batch::QueuePolicy,
     ids::{ClientSessionId, ConnectionId, Id, Topic},
-    protocol,
+    protocol::{
+        self,
+        steps::{ClientsOf, Steps, put_steps},
+    },
 };
 
 /// One message on its way into a document's order. It owns what it says, so it can wait for its place.
@@ -50,8 +53,25 @@ pub enum Content {
         /// The value of `version`; empty unless `topic` is [`Topic::Steps`].
         version: String,
     },
+    /// Steps for one version of a document with an authority. Its author gets them, too.
+    Steps {
+        /// The id of the client they are by.
+        client: Id,
+        /// The user, where a session says who that is.
+        user: Option<Arc<str>>,
+        /// The version they were made for.
+        version: u64,
+        /// How many they are.
+        count: u32,
+        /// The array as the text it came in.
+        steps: String,
+        /// A JSON string that names the change they are part of.
+        change_id: Option<String>,
+    },
     /// A route handler's message.
     Message(String),
+    /// What is true now and stands in no order, to all who are there.
+    Notice(String),
 }
 
 /// Why a publication stands nowhere.
@@ -59,25 +79,49 @@ pub enum Content {
 pub enum Refusal {
     /// Another publication stands where it was to stand.
     Stale {
-        /// The last offset there is.
+        /// The last offset or version there is.
         current: u64,
+        /// When it may be tried again, in milliseconds, where somebody else has the turn until then.
+        retry_in_ms: Option<u32>,
     },
+    /// It was made for a version that there is not yet.
+    Ahead,
+    /// It stands in the log already.
+    Duplicate,
+    /// The document has no place for more.
+    Full,
     /// The log cannot be reached.
     Unavailable,
 }
 
 /// Is told at which offset a publication stands, or why it stands nowhere. From any thread.
-pub struct Answer(Box<dyn FnOnce(Result<u64, Refusal>) + Send>);
+pub struct Answer(Option<Tell>);
+
+/// Is called with an offset, or with why there is none.
+type Tell = Box<dyn FnOnce(Result<u64, Refusal>) + Send>;
 
 impl Answer {
-    /// Calls `tell` at most once: never where the publication was given to no log, because there is no such room, it could
-    /// not be opened, or the call was refused. It may be called under the room's lock, so it must not call the hub.
+    /// Calls `tell` once: with [`Refusal::Unavailable`] where the publication was given to no log, because there is no such
+    /// room, it could not be opened, or the call was refused. It may be called under the room's lock, so it must not call the
+    /// hub.
     pub fn new(tell: impl FnOnce(Result<u64, Refusal>) + Send + 'static) -> Self {
-        Self(Box::new(tell))
+        Self(Some(Box::new(tell)))
     }
 
-    pub(super) fn tell(self, outcome: Result<u64, Refusal>) {
-        (self.0)(outcome);
+    pub(super) fn tell(mut self, outcome: Result<u64, Refusal>) {
+        self.tell_once(outcome);
+    }
+
+    fn tell_once(&mut self, outcome: Result<u64, Refusal>) {
+        if let Some(tell) = self.0.take() {
+            tell(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.tell_once(Err(Refusal::Unavailable));
     }
 }
 
@@ -105,7 +149,12 @@ impl Publication {
             Content::Client { client, topic, payload, version } => {
                 Text::Client { client, topic: *topic, payload, version }
             }
+            Content::Steps { client, user, version, count, steps, change_id } => {
+                let (user, change_id) = (user.as_ref(), change_id.as_deref());
+                Text::Steps { client, user, version: *version, count: *count, steps, change_id }
+            }
             Content::Message(message) => Text::Message(message),
+            Content::Notice(message) => Text::Notice(message),
         };
         Draft { author: self.author, to: self.to.as_ref(), text, number: self.number, after: self.after }
     }
@@ -124,14 +173,33 @@ pub(crate) struct Draft<'a> {
 /// [`Content`], borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Text<'a> {
-    Client { client: &'a Id, topic: Topic, payload: &'a str, version: &'a str },
+    Client {
+        client: &'a Id,
+        topic: Topic,
+        payload: &'a str,
+        version: &'a str,
+    },
+    Steps {
+        client: &'a Id,
+        user: Option<&'a Arc<str>>,
+        version: u64,
+        count: u32,
+        steps: &'a str,
+        change_id: Option<&'a str>,
+    },
     Message(&'a str),
+    Notice(&'a str),
 }
 
 impl<'a> Draft<'a> {
     /// A route handler's message, to all or to one client.
     pub(crate) fn of_route_handler(to: Option<&'a Id>, message: &'a str) -> Self {
         Self { author: None, to, text: Text::Message(message), number: None, after: None }
+    }
+
+    /// A message to all who are there, which stands in no order.
+    pub(crate) fn notice(message: &'a str) -> Self {
+        Self { author: None, to: None, text: Text::Notice(message), number: None, after: None }
     }
 
     /// The publication that owns what this says.
@@ -144,7 +212,16 @@ impl<'a> Draft<'a> {
                 payload: payload.to_owned(),
                 version: version.to_owned(),
             },
+            Text::Steps { client, user, version, count, steps, change_id } => Content::Steps {
+                client: client.clone(),
+                user: user.cloned(),
+                version,
+                count,
+                steps: steps.to_owned(),
+                change_id: change_id.map(str::to_owned),
+            },
             Text::Message(message) => Content::Message(message.to_owned()),
+            Text::Notice(message) => Content::Notice(message.to_owned()),
         };
         Publication { author, to: to.cloned(), content, number, after, answer }
     }
@@ -156,7 +233,15 @@ impl<'a> Draft<'a> {
         match self.text {
             Text::Client { topic, .. } => topic.policy() == QueuePolicy::Reliable,
             Text::Message(message) => protocol::has_offset(message),
+            Text::Steps { .. } => true,
+            Text::Notice(_) => false,
         }
+    }
+
+    /// Who does not get it, now or when it comes back: its author, but for steps, by which that learns that they stand.
+    #[inline]
+    pub(crate) fn left_out(&self) -> Option<Author> {
+        if matches!(self.text, Text::Steps { .. }) { None } else { self.author }
     }
 
     /// What becomes of it where it has to wait for a slow member.
@@ -164,7 +249,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn policy(&self) -> QueuePolicy {
         match self.text {
             Text::Client { topic, .. } => topic.policy(),
-            Text::Message(_) => QueuePolicy::Reliable,
+            Text::Steps { .. } | Text::Message(_) | Text::Notice(_) => QueuePolicy::Reliable,
         }
     }
 
@@ -172,7 +257,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn bytes(&self) -> usize {
         match self.text {
             Text::Client { payload, version, .. } => payload.len() + version.len(),
-            Text::Message(message) => message.len(),
+            Text::Steps { steps, .. } => steps.len(),
+            Text::Message(message) | Text::Notice(message) => message.len(),
         }
     }
 
@@ -184,6 +270,11 @@ impl<'a> Draft<'a> {
                 protocol::put_publication(out, document, client, topic, payload, version, offset);
             }
             Text::Message(message) => protocol::put_message(out, message, offset),
+            Text::Steps { client, version, count, steps, change_id, .. } => {
+                let clients = ClientsOf::One(client, count);
+                put_steps(out, document, &Steps { version, steps, clients, change_id, offset });
+            }
+            Text::Notice(message) => protocol::put_message(out, message, None),
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Registry, Room, RoomSettings, opening::Opener};
+use super::{
+    Registry, Room, RoomSettings,
+    opening::{OpenedBy, Opener},
+};
 use crate::{
     Config, Error,
     connection::Connection,
@@ -90,6 +93,11 @@ impl Rooms {
         }
     }
 
+    /// The shard of a document.
+    pub(crate) fn shard_of(&self, document: &Id) -> &Arc<Shard> {
+        &self.of_document(document.text()).shard
+    }
+
     /// The room of a document; from any thread.
     pub(crate) fn get(&self, document: &Id) -> Option<Arc<Room>> {
         self.of_document(document.text()).get(document)
@@ -119,8 +127,8 @@ impl Rooms {
 
     /// The room of a document, which is opened where there is none. On the document's shard, and to be joined at once: what
     /// nobody has joined nobody forgets.
-    pub(crate) fn open(&self, document: Id) -> Arc<Room> {
-        self.of_document(document.text()).get_or_open(document)
+    pub(crate) fn open(&self, document: Id, by: impl FnOnce() -> OpenedBy) -> Arc<Room> {
+        self.of_document(document.text()).get_or_open(document, by)
     }
 
     /// Waits until the logs have answered what they were given up to now, or for the deadline. Blocks.
@@ -161,7 +169,7 @@ impl ShardRooms {
         lock(&self.by_id).get(document).cloned()
     }
 
-    fn get_or_open(self: &Arc<Self>, document: Id) -> Arc<Room> {
+    fn get_or_open(self: &Arc<Self>, document: Id, by: impl FnOnce() -> OpenedBy) -> Arc<Room> {
         let mut by_id = lock(&self.by_id);
         if let Some(room) = by_id.get(&document) {
             return Arc::clone(room);
@@ -171,7 +179,7 @@ impl ShardRooms {
         by_id.insert(document, Arc::clone(&room));
         drop(by_id);
         if let Some(opener) = &self.settings.opener {
-            room.load(&**opener);
+            room.load(&**opener, by());
         }
         room
     }

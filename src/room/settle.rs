@@ -10,15 +10,19 @@ use bytes::BytesMut;
 
 use super::{
     Member, Room, State,
-    document_log::{Appended, Deliver},
+    document_log::{Appended, Deliver, DocumentLog},
     publication::{Answer, Refusal},
 };
 use crate::{
     connection::{Connection, batch::QueuePolicy},
     ids::ClientSessionId,
-    protocol,
+    protocol::{
+        self,
+        recovery::Reload,
+        steps::{self, NotTaken},
+    },
     sync::lock,
-    websocket::close::Close,
+    websocket::{close::Close, frame},
 };
 
 /// What is to be done with answers of the log once nothing is locked but the members.
@@ -27,6 +31,8 @@ pub(super) struct Settled {
     /// Who is told up to which of its numbers everything was applied.
     acks: Vec<(Arc<Connection>, u64)>,
     failed: Vec<Arc<Connection>>,
+    /// Who is told that its message has no place, and why.
+    refused: Vec<(Arc<Connection>, Refusal)>,
     answers: Vec<(Answer, Result<u64, Refusal>)>,
     readers: Vec<Waker>,
 }
@@ -65,18 +71,24 @@ impl Room {
                 // It may have come back over another connection, and is not sent its own either way.
                 author.connection = present.id;
             }
-            match outcome {
-                Ok(offset) => {
-                    self.encode(state, &publication.draft(), Some(offset));
-                    match (author.zip(publication.number), present) {
-                        (Some((_, number)), Some(present)) => state.latest.apply(present.place, number),
-                        (Some((author, number)), None) => self.apply_away(author.client_session, number),
-                        (None, _) => {}
-                    }
+            if let Ok(offset) = outcome {
+                if let DocumentLog::Other(log) = &mut state.log {
+                    log.delivered(&publication);
                 }
-                Err(_) => {
-                    if let Some(author) = author {
-                        pending.failed(author.client_session);
+                self.encode(state, &publication.draft(), Some(offset));
+            }
+            let Some(author) = author else { continue };
+            match outcome {
+                Ok(_) | Err(Refusal::Duplicate) => match (publication.number, present) {
+                    (Some(number), Some(present)) => state.latest.apply(present.place, number),
+                    (Some(number), None) => self.apply_away(author.client_session, number),
+                    (None, _) => {}
+                },
+                Err(Refusal::Unavailable) => pending.failed(author.client_session),
+                Err(refusal) => {
+                    pending.refused(author.client_session);
+                    if let Some(present) = present {
+                        settled.refused.push((Arc::clone(&present.connection), refusal));
                     }
                 }
             }
@@ -101,6 +113,16 @@ impl Room {
     }
 }
 
+/// What a member is told whose message has no place.
+fn answer_to(refusal: Refusal) -> Option<String> {
+    match refusal {
+        Refusal::Stale { current, retry_in_ms } => Some(steps::version_mismatch(current, retry_in_ms)),
+        Refusal::Ahead => Some(steps::reload(Reload::UnknownVersion)),
+        Refusal::Full => Some(steps::not_taken(NotTaken::DocumentTooLarge)),
+        Refusal::Duplicate | Refusal::Unavailable => None,
+    }
+}
+
 impl Settled {
     /// Tells everybody who waited for an answer, behind what the answers have brought them.
     pub(super) fn tell(self, room: &Room, members: MutexGuard<'_, Vec<Member>>) {
@@ -109,6 +131,11 @@ impl Settled {
             let mut ack = BytesMut::new();
             protocol::put_ack(&mut ack, applied, offset);
             connection.send(ack.freeze(), None, QueuePolicy::Reliable);
+        }
+        for (connection, refusal) in self.refused {
+            if let Some(answer) = answer_to(refusal) {
+                connection.send(frame::text(&answer), None, QueuePolicy::Reliable);
+            }
         }
         let is_empty = members.is_empty();
         drop(members);

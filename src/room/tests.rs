@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 
-use super::membership::MAX_GATHERED_BYTES;
+use super::{membership::MAX_GATHERED_BYTES, publication::Text};
 use crate::{
     Config, Hub,
     connection::{
         Connection,
         batch::{Batch, BatchBuilder, FrameMeta},
     },
-    ids::{ConnectionId, Id, Topic},
+    ids::{ClientSessionId, ConnectionId, Id, Topic},
     sync::lock,
     tests::{join, read_to},
     websocket::frame,
@@ -61,9 +61,11 @@ fn what_members_publish_in_one_turn_waits_up_to_a_bound() {
         let writer = Arc::new(Connection::new(id, None, Vec::new(), 1 << 20, 0));
         let id_of_writer = Id::new("writer").unwrap();
         let payload = "x".repeat(MESSAGE_BYTES);
-        let (membership, _) = writing.join(writer, id_of_writer.clone(), None, None);
+        let (membership, _) =
+            writing.join(writer, id_of_writer.clone(), None, None, ClientSessionId::random());
         for _ in 0..20 {
-            membership.publish(Topic::Update, None, &id_of_writer, &payload, "");
+            let (client, topic) = (&id_of_writer, Topic::Update);
+            membership.publish(Text::Client { client, topic, payload: &payload, version: "" }, None);
             done.send(lock(&writing.state).gathered.len()).unwrap();
         }
     });

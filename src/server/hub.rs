@@ -14,11 +14,17 @@ use crate::{
         batch::{Batch, QueuePolicy},
         endpoint::{Endpoint, PendingBytes},
     },
+    document::{
+        self,
+        documents::Documents,
+        hooks::{Content, HookError, Hooks},
+        store::thread::StoreHandle,
+    },
     fabric::Fabric,
     ids::Id,
     room::{
         Room, Rooms,
-        opening::Opener,
+        opening::{OpenedBy, Opener},
         publication::{Draft, Publication},
     },
     shard::{Shard, Work},
@@ -57,15 +63,91 @@ impl Hub {
     ///
     /// As [`Hub::start`].
     pub fn start_with(config: Config, opener: Option<Arc<dyn Opener>>) -> Result<Self, Error> {
+        Self::begin(config, |_| (opener, None))
+    }
+
+    /// Starts a hub some of whose documents have an authority: `hooks` say which, load and save them, and `store` keeps
+    /// their steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::start`].
+    pub fn start_documents(
+        config: Config,
+        hooks: Arc<dyn Hooks>,
+        store: StoreHandle,
+        options: document::Options,
+    ) -> Result<Self, Error> {
+        let has_offsets = config.recovery_window.is_some();
+        let hub = Self::begin(config, |handle| {
+            let documents = Documents::new(hooks, store, options, handle.clone(), has_offsets);
+            (Some(Arc::new(documents.clone())), Some(documents))
+        })?;
+        if let Some(documents) = &hub.shared.documents {
+            documents.tell_through(&hub.shared.rooms);
+            documents.save_what_was_left();
+        }
+        Ok(hub)
+    }
+
+    fn begin(
+        config: Config,
+        open: impl FnOnce(&tokio::runtime::Handle) -> (Option<Arc<dyn Opener>>, Option<Documents>),
+    ) -> Result<Self, Error> {
         config.check()?;
         let users = Users::new(config.limits.clone(), config.session_warning);
         let shards = start_shards(&config, &users)?;
+        let (opener, documents) = open(shards[0].handle());
         let rooms = Rooms::new(&shards, &config, opener).inspect_err(|_| stop(&shards))?;
         shards[0].handle().spawn(expiry::watch(Arc::clone(users.expiries())));
-        let fabric = Fabric::new(Arc::clone(&rooms), &config);
-        let hub = Self { shared: Shared::new(config, shards, users, rooms) };
+        let fabric = Fabric::new(Arc::clone(&rooms), documents.clone(), &config);
+        let hub = Self { shared: Shared::new(config, shards, users, rooms, documents) };
         hub.serve(Arc::new(fabric));
         Ok(hub)
+    }
+
+    /// Puts a route handler's steps into the order of a document, which is opened for that where nobody has it open. What
+    /// became of them its answer is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]
+    pub fn submit_steps(&self, document: Id, mut publication: Publication) -> Result<(), Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let rooms = Arc::clone(&self.shared.rooms);
+        let shard = Arc::clone(rooms.shard_of(&document));
+        let submit = move || {
+            let room = rooms.open(document, OpenedBy::default);
+            let answer = publication.answer.take();
+            // Where it is refused at once the answer is told so.
+            let _ = room.publish(&publication.draft(), answer);
+        };
+        shard.push(Work::Do("submitting steps", Box::new(submit)));
+        Ok(())
+    }
+
+    /// Calls `tell`, from any thread, with a document as it is now, which is loaded for that where nobody has it open; with
+    /// `None` where it is a relay, or why that failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]
+    pub fn read(
+        &self,
+        document: Id,
+        tell: impl FnOnce(Result<Option<Content>, HookError>) + Send + 'static,
+    ) -> Result<(), Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        let Some(documents) = self.shared.documents.clone() else {
+            tell(Ok(None));
+            return Ok(());
+        };
+        self.shared.shards[0].handle().spawn(async move { tell(documents.content(document).await) });
+        Ok(())
     }
 
     /// Adds an endpoint. Where there is one with the same path already, that one goes on serving it.
@@ -198,6 +280,18 @@ impl Hub {
         for shard in &self.shared.shards {
             shard.push(Work::CloseAll(Close::restart()));
         }
+        if let Some(documents) = &self.shared.documents {
+            documents.save_now();
+        }
+        let terminated = self.end_connections(deadline);
+        if let Some(documents) = &self.shared.documents {
+            documents.finish(deadline);
+        }
+        terminated
+    }
+
+    /// Waits until the connections that were told to close are gone, or cuts off what is left.
+    fn end_connections(&self, deadline: Instant) -> usize {
         let mut terminated = 0;
         let mut waits = HashMap::new();
         loop {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::endpoints::Endpoints;
-use crate::{Config, admission::users::Users, ids::ConnectionId, room::Rooms, shard::Shard, sync::lock};
+use crate::{
+    Config, admission::users::Users, document::documents::Documents, ids::ConnectionId, room::Rooms,
+    shard::Shard, sync::lock,
+};
 
 /// What all threads of a hub share.
 pub(crate) struct Shared {
@@ -18,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) shards: Box<[Arc<Shard>]>,
     pub(crate) users: Arc<Users>,
     pub(crate) rooms: Arc<Rooms>,
+    /// `None` where all documents are relays.
+    pub(crate) documents: Option<Documents>,
     pub(crate) endpoints: Endpoints,
     next_id: AtomicU64,
     draining: AtomicBool,
@@ -45,12 +50,14 @@ impl Shared {
         shards: Box<[Arc<Shard>]>,
         users: Arc<Users>,
         rooms: Arc<Rooms>,
+        documents: Option<Documents>,
     ) -> Arc<Self> {
         Arc::new(Self {
             config,
             shards,
             users,
             rooms,
+            documents,
             endpoints: Endpoints::default(),
             next_id: AtomicU64::new(1),
             draining: AtomicBool::new(false),

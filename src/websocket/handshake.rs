@@ -39,10 +39,15 @@ impl Request {
         self.target.split(['?', '#']).next().unwrap_or_default()
     }
 
+    /// The query of the target, without `?`; empty where there is none.
+    pub fn query(&self) -> &str {
+        let target = self.target.split('#').next().unwrap_or_default();
+        target.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// The first value of a query parameter, decoded as `URLSearchParams` does it.
     pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = self.target.split('#').next()?.split_once('?')?.1;
-        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+        form_urlencoded::parse(self.query().as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {

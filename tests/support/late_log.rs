@@ -13,7 +13,7 @@ use captify_hub::{
     ids::Id,
     room::{
         document_log::{Append, Appended, Deliver, DocumentLog, Log},
-        opening::{Opened, Opener},
+        opening::{Opened, OpenedBy, Opener},
         publication::{Publication, Refusal},
     },
 };
@@ -57,7 +57,7 @@ impl Log for Handle {
         let mut waiting = self.0.lock().unwrap();
         let current = waiting.last + waiting.publications.len() as u64;
         if publication.after.is_some_and(|after| after != current) {
-            return Append::Refused(Box::new(publication), Refusal::Stale { current });
+            return Append::Refused(Box::new(publication), Refusal::Stale { current, retry_in_ms: None });
         }
         waiting.appended += 1;
         waiting.publications.push_back((publication, room));
@@ -66,7 +66,7 @@ impl Log for Handle {
 }
 
 impl Opener for LateLog {
-    fn open(&self, _: &Id, opened: Opened) {
+    fn open(&self, _: &Id, _: OpenedBy, opened: Opened) {
         if self.holds.load(Ordering::SeqCst) {
             self.opening.lock().unwrap().push_back(opened);
         } else {

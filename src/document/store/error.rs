@@ -67,20 +67,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The stable code that JavaScript sees as `error.code`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Locked { .. } => "HUB_STORE_LOCKED",
-            Self::Damaged { .. } => "HUB_STORE_DAMAGED",
-            Self::Foreign { .. } => "HUB_STORE_FOREIGN",
-            Self::Full { .. } => "HUB_STORE_FULL",
-            Self::Forbidden { .. } => "HUB_STORE_FORBIDDEN",
-            Self::Io { .. } | Self::Panicked | Self::OutOfOrder { .. } => "HUB_STORE_FAILED",
-            Self::Overloaded => "HUB_OVERLOADED",
-            Self::Closed => "HUB_CLOSED",
-        }
-    }
-
     /// The cause behind an error of the system.
     pub(super) fn of_io(file: &Path, error: io::Error) -> Self {
         let file = file.to_owned();

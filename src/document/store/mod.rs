@@ -7,6 +7,7 @@
 //! [`RedbStore`](redb::RedbStore) is the store in a file.
 
 pub mod error;
+pub mod nowhere;
 mod order;
 mod queue;
 #[doc(hidden)]
@@ -36,11 +37,11 @@ pub struct Stored {
     pub kind: Kind,
     /// The history that its positions belong to, as it was given at [`Write::Create`].
     pub epoch: Epoch,
-    /// The position of the snapshot, at which the entries begin.
+    /// The position of the snapshot.
     pub base: u64,
     /// The document at `base`, as text. `None` where there was none yet.
     pub snapshot: Option<String>,
-    /// What came after the snapshot, in order and without a gap.
+    /// What came after the snapshot, and some of what came before it, in order and without a gap.
     pub entries: Vec<Entry>,
     /// The last numbers of clients whose entries are in the snapshot by now, so that what they send again is recognised:
     /// of each client one, of at most [`MAX_NUMBERS`] clients, the newest last.
@@ -140,13 +141,16 @@ pub enum Write {
         /// The entry.
         entry: Entry,
     },
-    /// Takes the place of the snapshot, and of the entries before `position`, where an entry must end. Their clients' last
-    /// numbers stay.
+    /// Takes the place of the snapshot, and of the entries before `kept_from`. An entry must end at both. Of clients whose
+    /// entries go the last numbers stay.
     Snapshot {
         /// The document.
         document: Id,
         /// The position of `body`, from the last snapshot's to the document's.
         position: u64,
+        /// From where on entries are kept, at most `position`: who was away goes on from what it has, and needs those that
+        /// are in the snapshot, too.
+        kept_from: u64,
         /// The document at `position`.
         body: String,
     },

@@ -148,6 +148,8 @@ impl Shared {
         let (lists, answers): (Vec<_>, Vec<_>) =
             turn.writes.into_iter().map(|job| (job.writes, job.done)).unzip();
         let outcomes: Result<Outcomes, _> = match store {
+            // Whoever only wants its turn between the others' need not wait for the disk.
+            Ok(_) if lists.iter().all(Vec::is_empty) => Ok(lists.iter().map(|_| Ok(())).collect()),
             Ok(store) => {
                 let outcome = guarded("committing documents", || store.commit(&lists));
                 self.file_bytes.store(store.bytes(), Relaxed);

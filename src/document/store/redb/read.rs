@@ -52,7 +52,11 @@ impl ReadTables {
         for found in ReadableTable::range::<&[u8]>(&self.entries, first.as_slice()..=last.as_slice())? {
             let (key, value) = found?;
             let entry = entry(document, key.value(), value.value())?;
-            if entry.before != stored.position() {
+            let follows = match stored.entries.last() {
+                Some(last) => entry.before == last.after(),
+                None => entry.before <= base,
+            };
+            if !follows {
                 return Err(Failure::NoRecord("a log with a gap"));
             }
             stored.entries.push(entry);

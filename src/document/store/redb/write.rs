@@ -211,9 +211,9 @@ impl<'a> WriteTables<'a> {
                 let key = record::entry_key(document, entry.before);
                 self.entries.insert(key.as_slice(), record::encode_entry(entry).as_slice())?;
             }
-            Write::Snapshot { document, position, body } => {
+            Write::Snapshot { document, position, kept_from, body } => {
                 self.snapshots.insert(key(document), body.as_bytes())?;
-                self.trim(document, *position)?;
+                self.trim(document, (*kept_from).min(*position))?;
             }
             Write::Saving { .. } | Write::Saved { .. } => {}
             Write::SetAside { document, reason, body } => {

@@ -74,7 +74,7 @@ fn append(document: &str, before: u64, count: u32) -> Write {
 }
 
 fn snapshot(document: &str, position: u64) -> Write {
-    Write::Snapshot { document: id(document), position, body: format!("at {position}") }
+    Write::Snapshot { document: id(document), position, kept_from: position, body: format!("at {position}") }
 }
 
 fn saved(document: &str, position: u64) -> Write {

@@ -1,0 +1,84 @@
+//! What all documents of a hub share.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::runtime::Handle;
+
+use super::{Options, hooks::Hooks, store::thread::StoreHandle};
+use crate::{
+    ids::Id,
+    room::{Rooms, publication::Draft},
+};
+
+/// What all documents of a hub share.
+pub(super) struct Context {
+    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) store: StoreHandle,
+    pub(super) options: Options,
+    /// Where what documents wait for runs.
+    pub(super) handle: Handle,
+    /// Where `now` begins.
+    start: Instant,
+    /// The rooms of the hub, once it has them.
+    rooms: OnceLock<Weak<Rooms>>,
+    /// The hub ends: everything is saved now.
+    is_ending: AtomicBool,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("hooks", &self.hooks)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    pub(super) fn new(hooks: Arc<dyn Hooks>, store: StoreHandle, options: Options, handle: Handle) -> Self {
+        Self {
+            hooks,
+            store,
+            options,
+            handle,
+            start: Instant::now(),
+            rooms: OnceLock::new(),
+            is_ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Through which members are told what is no part of a document. Given once.
+    pub(super) fn tell_through(&self, rooms: &Arc<Rooms>) {
+        let _ = self.rooms.set(Arc::downgrade(rooms));
+    }
+
+    /// Milliseconds of a clock that never goes back.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    pub(super) fn end(&self) {
+        self.is_ending.store(true, Ordering::Release);
+    }
+
+    /// Tells the members of a document, where there are any, what is no part of it.
+    pub(super) fn tell(&self, document: &Id, message: &str) {
+        let rooms = self.rooms.get().and_then(Weak::upgrade);
+        if let Some(room) = rooms.and_then(|rooms| rooms.get(document))
+            && let Err(error) = room.publish(&Draft::notice(message), None)
+        {
+            log::warn!("the members of document {document:?} were not told {message}: {error:?}");
+        }
+    }
+}

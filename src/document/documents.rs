@@ -1,0 +1,192 @@
+//! All documents with an authority of a hub: each is loaded once, however many open it, and stays while it is needed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::OnceCell};
+
+use super::{
+    Options,
+    context::Context,
+    hooks::{Content, HookError, Hooks},
+    live::{Document, Registry},
+    log::StepsLog,
+    store::thread::StoreHandle,
+};
+use crate::{
+    ids::Id,
+    room::{
+        Rooms,
+        document_log::{DocumentLog, MemoryLog},
+        opening::{Opened, OpenedBy, Opener},
+    },
+    sync::lock,
+};
+
+/// How long the end of a hub waits at least for what the store has begun.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often the end of a hub looks whether all is saved.
+const FLUSH_ROUND: Duration = Duration::from_millis(5);
+
+/// The documents of a hub that are in memory.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) context: Arc<Context>,
+    slots: Mutex<HashMap<Id, Arc<Slot>>>,
+    /// Whether relays have offsets.
+    has_offsets: bool,
+}
+
+/// A document that is there, or is being loaded.
+type Slot = OnceCell<Arc<Document>>;
+
+/// All documents with an authority of a hub.
+#[derive(Debug, Clone)]
+pub struct Documents(Arc<Loaded>);
+
+/// What a document turned out to be.
+pub(super) enum Kind {
+    Relay,
+    Steps(Arc<Document>),
+}
+
+impl Documents {
+    /// The documents that `hooks` load and save, and whose steps `store` keeps. What they wait for runs on `handle`.
+    /// `has_offsets` says whether the hub remembers for who comes back.
+    pub fn new(
+        hooks: Arc<dyn Hooks>,
+        store: StoreHandle,
+        options: Options,
+        handle: Handle,
+        has_offsets: bool,
+    ) -> Self {
+        let context = Arc::new(Context::new(hooks, store, options, handle));
+        Self(Arc::new(Loaded { context, slots: Mutex::default(), has_offsets }))
+    }
+
+    /// Through which its members are told what is no part of a document. Given once.
+    pub(crate) fn tell_through(&self, rooms: &Arc<Rooms>) {
+        self.0.context.tell_through(rooms);
+    }
+
+    /// The document, where it is in memory.
+    pub(crate) fn get(&self, document: &Id) -> Option<Arc<Document>> {
+        lock(&self.0.slots).get(document)?.get().cloned()
+    }
+
+    /// The document as it is now, which is loaded for that where nobody has it open; `None` for a relay.
+    pub(crate) async fn content(&self, document: Id) -> Result<Option<Content>, HookError> {
+        match self.0.open(document, OpenedBy::default()).await? {
+            Kind::Relay => Ok(None),
+            Kind::Steps(document) => {
+                document.begin_use();
+                let content = document.content();
+                document.end_use();
+                Ok(Some(content))
+            }
+        }
+    }
+
+    /// Opens the documents that an earlier process could not save, so that they are.
+    pub fn save_what_was_left(&self) {
+        let shared = Arc::clone(&self.0);
+        self.0.context.handle.spawn(async move {
+            for document in shared.unsaved().await {
+                if let Err(HookError(reason)) = shared.open(document.clone(), OpenedBy::default()).await {
+                    log::error!("document {document:?} is not saved, and could not be opened: {reason}");
+                }
+            }
+        });
+    }
+
+    /// Has everything saved at once from now on: the hub ends.
+    pub(crate) fn save_now(&self) {
+        self.0.context.end();
+        for document in self.0.all() {
+            document.hurry.notify_one();
+        }
+    }
+
+    /// Waits until everything is saved, or for the deadline, and closes the store. What is not saved then is saved at the
+    /// next start. Blocks.
+    pub(crate) fn finish(&self, deadline: Instant) {
+        let mut dirty = self.0.all();
+        loop {
+            dirty.retain(|document| !document.is_clean());
+            if dirty.is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            // Once in a process's life.
+            std::thread::sleep(FLUSH_ROUND);
+        }
+        if !dirty.is_empty() {
+            log::warn!("{} documents are not saved: the next start saves them from the store", dirty.len());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.0.context.store.close(left.max(STORE_PATIENCE));
+    }
+}
+
+impl Opener for Documents {
+    fn open(&self, document: &Id, by: OpenedBy, opened: Opened) {
+        let (shared, document) = (Arc::clone(&self.0), document.clone());
+        self.0.context.handle.spawn(async move {
+            match shared.open(document.clone(), by).await {
+                Ok(Kind::Relay) => opened.done(DocumentLog::Memory(MemoryLog::new(shared.has_offsets))),
+                Ok(Kind::Steps(document)) => {
+                    opened.done(DocumentLog::Other(Box::new(StepsLog::new(document))));
+                }
+                Err(HookError(reason)) => {
+                    log::error!("document {document:?} could not be loaded: {reason}");
+                    drop(opened);
+                }
+            }
+        });
+    }
+}
+
+impl Loaded {
+    fn all(&self) -> Vec<Arc<Document>> {
+        lock(&self.slots).values().filter_map(|slot| slot.get().cloned()).collect()
+    }
+
+    /// The document, which is loaded where it is not in memory.
+    async fn open(self: &Arc<Self>, document: Id, by: OpenedBy) -> Result<Kind, HookError> {
+        let slot = Arc::clone(lock(&self.slots).entry(document.clone()).or_default());
+        let load = || async {
+            match self.load(document.clone(), by).await {
+                Ok(Some(loaded)) => Ok(loaded),
+                Ok(None) => Err(None),
+                Err(error) => Err(Some(error)),
+            }
+        };
+        let loaded = slot.get_or_try_init(load).await;
+        match loaded {
+            Ok(loaded) => Ok(Kind::Steps(Arc::clone(loaded))),
+            Err(error) => {
+                // The next one who comes tries again.
+                let mut slots = lock(&self.slots);
+                if slots
+                    .get(&document)
+                    .is_some_and(|found| Arc::ptr_eq(found, &slot) && found.get().is_none())
+                {
+                    slots.remove(&document);
+                }
+                error.map_or(Ok(Kind::Relay), Err)
+            }
+        }
+    }
+}
+
+impl Registry for Loaded {
+    fn forget(&self, document: &Document, used: u64) {
+        let mut slots = lock(&self.slots);
+        if lock(&document.state).is_idle_since(used, self.context.options.saves) {
+            slots.remove(&document.id);
+        }
+    }
+}

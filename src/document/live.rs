@@ -1,0 +1,340 @@
+//! One document with an authority, as long as it is in memory.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Weak},
+    time::Instant,
+};
+
+use tokio::{runtime::Handle, sync::Notify, time::sleep};
+
+use super::{
+    Options,
+    authority::{Attempt, Authority, Verdict},
+    batches::{Batch, Batches},
+    context::Context,
+    edits::Edits,
+    hooks::Snapshot,
+    store::{Entry, StoreError, Write, thread::Rejected},
+};
+use crate::{
+    ids::Id,
+    room::{
+        document_log::{Appended, Deliver},
+        publication::{Content, Publication, Refusal},
+    },
+    sync::lock,
+};
+
+/// Names all route handlers among the writers. No connection has it.
+const ROUTE_HANDLERS: u64 = 0;
+
+/// A document with an authority.
+pub struct Document {
+    pub(super) id: Id,
+    pub(super) context: Arc<Context>,
+    /// Where it is forgotten.
+    registry: Weak<dyn Registry>,
+    pub(super) state: Mutex<State>,
+    /// Whoever saves it is to do so now.
+    pub(super) hurry: Notify,
+}
+
+/// Where a document is kept as long as it is in memory.
+pub(super) trait Registry: Send + Sync + fmt::Debug {
+    /// Forgets it, unless it is dirty, or was needed since it was used for the `used`th time.
+    fn forget(&self, document: &Document, used: u64);
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    authority: Authority,
+    /// The newest document that was made of the steps, or loaded.
+    pub(super) snapshot: Snapshot,
+    /// What was delivered; it reaches from before the snapshot to the version of the document.
+    pub(super) batches: Batches,
+    /// The offset that was given last, in the room that is open.
+    offset: u64,
+    /// How often what was accepted was given up: answers of the store from before are of no use.
+    generation: u64,
+    /// What is not saved.
+    pub(super) edits: Edits,
+    /// How many rooms and readers need it.
+    pub(super) uses: usize,
+    /// How often it was put to use, so that who waits for it to be idle knows whether it was used meanwhile.
+    pub(super) used: u64,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Document {
+    /// A document that was loaded: `batches` reach from before `snapshot` to its version, up to `saved` the app has it.
+    pub(super) fn new(
+        id: Id,
+        context: Arc<Context>,
+        registry: Weak<dyn Registry>,
+        snapshot: Snapshot,
+        batches: Batches,
+        saved: u64,
+    ) -> Arc<Self> {
+        let state = State {
+            authority: Authority::with_turns(batches.version(), context.options.turns),
+            snapshot,
+            batches,
+            offset: 0,
+            generation: 0,
+            edits: Edits::new(saved),
+            uses: 0,
+            used: 0,
+        };
+        Arc::new(Self { id, context, registry, state: Mutex::new(state), hurry: Notify::new() })
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.context.options
+    }
+
+    /// The version up to which the members were sent everything.
+    pub fn version(&self) -> u64 {
+        lock(&self.state).batches.version()
+    }
+
+    /// A batch asks for its place. The room is told later, in the order of what it has asked.
+    pub(super) fn submit(self: &Arc<Self>, publication: Publication, room: Arc<dyn Deliver>) {
+        let document = Arc::clone(self);
+        let now = self.context.now();
+        let mut state = lock(&self.state);
+        let judged = state.judge(&publication, self.options(), now);
+        let asked = Asked::new(publication, room, &self.context.handle);
+        let rejected = match judged {
+            Ok(entry) => {
+                let (generation, before, after) = (state.generation, entry.before, entry.after());
+                let append = vec![Write::Append { document: self.id.clone(), entry }];
+                let done = move |_, result| document.stored(asked, generation, after, result);
+                let rejected = self.context.store.write(append, done).err();
+                if rejected.is_some() {
+                    state.authority.withdraw(before);
+                }
+                rejected
+            }
+            // Behind those that were accepted before: a writer cannot rebase over what it was not sent.
+            Err(refusal) => {
+                self.context.store.write(Vec::new(), move |_, _| asked.answer(Err(refusal))).err()
+            }
+        };
+        if let Some(Rejected { error, .. }) = rejected {
+            log::error!("document {:?} takes no steps: {error}", self.id);
+        }
+    }
+
+    /// A message that is no steps goes out in the order of the steps, and is not kept.
+    pub(super) fn pass(self: &Arc<Self>, publication: Publication, room: Arc<dyn Deliver>) {
+        let document = Arc::clone(self);
+        let asked = Asked::new(publication, room, &self.context.handle);
+        let answer = move |_, _| {
+            let offset = lock(&document.state).next_offset();
+            asked.answer(Ok(offset));
+        };
+        if let Err(Rejected { error, .. }) = self.context.store.write(Vec::new(), answer) {
+            log::error!("document {:?} takes no messages: {error}", self.id);
+        }
+    }
+
+    /// The store has answered about an accepted batch.
+    fn stored(
+        self: &Arc<Self>,
+        asked: Asked,
+        generation: u64,
+        after: u64,
+        result: Result<(), Arc<StoreError>>,
+    ) {
+        let outcome = {
+            let mut state = lock(&self.state);
+            match result {
+                _ if generation != state.generation => Err(Refusal::Unavailable),
+                Ok(()) => {
+                    state.authority.delivered(after);
+                    Ok(state.next_offset())
+                }
+                Err(error) => {
+                    log::error!("document {:?} takes no steps: {error}", self.id);
+                    state.give_up();
+                    Err(Refusal::Unavailable)
+                }
+            }
+        };
+        asked.answer(outcome);
+    }
+
+    /// A batch goes out to the members now. On the room's thread.
+    pub(super) fn delivered(self: &Arc<Self>, publication: &Publication) {
+        let Content::Steps { client, user, version, count, steps, change_id } = &publication.content else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        if *version != state.batches.version() {
+            // It was on its way when the document went on from another version, which they were told.
+            return;
+        }
+        state.batches.push(Batch {
+            before: *version,
+            count: *count,
+            client: client.clone(),
+            number: publication.number,
+            change_id: change_id.as_deref().map(Arc::from),
+            steps: steps.as_str().into(),
+        });
+        let editor = user.as_deref().unwrap_or_else(|| client.text());
+        state.edits.edited(editor, Instant::now());
+        self.trim(&mut state);
+        self.save_later(&mut state);
+    }
+
+    /// Forgets batches before the snapshot of which there are more than are kept.
+    pub(super) fn trim(&self, state: &mut State) {
+        let kept = self.options().kept;
+        let snapshot = state.snapshot.version;
+        while state.batches.start() < snapshot
+            && (state.batches.len() > kept.batches || state.batches.bytes() > kept.bytes)
+        {
+            let first =
+                state.batches.since(state.batches.start()).and_then(|mut all| all.next().map(Batch::after));
+            match first.filter(|after| *after <= snapshot) {
+                Some(after) => state.batches.trim(after),
+                None => return,
+            }
+        }
+    }
+
+    /// Goes on with another document behind everything there was: what was sent for any version before is void.
+    pub(super) fn go_on_with(&self, state: &mut State, doc: Box<str>) -> u64 {
+        let version = state.authority.head() + 1;
+        state.generation += 1;
+        // Behind the head, so it does.
+        let _ = state.authority.jump(version);
+        state.snapshot = Snapshot { version, doc };
+        state.batches = Batches::new(version, self.options().unmerged);
+        version
+    }
+
+    /// A writer has left.
+    pub fn leave(&self, writer: u64) {
+        lock(&self.state).authority.leave(writer);
+    }
+
+    /// A room, or whoever reads, needs the document from now on.
+    pub(super) fn begin_use(&self) {
+        let mut state = lock(&self.state);
+        state.uses += 1;
+        state.used += 1;
+    }
+
+    /// And does not any more.
+    pub(super) fn end_use(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.uses -= 1;
+        // The next room begins anew.
+        state.offset = if state.uses == 0 { 0 } else { state.offset };
+        self.forget_later(&state);
+    }
+
+    /// Has the document forgotten once it was idle for long enough, where nothing needs it.
+    pub(super) fn forget_later(self: &Arc<Self>, state: &State) {
+        let used = state.used;
+        if !state.is_idle_since(used, self.options().saves) {
+            return;
+        }
+        let document = Arc::clone(self);
+        self.context.handle.spawn(async move {
+            sleep(document.options().idle).await;
+            if let Some(registry) = document.registry.upgrade() {
+                registry.forget(&document, used);
+            }
+        });
+    }
+}
+
+/// A publication whose room is told what became of it, also where the store was closed over it.
+struct Asked {
+    waits: Option<(Publication, Arc<dyn Deliver>)>,
+    handle: Handle,
+}
+
+impl Asked {
+    fn new(publication: Publication, room: Arc<dyn Deliver>, handle: &Handle) -> Self {
+        Self { waits: Some((publication, room)), handle: handle.clone() }
+    }
+
+    fn answer(mut self, outcome: Result<u64, Refusal>) {
+        if let Some((publication, room)) = self.waits.take() {
+            room.deliver(vec![Appended { publication, outcome }]);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some((publication, room)) = self.waits.take() {
+            // Whoever drops it may have locked the room.
+            let outcome = Err(Refusal::Unavailable);
+            self.handle.spawn(async move { room.deliver(vec![Appended { publication, outcome }]) });
+        }
+    }
+}
+
+impl State {
+    /// Whether nothing has needed the document since it was used for the `used`th time. What is dirty is needed.
+    pub(super) fn is_idle_since(&self, used: u64, saves: bool) -> bool {
+        self.used == used && self.uses == 0 && !self.edits.has_saver && !(saves && self.is_dirty())
+    }
+
+    /// Whether a batch is the next one.
+    fn judge(&mut self, publication: &Publication, options: &Options, now: u64) -> Result<Entry, Refusal> {
+        let Content::Steps { client, user, version, count, steps, change_id } = &publication.content else {
+            return Err(Refusal::Unavailable);
+        };
+        let (version, count) = (*version, *count);
+        if publication.number.is_some_and(|number| self.batches.is_duplicate(version, client, number)) {
+            return Err(Refusal::Duplicate);
+        }
+        if self.unmerged_bytes() + steps.len() > options.unmerged.bytes {
+            return Err(Refusal::Full);
+        }
+        let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
+        match self.authority.submit(Attempt { writer, version, count }, now) {
+            Verdict::Accepted { before, .. } => Ok(Entry {
+                before,
+                count,
+                client: client.clone(),
+                number: publication.number,
+                user: user.as_deref().map(str::to_owned),
+                change_id: change_id.clone(),
+                body: steps.clone(),
+            }),
+            Verdict::Stale { retry_in_ms } => {
+                Err(Refusal::Stale { current: self.authority.head(), retry_in_ms })
+            }
+            Verdict::Ahead => Err(Refusal::Ahead),
+        }
+    }
+
+    /// Bytes behind the snapshot, or of all there are where that is simpler to say: what is before it is bounded anyway.
+    fn unmerged_bytes(&self) -> usize {
+        self.batches.bytes()
+    }
+
+    fn next_offset(&mut self) -> u64 {
+        self.offset += 1;
+        self.offset
+    }
+
+    /// The store has failed: whatever was accepted and not stored is refused.
+    fn give_up(&mut self) {
+        self.authority.rollback();
+        self.generation += 1;
+    }
+}

@@ -1,0 +1,41 @@
+//! The log of a room whose document has an authority.
+
+use std::sync::Arc;
+
+use super::live::Document;
+use crate::room::{
+    document_log::{Append, Deliver, Log},
+    publication::{Content, Publication},
+};
+
+/// Gives what is published in one room to its document; as long as it is there, the document is in use.
+#[derive(Debug)]
+pub(super) struct StepsLog(Arc<Document>);
+
+impl StepsLog {
+    pub(super) fn new(document: Arc<Document>) -> Self {
+        document.begin_use();
+        Self(document)
+    }
+}
+
+impl Log for StepsLog {
+    fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
+        if matches!(publication.content, Content::Steps { .. }) {
+            self.0.submit(publication, room);
+        } else {
+            self.0.pass(publication, room);
+        }
+        Append::Later
+    }
+
+    fn delivered(&mut self, publication: &Publication) {
+        self.0.delivered(publication);
+    }
+}
+
+impl Drop for StepsLog {
+    fn drop(&mut self) {
+        self.0.end_use();
+    }
+}

@@ -1,0 +1,194 @@
+//! How a document is loaded: what the app has, what the store has, and which of them goes on.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use super::{
+    batches::{Batch, Batches},
+    documents::Loaded,
+    hooks::{self, AppCopy, Conflict, Content, HookError, Resolution, Snapshot, StepsAt},
+    live::{Document, Registry},
+    store::{Kind, Stored},
+};
+use crate::{ids::Id, room::opening::OpenedBy, sync::lock};
+
+/// Where a document goes on.
+struct Begin {
+    snapshot: Snapshot,
+    batches: Batches,
+    /// The version that the app has.
+    saved: u64,
+    /// Whether the store has it so.
+    is_stored: bool,
+    /// What is set aside for it, and why.
+    set_aside: Option<(&'static str, String)>,
+}
+
+impl Loaded {
+    /// Ids of the documents that were not saved.
+    pub(super) async fn unsaved(&self) -> Vec<Id> {
+        if !self.context.options.saves {
+            return Vec::new();
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // Where it is not taken nobody tells, either.
+        let _ = self.context.store.unsaved(move |result| drop(tell.send(result)));
+        match told.await {
+            Ok(Ok(documents)) => documents,
+            Ok(Err(error)) => {
+                log::error!("what is not saved is not known: {error}");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Loads a document; `None` for a relay. Where anything fails it is not there: never is it empty instead.
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        id: Id,
+        by: OpenedBy,
+    ) -> Result<Option<Arc<Document>>, HookError> {
+        let copy = match self.context.hooks.load(&id, by).await? {
+            hooks::Loaded::Relay => return Ok(None),
+            hooks::Loaded::Steps(copy) => copy,
+        };
+        let begin = match (self.stored(&id).await?, copy) {
+            (None, AppCopy::Nowhere | AppCopy::None) => self.begin(Snapshot::empty(), 0, false),
+            (None, AppCopy::Some(snapshot)) => {
+                let saved = snapshot.version;
+                self.begin(snapshot, saved, false)
+            }
+            (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
+        };
+        let Begin { snapshot, batches, saved, is_stored, set_aside } = begin;
+        let this: Weak<Self> = Arc::downgrade(self);
+        let registry: Weak<dyn Registry> = this;
+        let document =
+            Document::new(id, Arc::clone(&self.context), registry, snapshot.clone(), batches, saved);
+        if let Some((reason, body)) = set_aside {
+            document.write(document.replace(&snapshot, saved, reason, body)).await?;
+        } else if !is_stored {
+            document.write(vec![document.create(&snapshot, saved)]).await?;
+        }
+        let mut state = lock(&document.state);
+        if state.is_dirty() {
+            state.edits.from_before = true;
+            state.edits.touch(Instant::now());
+            document.save_later(&mut state);
+        }
+        drop(state);
+        Ok(Some(document))
+    }
+
+    async fn stored(&self, id: &Id) -> Result<Option<Stored>, HookError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let asked = self.context.store.load(id.clone(), move |result| drop(tell.send(result)));
+        asked.map_err(|error| HookError(error.to_string()))?;
+        match told.await {
+            Ok(Ok(stored)) => Ok(stored),
+            Ok(Err(error)) => Err(HookError(error.to_string())),
+            Err(_) => Err(HookError("the store has ended".to_owned())),
+        }
+    }
+
+    fn begin(&self, snapshot: Snapshot, saved: u64, is_stored: bool) -> Begin {
+        let batches = Batches::new(snapshot.version, self.context.options.unmerged);
+        Begin { snapshot, batches, saved, is_stored, set_aside: None }
+    }
+
+    /// Decides between what the store has and what the app has.
+    async fn reconcile(&self, id: &Id, stored: Stored, copy: AppCopy) -> Result<Begin, HookError> {
+        let (saved, saving) = (stored.saved, stored.saving);
+        let ours = self.restore(stored)?;
+        let version = ours.batches.version();
+        let has_unsaved = version != saved;
+        let loaded = match copy {
+            AppCopy::Nowhere => return Ok(ours),
+            AppCopy::None => None,
+            AppCopy::Some(loaded) => Some(loaded),
+        };
+        let loaded_version = loaded.as_ref().map_or(0, |loaded| loaded.version);
+        // A save that succeeded, and whose end was not noted.
+        if saving == Some(loaded_version) && loaded_version <= version {
+            return Ok(Begin { saved: loaded_version, ..ours });
+        }
+        if loaded_version == saved || (has_unsaved && loaded_version < saved) {
+            return Ok(ours);
+        }
+        let content = Content {
+            snapshot: ours.snapshot.clone(),
+            steps: ours
+                .batches
+                .since(ours.snapshot.version)
+                .into_iter()
+                .flatten()
+                .map(|batch| StepsAt { version: batch.before, steps: Arc::clone(&batch.steps) })
+                .collect(),
+            version,
+        };
+        let set_aside = content.set_aside(0);
+        let goes_on = if has_unsaved {
+            let conflict = Conflict { document: id.clone(), loaded: loaded.clone(), content, saved };
+            self.context.hooks.resolve(conflict).await?
+        } else {
+            Resolution::Loaded
+        };
+        log::warn!(
+            "document {id:?}: the app has version {loaded_version}, the hub has saved {saved} and goes up to {version}; {} goes on",
+            if goes_on == Resolution::Loaded { "the app's" } else { "the hub's" }
+        );
+        if goes_on == Resolution::Log {
+            return Ok(Begin { saved: loaded_version.min(version.saturating_sub(1)), ..ours });
+        }
+        // Behind everything that was ever sent: who comes with a version of the old one is given the whole document.
+        let next = if loaded_version > version { loaded_version } else { version + 1 };
+        let doc = loaded.map_or_else(|| Snapshot::empty().doc, |loaded| loaded.doc);
+        let mut begin = self.begin(Snapshot { version: next, doc }, loaded_version, true);
+        begin.set_aside = Some(("the app's copy was changed elsewhere", set_aside));
+        Ok(begin)
+    }
+
+    /// What the store has.
+    fn restore(&self, stored: Stored) -> Result<Begin, HookError> {
+        let Stored { kind, base, snapshot, entries, saved, .. } = stored;
+        if kind != Kind::Steps {
+            return Err(HookError("the store has it as a document of another kind".to_owned()));
+        }
+        let mut batches =
+            Batches::new(entries.first().map_or(base, |entry| entry.before), self.context.options.unmerged);
+        for entry in entries {
+            if entry.before != batches.version() {
+                return Err(HookError(format!("steps for version {} are missing", batches.version())));
+            }
+            batches.push(Batch {
+                before: entry.before,
+                count: entry.count,
+                client: entry.client,
+                number: entry.number,
+                change_id: entry.change_id.as_deref().map(Arc::from),
+                steps: entry.body.into(),
+            });
+        }
+        let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
+        let snapshot = Snapshot { version: base, doc };
+        Ok(Begin { snapshot, batches, saved, is_stored: true, set_aside: None })
+    }
+}
+
+impl Content {
+    /// What is behind a version, as JSON lines: a record a batch, behind the document where that is included.
+    pub(super) fn set_aside(&self, from: u64) -> String {
+        let mut lines = String::new();
+        if self.snapshot.version >= from {
+            let Snapshot { version, doc } = &self.snapshot;
+            lines.extend([r#"{"version":"#, &version.to_string(), r#","doc":"#, doc, "}\n"]);
+        }
+        for StepsAt { version, steps } in self.steps.iter().filter(|steps| steps.version >= from) {
+            lines.extend([r#"{"version":"#, &version.to_string(), r#","steps":"#, steps, "}\n"]);
+        }
+        lines
+    }
+}

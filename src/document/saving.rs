@@ -1,0 +1,214 @@
+//! When a document is saved, and until it is.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{sleep, timeout, timeout_at};
+
+use super::{
+    hooks::{HookError, Save, SaveOutcome, SaveReason, Snapshot},
+    live::{Document, State},
+    store::{Kind, Write},
+};
+use crate::{
+    ids::Epoch,
+    protocol::{
+        recovery::Reload,
+        steps::{reload, saved},
+    },
+    sync::lock,
+};
+
+/// Wait after the first save that failed. It doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Wait between two tries while the hub ends.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest wait between two tries.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+
+impl State {
+    /// Whether the app does not have all of it.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.batches.version() != self.edits.saved
+    }
+}
+
+impl Document {
+    /// Sees to it that what is not saved will be.
+    pub(super) fn save_later(self: &Arc<Self>, state: &mut State) {
+        if self.options().saves && state.is_dirty() && !std::mem::replace(&mut state.edits.has_saver, true) {
+            self.context.handle.spawn(Arc::clone(self).save_until_clean());
+        }
+    }
+
+    /// Whether nothing of it has to be saved.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.options().saves || !lock(&self.state).is_dirty()
+    }
+
+    async fn save_until_clean(self: Arc<Self>) {
+        let mut wait = FIRST_WAIT;
+        while let Some(save) = self.next_save().await {
+            let version = save.content.version;
+            let (editors, times) = {
+                let mut state = lock(&self.state);
+                (std::mem::take(&mut state.edits.editors), state.edits.times.take())
+            };
+            match self.save(Save { editors: editors.clone(), ..save }).await {
+                Ok(()) => wait = FIRST_WAIT,
+                Err(HookError(reason)) => {
+                    log::error!(
+                        "document {:?} was not saved at version {version}, it is tried again in {wait:?}: {reason}",
+                        self.id
+                    );
+                    {
+                        // What came meanwhile is younger.
+                        let mut state = lock(&self.state);
+                        let newer = std::mem::replace(&mut state.edits.editors, editors);
+                        let now = Instant::now();
+                        let last = state.edits.times.map(|(_, last)| last);
+                        for editor in newer {
+                            state.edits.edited(&editor, now);
+                        }
+                        state.edits.times = times.map(|(first, before)| (first, last.unwrap_or(before)));
+                    }
+                    if self.context.is_ending() {
+                        sleep(LAST_WAIT).await;
+                    } else {
+                        // Over, or in a hurry: it is tried again either way.
+                        let _ = timeout(wait, self.hurry.notified()).await;
+                        wait = (wait * 2).min(MAX_WAIT);
+                    }
+                }
+            }
+        }
+        self.forget_later(&lock(&self.state));
+    }
+
+    /// What is to be saved, once it is time to; `None` where nothing is, and then nobody sees to it any more.
+    async fn next_save(&self) -> Option<Save> {
+        loop {
+            let due = {
+                let mut state = lock(&self.state);
+                if !state.is_dirty() {
+                    state.edits.has_saver = false;
+                    return None;
+                }
+                let options = self.options();
+                let due = state.edits.due(options.save_after, options.save_within);
+                let is_ending = self.context.is_ending();
+                if is_ending || due <= Instant::now() {
+                    return Some(self.save_of(&state, is_ending));
+                }
+                due
+            };
+            let _ = timeout_at(due.into(), self.hurry.notified()).await;
+        }
+    }
+
+    fn save_of(&self, state: &State, is_ending: bool) -> Save {
+        let reason = match state.edits.times {
+            _ if is_ending => SaveReason::Shutdown,
+            _ if state.edits.from_before => SaveReason::Restart,
+            Some((first, _)) if first.elapsed() >= self.options().save_within => SaveReason::Overdue,
+            _ => SaveReason::Quiet,
+        };
+        Save {
+            document: self.id.clone(),
+            content: state.content(),
+            previous: state.edits.saved,
+            reason,
+            editors: Vec::new(),
+        }
+    }
+
+    async fn save(self: &Arc<Self>, save: Save) -> Result<(), HookError> {
+        let (document, version) = (self.id.clone(), save.content.version);
+        // If the process ends before the answer is noted, the app's copy is known to be ours by this.
+        self.write(vec![Write::Saving { document: document.clone(), position: version }]).await?;
+        match self.context.hooks.save(save).await? {
+            SaveOutcome::Saved(doc) => {
+                let snapshot = doc.map(|doc| Snapshot { version, doc });
+                let kept_from = {
+                    let mut state = lock(&self.state);
+                    state.edits.saved = version;
+                    state.edits.from_before = false;
+                    if let Some(snapshot) =
+                        snapshot.clone().filter(|new| new.version > state.snapshot.version)
+                    {
+                        state.snapshot = snapshot;
+                    }
+                    self.trim(&mut state);
+                    state.batches.start()
+                };
+                let mut writes = vec![Write::Saved { document: document.clone(), position: version }];
+                if let Some(Snapshot { doc, .. }) = snapshot {
+                    writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
+                }
+                self.write(writes).await?;
+                self.context.tell(&self.id, &saved(version));
+                Ok(())
+            }
+            SaveOutcome::BadSteps { good, reason } => self.cut_out(good, &reason).await,
+        }
+    }
+
+    /// Goes on without the steps behind `good`, the first of which do not fit into the document.
+    async fn cut_out(self: &Arc<Self>, good: Snapshot, reason: &str) -> Result<(), HookError> {
+        let (content, version) = {
+            let mut state = lock(&self.state);
+            let content = state.content();
+            let version = self.go_on_with(&mut state, good.doc.clone());
+            state.edits.touch(Instant::now());
+            (content, version)
+        };
+        log::error!(
+            "document {:?}: steps behind version {} do not fit and are set aside, everybody goes on at version {version}: {reason}",
+            self.id,
+            good.version
+        );
+        let (saved, good_version) = (lock(&self.state).edits.saved, good.version);
+        let good = Snapshot { version, doc: good.doc };
+        self.write(self.replace(&good, saved, reason, content.set_aside(good_version))).await?;
+        self.context.tell(&self.id, &reload(Reload::StepsSetAside));
+        Ok(())
+    }
+
+    /// What gives the document another log in the store: what it was is set aside.
+    pub(super) fn replace(&self, snapshot: &Snapshot, saved: u64, reason: &str, body: String) -> Vec<Write> {
+        let document = || self.id.clone();
+        vec![
+            Write::SetAside { document: document(), reason: reason.to_owned(), body },
+            Write::Forget { document: document() },
+            self.create(snapshot, saved),
+        ]
+    }
+
+    /// What begins to keep the document.
+    pub(super) fn create(&self, snapshot: &Snapshot, saved: u64) -> Write {
+        Write::Create {
+            document: self.id.clone(),
+            kind: Kind::Steps,
+            epoch: Epoch::random(),
+            base: snapshot.version,
+            snapshot: Some(snapshot.doc.to_string()),
+            saved,
+        }
+    }
+
+    /// Writes to the store, and waits until it is on disk.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), HookError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let asked = self.context.store.write(writes, move |_, result| drop(tell.send(result)));
+        asked.map_err(|rejected| HookError(rejected.error.to_string()))?;
+        match told.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(HookError(error.to_string())),
+            Err(_) => Err(HookError("the store has ended".to_owned())),
+        }
+    }
+}

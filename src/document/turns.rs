@@ -34,12 +34,21 @@ pub enum Turns {
 pub(super) struct FairTurns {
     /// Who was refused and not accepted since; the first has the turn.
     queue: VecDeque<u64>,
-    /// From when on the first's turn counts, in milliseconds of the caller's clock; `None` until somebody comes.
-    begun: Option<u64>,
+    /// The turn of the first; `None` until somebody comes.
+    turn: Option<Turn>,
     /// Those who were refused once and have not left.
     writers: HashMap<u64, Writer>,
     /// What a round trip is taken for that was not measured yet, from those that were.
     usual_round_trip: u64,
+}
+
+/// A turn, in milliseconds of the caller's clock.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// When it was given.
+    given: u64,
+    /// From when on it counts.
+    begins: u64,
 }
 
 /// What is known of a writer.
@@ -63,7 +72,7 @@ struct Told {
 impl Default for FairTurns {
     fn default() -> Self {
         let (queue, writers) = (VecDeque::new(), HashMap::new());
-        Self { queue, begun: None, writers, usual_round_trip: FIRST_ROUND_TRIP_MS }
+        Self { queue, turn: None, writers, usual_round_trip: FIRST_ROUND_TRIP_MS }
     }
 }
 
@@ -91,7 +100,7 @@ impl FairTurns {
             self.queue.push_back(writer);
             self.queue.len() - 1
         });
-        if self.begun.is_none() {
+        if self.turn.is_none() {
             self.begin(now);
         }
         let wait = self.wait(place, now);
@@ -119,34 +128,35 @@ impl FairTurns {
     /// Takes the turn from those who have not come in time, and sees to it that the first has one.
     fn pass(&mut self, now: u64) {
         while let Some(first) = self.queue.front() {
-            let Some(begun) = self.begun else { return self.begin(now) };
-            let end = self.end(*first, begun);
+            let Some(turn) = self.turn else { return self.begin(now) };
+            let end = self.end(*first, turn);
             if now <= end {
                 return;
             }
             self.queue.pop_front();
-            // It may have been lost before it began.
-            self.begin(end.max(begun));
+            // It may have been lost before it was given.
+            self.begin(end.max(turn.given));
         }
     }
 
-    /// Begins the turn of who is first, at `at`.
-    fn begin(&mut self, at: u64) {
-        self.begun = self.queue.front().map(|first| {
+    /// Gives the turn to who is first, at `given`.
+    fn begin(&mut self, given: u64) {
+        self.turn = self.queue.front().map(|first| {
             // It may have been told to come later, when it was not known how quick those ahead of it would be.
-            let latest = at + MAX_TURN_MS - self.turn_ms(*first);
-            self.writers
-                .get(first)
-                .and_then(|known| known.told)
-                .map_or(at, |told| told.again.clamp(at, latest))
+            Turn { given, begins: self.told(*first).map_or(given, |again| again.max(given)) }
         });
     }
 
-    /// The end of a turn that has begun at `begun`. For who was to come before and has not, it counts from there: a client
-    /// whose steps came to nothing does not come at all, and must not hold up the others.
-    fn end(&self, writer: u64, begun: u64) -> u64 {
-        let told = self.writers.get(&writer).and_then(|known| known.told);
-        told.map_or(begun, |told| told.again.min(begun)) + self.turn_ms(writer)
+    /// The end of a turn. For who was to come before it, and has not, it counts from there: a client whose steps came to
+    /// nothing does not come at all, and must not hold up the others.
+    fn end(&self, writer: u64, turn: Turn) -> u64 {
+        let from = self.told(writer).map_or(turn.begins, |again| again.min(turn.begins));
+        (from + self.turn_ms(writer)).min(turn.given + MAX_TURN_MS)
+    }
+
+    /// When a writer was to come again that has not come since.
+    fn told(&self, writer: u64) -> Option<u64> {
+        self.writers.get(&writer)?.told.map(|told| told.again)
     }
 
     /// How long a turn is: two round trips, since the first attempt may have been under way when the turn began, and some.
@@ -159,8 +169,8 @@ impl FairTurns {
     /// How long who stands at `place` shall wait, so that it comes in time. Who is next is to send when it has just seen the
     /// batch ahead of it; whoever stands behind that is to come once more before, since by then more is known.
     fn wait(&self, place: usize, now: u64) -> u64 {
-        let Some(begun) = self.begun.filter(|_| place > 0) else { return 0 };
-        let first = (begun + self.round_trip(self.queue[0])).saturating_sub(now);
+        let Some(turn) = self.turn.filter(|_| place > 0) else { return 0 };
+        let first = (turn.begins + self.round_trip(self.queue[0])).saturating_sub(now);
         let between = self.queue.range(1..place).map(|writer| self.round_trip(*writer)).sum::<u64>();
         if place == 1 {
             return first + SLACK_MS;
@@ -182,7 +192,7 @@ impl FairTurns {
     /// Has nobody wait any more.
     pub(super) fn dismiss(&mut self) {
         self.queue.clear();
-        self.begun = None;
+        self.turn = None;
         for known in self.writers.values_mut() {
             known.told = None;
         }
@@ -191,7 +201,7 @@ impl FairTurns {
     /// Forgets a writer.
     pub(super) fn leave(&mut self, writer: u64) {
         if self.queue.front() == Some(&writer) {
-            self.begun = None;
+            self.turn = None;
         }
         self.queue.retain(|waiting| *waiting != writer);
         self.writers.remove(&writer);

@@ -1,4 +1,5 @@
 //! What the parts of a document promise together.
 
 mod editors;
+mod model;
 mod starvation;

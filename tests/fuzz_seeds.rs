@@ -86,3 +86,8 @@ fn only_a_token_that_was_signed_is_good() {
 fn a_position_is_read_as_it_was_written_or_not_at_all() {
     run("recovery", targets::recovery);
 }
+
+#[test]
+fn a_batch_that_is_let_in_is_an_array_of_steps_and_is_read_from_each_of_them_on() {
+    run("steps", targets::steps);
+}

@@ -9,6 +9,10 @@
 use captify_hub::{
     admission::upgrade::Upgrade,
     config::Secret,
+    document::{
+        batches::{Batch, BatchLimits, Batches},
+        steps::{self, StepLimits, StepsError},
+    },
     ids::{ClientSessionId, Epoch, Id},
     protocol::{self, ClientMessage},
     recovery::RecoveryRequest,
@@ -133,5 +137,39 @@ pub(crate) fn recovery(data: &[u8]) {
     let signer = Signer::new(&Secret::new([7; 32]));
     if let Some(client_session) = signer.verify(&ask.token, fixed) {
         assert_eq!(ask.token, signer.sign(client_session, fixed));
+    }
+}
+
+/// The steps of a batch: what is let in is an array of steps, as another reader finds it, and is read from each of its steps
+/// on as what it was.
+pub(crate) fn steps(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let limits = StepLimits { steps: 8, bytes: MAX_MESSAGE_BYTES };
+    let is_step = |value: &Value| value.get("stepType").is_some_and(Value::is_string);
+    // The other reader knows less: it refuses numbers that are too large for it, and what is nested deeply.
+    let value = serde_json::from_str::<Value>(text);
+    let count = match steps::check(text, limits) {
+        Ok(count) => count,
+        Err(StepsError::BadShape) => {
+            let array = value.as_ref().ok().and_then(Value::as_array);
+            let is_good = array.is_some_and(|array| !array.is_empty() && array.iter().all(is_step));
+            return assert!(!is_good, "steps were refused: {text}");
+        }
+        Err(StepsError::TooManySteps { count }) => return assert!(count > limits.steps),
+        Err(StepsError::TooLarge { bytes }) => return assert!(bytes == data.len() && bytes > limits.bytes),
+    };
+    let mut batches = Batches::new(100, BatchLimits { batches: 1, bytes: usize::MAX });
+    let client = Id::new("client \"1\"").unwrap();
+    batches.push(Batch { before: 100, count, client, number: None, change_id: None, steps: text.into() });
+    for passed in 0..=count {
+        let since = batches.steps_since(100 + u64::from(passed)).unwrap();
+        let left = (count - passed) as usize;
+        let clients: Vec<String> = serde_json::from_str(&since.client_ids.concat()).unwrap();
+        assert_eq!(clients, vec!["client \"1\""; left]);
+        if let Ok(Value::Array(all)) = &value {
+            assert!(all.len() == count as usize && all.iter().all(is_step));
+            let read: Vec<Value> = serde_json::from_str(&since.steps.concat()).unwrap();
+            assert_eq!(read, all[passed as usize..]);
+        }
     }
 }

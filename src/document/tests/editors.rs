@@ -15,9 +15,6 @@ type Time = u64;
 
 const SECOND: Time = 1_000_000;
 
-/// What an accepted batch needs until it is on disk and delivered.
-const STORE: std::ops::Range<Time> = 1_000..6_000;
-
 /// What happens, in the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -70,6 +67,8 @@ pub(super) struct Run {
     /// How the first editor behaves; the others are patient.
     pub(super) first: Manner,
     pub(super) turns: Turns,
+    /// Between how many milliseconds an accepted batch needs until it is on disk and delivered.
+    pub(super) store: (Time, Time),
     pub(super) seconds: u64,
     pub(super) seed: u64,
 }
@@ -239,7 +238,8 @@ impl World {
                 assert_eq!((before, after), (version, version + u64::from(count)));
                 self.outcome.accepted += 1;
                 self.pending += 1;
-                let stored = (self.now + self.between(STORE.start, STORE.end)).max(self.last_stored);
+                let stored = (self.now + self.between(self.run.store.0 * 1000, self.run.store.1 * 1000))
+                    .max(self.last_stored);
                 self.last_stored = stored;
                 self.at(stored, Event::Stored { author: index, before, count });
             }

@@ -6,7 +6,7 @@ use super::editors::{Manner, Outcome, Run};
 use crate::document::authority::Turns;
 
 fn run(editors: usize, is_unequal: bool, turns: Turns) -> Run {
-    Run { editors, is_unequal, first: Manner::Patient, turns, seconds: 60, seed: 9 }
+    Run { editors, is_unequal, first: Manner::Patient, turns, store: (1, 6), seconds: 60, seed: 9 }
 }
 
 fn print(run: &Run, outcome: &Outcome) {
@@ -65,6 +65,15 @@ fn among_200_nobody_waits_longer_than_a_minute() {
         print(&fair, &outcome);
         assert!(outcome.of_all()[2] < 60_000);
     }
+}
+
+#[test]
+fn a_slow_disk_costs_each_turn_its_time_and_no_more() {
+    let run = Run { store: (30, 80), ..run(20, false, Turns::Fair) };
+    let outcome = run.play();
+    print(&run, &outcome);
+    // A round trip and a half and the slowest write, for each of them.
+    assert!(outcome.of_all()[1] < 20 * (75 + 80));
 }
 
 #[test]

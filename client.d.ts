@@ -56,6 +56,8 @@ export type FabricMessage =
   | { type: 'synced'; documentId: string; version?: number }
   | { type: 'sync'; documentId: string; doc: unknown; version: number }
   | { type: 'upToDate'; version: number }
+  | { type: 'state'; documentId: string; state: unknown; offset: number }
+  | { type: 'snapshot-wanted'; version?: number; offset?: number }
   | { type: 'saved'; version: number }
   | { type: 'presence'; documentId: string; clientID: string; [field: string]: unknown }
   | { type: 'user_left'; clientID: string; userId?: string }

@@ -127,12 +127,25 @@ export interface StepsBatch {
  */
 export function submitSteps(documentId: string, batch: StepsBatch): Promise<{ version: number }>;
 
-/** A document as {@link getDocument} answers it. */
+/**
+ * Adds an update to a document of kind `updates`, which is loaded for that where nobody has it open. Resolves once it is stored.
+ *
+ * @throws `HUB_WRONG_KIND`, `HUB_DOCUMENT_TOO_LARGE`, `HUB_UNAVAILABLE`, `HUB_INVALID_ARGUMENT`, `HUB_NOT_RUNNING`, `HUB_CLOSED`
+ */
+export function submitUpdate(documentId: string, update: Json, about?: { clientID?: string }): Promise<void>;
+
+/** A document as {@link getDocument} answers it: of kind `updates` with `state`, `offset` and `updates`. */
 export interface DocumentContent {
+  /** Kind `updates`: all updates merged; without `merge` as it was merged last. */
+  state?: any;
+  /** Kind `updates`: how many updates it is made of, with `updates`. */
+  offset?: number;
+  /** Kind `updates`, without `merge`: what came after `state`. */
+  updates?: any[];
   /** The document, as the app's `apply` has made it; without that hook as it was loaded or saved last. */
-  doc: any;
+  doc?: any;
   /** The version of it; without `apply` that after `steps`. */
-  version: number;
+  version?: number;
   /** Without `apply`: the version of `doc`. */
   docVersion?: number;
   /** Without `apply`: what came after `doc`. */
@@ -140,7 +153,7 @@ export interface DocumentContent {
 }
 
 /**
- * A document of kind `steps` as everybody has it, which is loaded where nobody has it open.
+ * A document of kind `steps` or `updates` as everybody has it, which is loaded where nobody has it open.
  *
  * @throws `HUB_WRONG_KIND`, `HUB_UNAVAILABLE`, `HUB_INVALID_ARGUMENT`, `HUB_NOT_RUNNING`, `HUB_CLOSED`
  */

@@ -254,15 +254,48 @@ export interface HubOptions {
   onSecurityEvent?: (event: SecurityEvent) => void;
 }
 
-/** What the hub does with a document: passes on what clients say, or puts their steps into one order. */
-export type DocumentKind = 'relay' | 'steps';
+/** What the hub does with a document: passes on what clients say, puts their steps into one order, or keeps their updates. */
+export type DocumentKind = 'relay' | 'steps' | 'updates';
 
-/** A document as the app keeps it. */
+/** A document of kind `steps` as the app keeps it. */
 export interface LoadedDocument {
   /** Its JSON. */
   doc: unknown;
   /** How many steps it is made of. Default 0. */
   version?: number;
+}
+
+/** A document of kind `updates` as the app keeps it. */
+export interface LoadedState {
+  /** All its updates merged, in the app's own encoding: anything that has JSON. */
+  state: unknown;
+}
+
+/** What `save` is told of a document of kind `steps`. */
+export interface StepsToSave {
+  documentId: string;
+  /** The document at `version`; missing without `apply`. */
+  doc: any;
+  /** The steps since `previousVersion`. */
+  steps: any[];
+  version: number;
+  previousVersion: number;
+  /** `quiet`: nobody edits; `overdue`: somebody has edited for `saveWithinMs`; `shutdown`; `restart`: left by an earlier process. */
+  reason: 'quiet' | 'overdue' | 'shutdown' | 'restart';
+  /** Who has edited it since: ids of users, or of clients where no session says who they are. */
+  editors: string[];
+  signal: AbortSignal;
+}
+
+/** What `save` is told of a document of kind `updates`. */
+export interface UpdatesToSave extends Pick<StepsToSave, 'documentId' | 'reason' | 'editors' | 'signal'> {
+  /** Everything merged; missing without `merge`. */
+  state: any;
+  /** The updates since `previousOffset`. */
+  updates: any[];
+  /** How many updates it is made of, since the hub keeps it. */
+  offset: number;
+  previousOffset: number;
 }
 
 export interface DocumentOptions {
@@ -286,32 +319,24 @@ export interface DocumentOptions {
     user?: string;
     parameters: Record<string, string>;
     signal: AbortSignal;
-  }) => LoadedDocument | null | Promise<LoadedDocument | null>;
+  }) => LoadedDocument | LoadedState | null | Promise<LoadedDocument | LoadedState | null>;
   /**
    * Saves a document. Never called twice at once for one document; called again, with longer and longer waits up to a minute,
    * until it does not throw; may be called twice for one version. Make it conditional on `previousVersion`, which is what was
-   * saved or loaded last.
+   * saved or loaded last. It is given {@link StepsToSave} or {@link UpdatesToSave}, by the document's kind.
    */
-  save?: (about: {
-    documentId: string;
-    /** The document at `version`; missing without `apply`. */
-    doc: any;
-    /** The steps since `previousVersion`. */
-    steps: any[];
-    version: number;
-    previousVersion: number;
-    /** `quiet`: nobody edits; `overdue`: somebody has edited for `saveWithinMs`; `shutdown`; `restart`: left by an earlier process. */
-    reason: 'quiet' | 'overdue' | 'shutdown' | 'restart';
-    /** Who has edited it since: ids of users, or of clients where no session says who they are. */
-    editors: string[];
-    signal: AbortSignal;
-  }) => void | Promise<void>;
+  save?: (about: any) => void | Promise<void>;
   /**
    * Makes a document out of one and steps, and throws where they do not fit; must not change what it is given. Called in slices
    * when a document is saved or read. Steps that it refuses are set aside with all that came after them, and everybody is
    * sent on with what was good.
    */
   apply?: (doc: any, steps: any[]) => unknown;
+  /**
+   * Makes one state of one, `null` before there is any, and updates. Called in slices, as `apply` is. An update that it refuses
+   * is left out, which is in the log.
+   */
+  merge?: (state: any, updates: any[]) => unknown;
   /**
    * Decides where the app's copy was changed by somebody else while steps were not saved. Default `'loaded'`: the app's goes
    * on, and the steps are set aside in the store.

@@ -167,12 +167,13 @@ test('every message of the hub, of route handlers and of clients is in the docum
   };
   const understood = understoodBy('pub fn parse<');
   const withAuthority = understoodBy('pub fn parse_steps<');
+  const keepingUpdates = understoodBy('pub fn parse_updates<');
   // One of each place that sends: were such a file no longer read, its messages would be missing here.
   for (const type of ['connected', 'synced', 'recovered', 'reload', 'ack', 'update', 'steps', 'error', 'session']) {
     assert.ok(native.includes(type), type);
   }
   assert.ok(routes.includes('agent-change-pending') && routes.includes('steps'), routes.join());
-  const known = [...new Set([...native, ...routes, ...understood, ...withAuthority])].sort();
+  const known = [...new Set([...native, ...routes, ...understood, ...withAuthority, ...keepingUpdates])].sort();
   assert.deepEqual(all(read('docs/protocol.md'), /"type": ?"([\w-]+)"/g), known);
   for (const page of documents().filter((name) => !/agents|handlers/.test(name))) {
     for (const [, type] of read(page).matchAll(/"type": ?"([\w-]+)"/g))
@@ -180,10 +181,15 @@ test('every message of the hub, of route handlers and of clients is in the docum
   }
   const sent = firstColumn(chapter('docs/protocol.md', '## Messages').split('The hub says')[0], /"type":"([\w-]+)"/g);
   assert.deepEqual(sent, understood.sort());
-  const table = section(chapter('docs/protocol.md', '## Documents with an authority'), '| a client sends', '\n\n');
-  // The others are as in a relay.
-  const own = withAuthority.filter((type) => !understood.includes(type) || ['sync', 'steps'].includes(type));
-  assert.deepEqual(firstColumn(table, /"type":"([\w-]+)"/g).sort(), own.sort());
+  for (const [heading, types, changed] of [
+    ['## Documents with an authority', withAuthority, ['sync', 'steps']],
+    ['## Documents that keep their updates', keepingUpdates, ['sync', 'update']],
+  ]) {
+    const table = section(chapter('docs/protocol.md', heading), '| a client sends', '\n\n');
+    // The others are as in a relay.
+    const own = types.filter((type) => !understood.includes(type) || changed.includes(type));
+    assert.deepEqual(firstColumn(table, /"type":"([\w-]+)"/g).sort(), own.sort(), heading);
+  }
 });
 
 test('every code of an error or a reload is in the documents, and no other', () => {

@@ -21,8 +21,7 @@ async function publish(path, room, message, { except } = {}) {
   return requireHub().publishToRoom(path, room, message, except);
 }
 
-async function broadcastSteps(documentId, steps, changeId, made) {
-  const { version } = made ?? {};
+async function broadcastSteps(documentId, steps, changeId, { version } = {}) {
   return requireHub().broadcastSteps(id(documentId, 'documentId'), steps, changeId, { version });
 }
 
@@ -37,6 +36,7 @@ function ofHub(name) {
 }
 
 const submitSteps = ofHub('submitSteps');
+const submitUpdate = ofHub('submitUpdate');
 const editDocument = ofHub('editDocument');
 const getDocument = ofHub('getDocument');
 
@@ -121,6 +121,7 @@ module.exports = {
   broadcastAcceptedChange,
   broadcastRejectedChange,
   submitSteps,
+  submitUpdate,
   editDocument,
   getDocument,
   getConnectionCount,

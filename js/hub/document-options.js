@@ -5,7 +5,7 @@ const { resolve } = require('node:path');
 const { callback, integer, oneOf } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 
-const KINDS = ['relay', 'steps'];
+const KINDS = ['relay', 'steps', 'updates'];
 
 /** Longest time a timer of Node takes. */
 const MAX_TIMER_MS = 0x7fff_ffff;
@@ -42,6 +42,7 @@ const CHECKS = {
   load: hook('load'),
   save: hook('save'),
   apply: hook('apply'),
+  merge: hook('merge'),
   conflict: hook('conflict'),
   saveAfterMs: time('saveAfterMs'),
   saveWithinMs: time('saveWithinMs'),
@@ -70,7 +71,8 @@ function nativeDocuments(options) {
   return {
     store: options.store === false ? undefined : options.store,
     storeCacheBytes: options.storeCacheBytes,
-    saves: Boolean(options.save ?? options.apply),
+    saves: Boolean(options.save ?? options.apply ?? options.merge),
+    merges: Boolean(options.apply ?? options.merge),
     saveAfterMs: options.saveAfterMs,
     saveWithinMs: options.saveWithinMs,
     idleMs: options.idleMs,

@@ -6,7 +6,7 @@ const { id, json, jsonList, text } = require('../shared/arguments.js');
 const { describe } = require('../shared/callbacks.js');
 const { HubError, invalid } = require('../shared/errors.js');
 const { KINDS } = require('./document-options.js');
-const { BadSteps, flat, merge } = require('./merging.js');
+const { applyAll, BadSteps, flat, mergeUpdates } = require('./merging.js');
 
 const AGENT = 'agent';
 
@@ -49,8 +49,13 @@ function parameters(query) {
 }
 
 /** What `load` has answered, as the native side is told. */
-function loaded(answer) {
+function loaded(answer, kind) {
   if (answer === null) return ['none'];
+  if (kind === 'updates') {
+    const { state } = Object(answer);
+    if (state === undefined) throw new TypeError('load must answer { state } or null');
+    return ['some', json(state, 'what load has answered'), 0];
+  }
   const { doc, version = 0 } = Object(answer);
   if (doc === undefined) throw new TypeError('load must answer { doc, version } or null');
   if (!Number.isSafeInteger(version) || version < 0) {
@@ -62,14 +67,17 @@ function loaded(answer) {
 class Documents {
   #native;
   #options;
+  #logs;
 
   /**
    * @param native the native hub
    * @param options as documentOptions has checked them; undefined where all documents are relays
+   * @param logs whether anything is logged
    */
-  constructor(native, options) {
+  constructor(native, options, logs) {
     this.#native = native;
     this.#options = options;
+    this.#logs = logs;
   }
 
   /** The kind of a document. */
@@ -104,19 +112,35 @@ class Documents {
 
   async #load({ call, document: documentId, user, query }) {
     const { load, loadTimeoutMs } = this.#options;
-    if (this.kindOf(documentId) === 'relay') return this.#native.answerLoad(call, 'relay');
-    if (!load) return this.#native.answerLoad(call, 'nowhere');
+    const kind = this.kindOf(documentId);
+    if (kind === 'relay' || !load) return this.#native.answerLoad(call, kind, 'nowhere');
     const about = { documentId, user, parameters: parameters(query) };
     const answer = await within(loadTimeoutMs, 'load', (signal) => load({ ...about, signal }));
-    this.#native.answerLoad(call, ...loaded(answer));
+    this.#native.answerLoad(call, kind, ...loaded(answer, kind));
   }
 
-  async #save({ call, document: documentId, content, previous, reason, editors }) {
+  async #save(about) {
+    return about.kind === 'updates' ? this.#saveUpdates(about) : this.#saveSteps(about);
+  }
+
+  async #saveUpdates({ call, document: documentId, content, previous, reason, editors }) {
+    const { merge, save, saveTimeoutMs } = this.#options;
+    const all = parsed(content);
+    const state = merge && (await mergeUpdates(merge, all, (message) => this.#warn(documentId, message)));
+    if (save) {
+      const updates = all.steps.filter(({ version }) => version >= previous).map(({ steps }) => steps);
+      const about = { documentId, state, updates, offset: all.version, previousOffset: previous, reason, editors };
+      await within(saveTimeoutMs, 'save', (signal) => save({ ...about, signal }));
+    }
+    this.#native.answerSave(call, state === undefined ? undefined : json(state, 'what merge has answered'));
+  }
+
+  async #saveSteps({ call, document: documentId, content, previous, reason, editors }) {
     const { apply, save, saveTimeoutMs } = this.#options;
     const all = parsed(content);
     let doc;
     try {
-      doc = apply && (await merge(apply, all));
+      doc = apply && (await applyAll(apply, all));
     } catch (error) {
       if (!(error instanceof BadSteps)) throw error;
       const { good } = error;
@@ -138,7 +162,7 @@ class Documents {
       documentId,
       loaded: loadedDoc === undefined ? null : { doc: JSON.parse(loadedDoc), version: loadedVersion },
       log: {
-        doc: apply ? await merge(apply, all) : undefined,
+        doc: apply ? await applyAll(apply, all) : undefined,
         steps: flat(all.steps.filter(({ version }) => version >= saved)),
         version: all.version,
         savedVersion: saved,
@@ -151,14 +175,18 @@ class Documents {
     this.#native.answerConflict(call, answer === 'loaded');
   }
 
-  #needsSteps(documentId) {
-    if (this.kindOf(documentId) !== 'steps') {
-      throw new HubError('HUB_WRONG_KIND', `The document ${documentId} is not of kind 'steps', it has no authority.`);
-    }
+  #warn(documentId, message) {
+    if (this.#logs) process.stderr.write(`[hub] error: document ${documentId}: ${message}\n`);
+  }
+
+  #needs(kind, documentId) {
+    const is = this.kindOf(documentId);
+    if (is !== kind)
+      throw new HubError('HUB_WRONG_KIND', `The document ${documentId} is of kind '${is}', not '${kind}'.`);
   }
 
   async submitSteps(documentId, { version, steps, clientID = AGENT, changeId } = {}) {
-    this.#needsSteps(id(documentId, 'documentId'));
+    this.#needs('steps', id(documentId, 'documentId'));
     if (!Number.isSafeInteger(version) || version < 0) invalid('version must be a whole number from 0 on');
     const written = jsonList(steps, 'steps');
     if (steps.length === 0 || !steps.every((step) => typeof Object(step).stepType === 'string')) {
@@ -174,21 +202,34 @@ class Documents {
     throw refused(documentId, outcome);
   }
 
+  async submitUpdate(documentId, update, { clientID = AGENT } = {}) {
+    this.#needs('updates', id(documentId, 'documentId'));
+    const batch = { client: id(clientID, 'clientID'), steps: json(update, 'update'), count: 1 };
+    const outcome = await this.#native.submitSteps(documentId, batch);
+    if (outcome.code !== undefined) throw refused(documentId, outcome);
+  }
+
   /** The document as it is now. */
   async getDocument(documentId) {
-    this.#needsSteps(id(documentId, 'documentId'));
+    const kind = this.kindOf(id(documentId, 'documentId'));
+    if (kind === 'relay') this.#needs('steps', documentId);
     const { error, content } = await this.#native.readDocument(documentId);
     if (error !== undefined) {
       throw new HubError('HUB_UNAVAILABLE', `The document ${documentId} could not be loaded: ${error}`);
     }
     const all = parsed(content);
-    const { apply } = this.#options;
+    const { apply, merge } = this.#options;
+    if (kind === 'updates') {
+      const offset = all.version;
+      if (merge) return { state: await mergeUpdates(merge, all, (message) => this.#warn(documentId, message)), offset };
+      return { state: all.doc, offset, updates: all.steps.map(({ steps }) => steps) };
+    }
     if (!apply) return { doc: all.doc, docVersion: all.docVersion, version: all.version, steps: flat(all.steps) };
-    return { doc: await merge(apply, all), version: all.version };
+    return { doc: await applyAll(apply, all), version: all.version };
   }
 
   async editDocument(documentId, edit, { clientID, changeId } = {}) {
-    this.#needsSteps(id(documentId, 'documentId'));
+    this.#needs('steps', id(documentId, 'documentId'));
     if (typeof edit !== 'function') invalid('the second argument must be a function that answers steps, or null');
     if (!this.#options.apply) {
       throw new HubError(

@@ -65,7 +65,7 @@ function createHub(options, whenRegistered = () => undefined) {
   })();
   handlers = new Handlers(native, checked.logLevel !== 'off');
   const quiet = checked.logLevel === 'off' ? () => {} : toStderr;
-  documents = new Documents(native, checked.documents);
+  documents = new Documents(native, checked.documents, checked.logLevel !== 'off');
   const security = new SecurityEvents(onSecurityEvent ?? quiet, NativeHub);
   for (const line of warnings(checked)) process.stderr.write(`[hub] ${line}\n`);
   return new Hub(native, checked, { handlers, documents, security, whenRegistered });
@@ -100,6 +100,7 @@ class Hub {
       publishToRoom: guarded((path, room, message, except) => handlers.publish(path, room, message, except)),
       broadcastSteps: (...of) => broadcastSteps(this.#registered, documents, ...of),
       submitSteps: (documentId, batch) => documents.submitSteps(documentId, batch),
+      submitUpdate: (documentId, update, about) => documents.submitUpdate(documentId, update, about),
       editDocument: (documentId, edit, about) => documents.editDocument(documentId, edit, about),
       getDocument: (documentId) => documents.getDocument(documentId),
       whenSent: (path, room) => handlers.whenSent(path, room),

@@ -27,7 +27,7 @@ function flat(batches) {
 
 async function applied(apply, doc, steps) {
   const result = await apply(doc, steps);
-  if (result === undefined) throw new TypeError('apply has returned no document');
+  if (result === undefined) throw new TypeError('apply, or merge, has returned nothing');
   return result;
 }
 
@@ -52,7 +52,7 @@ async function oneByOne(apply, good, batches) {
  * @param {{ doc: unknown, docVersion: number, steps: { version: number, steps: unknown[] }[] }} content
  * @throws {BadSteps}
  */
-async function merge(apply, { doc, docVersion, steps: batches }) {
+async function applyAll(apply, { doc, docVersion, steps: batches }) {
   let [version, rest] = [docVersion, batches];
   while (rest.length > 0) {
     let count = 0;
@@ -71,4 +71,34 @@ async function merge(apply, { doc, docVersion, steps: batches }) {
   return doc;
 }
 
-module.exports = { BadSteps, flat, merge };
+/**
+ * Merges the updates of `content` into its state, in slices. One that the app cannot merge is left out: those who have the
+ * document open have it, or have refused it, too.
+ *
+ * @param {(state: unknown, updates: unknown[]) => unknown} merge
+ * @param {(message: string) => void} warn
+ */
+async function mergeUpdates(merge, { doc: state, steps: entries }, warn) {
+  for (let at = 0; at < entries.length; at += SLICE_STEPS) {
+    const slice = entries.slice(at, at + SLICE_STEPS);
+    try {
+      state = await applied(
+        merge,
+        state,
+        slice.map(({ steps }) => steps),
+      );
+    } catch {
+      for (const { version, steps: update } of slice) {
+        try {
+          state = await applied(merge, state, [update]);
+        } catch (error) {
+          warn(`the update ${version + 1} cannot be merged and is left out: ${describe(error)}`);
+        }
+      }
+    }
+    if (at + SLICE_STEPS < entries.length) await setImmediate();
+  }
+  return state;
+}
+
+module.exports = { applyAll, BadSteps, flat, mergeUpdates };

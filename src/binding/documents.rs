@@ -9,7 +9,10 @@ use super::{
     hub::{NativeHub, Result, invalid},
 };
 use crate::{
-    document::hooks::{AppCopy, HookError, Loaded, Resolution, SaveOutcome, Snapshot},
+    document::{
+        hooks::{AppCopy, HookError, Loaded, Resolution, SaveOutcome, Snapshot},
+        store::Kind,
+    },
     ids::Id,
     room::publication::{self, Answer, Publication, Refusal},
 };
@@ -26,15 +29,15 @@ pub(super) struct NativeSubmitted {
     pub retry_in_ms: Option<u32>,
 }
 
-/// Steps that a route handler submits.
+/// Steps, or an update, that a route handler submits.
 #[napi(object)]
 #[derive(Debug)]
 pub struct NativeBatch {
     /// The client they are by.
     pub client: String,
-    /// The version they were made for.
-    pub version: i64,
-    /// A JSON array.
+    /// The version they were made for; `None` for an update.
+    pub version: Option<i64>,
+    /// A JSON array, or the update.
     pub steps: String,
     /// How many they are.
     pub count: u32,
@@ -60,25 +63,32 @@ impl NativeHub {
         self.hooks.as_ref().map(|hooks| hooks.take_calls()).unwrap_or_default()
     }
 
-    /// Answers `load`: `kind` is `relay`, `nowhere` where the app keeps none, `none` where it has none yet, or `some`.
+    /// Answers `load`: `kind` is `relay`, `steps` or `updates`; `copy` is `nowhere` where the app keeps none, `none` where it
+    /// has none yet, or `some`.
     #[napi(catch_unwind)]
     pub fn answer_load(
         &self,
         call: u32,
         kind: String,
+        copy: Option<String>,
         doc: Option<String>,
         version: Option<i64>,
     ) -> Result<()> {
         let Some(Waiting::Load(tell)) = self.waiting(call) else { return Ok(()) };
-        let loaded = match (kind.as_str(), doc, version) {
-            ("relay", ..) => Loaded::Relay,
-            ("nowhere", ..) => Loaded::Steps(AppCopy::Nowhere),
-            ("none", ..) => Loaded::Steps(AppCopy::None),
-            ("some", Some(doc), Some(version)) => {
-                Loaded::Steps(AppCopy::Some(Snapshot { version: version.unsigned_abs(), doc: doc.into() }))
-            }
-            _ => return Err(invalid("no answer of load")),
+        let kind = match kind.as_str() {
+            "relay" => None,
+            "steps" => Some(Kind::Steps),
+            "updates" => Some(Kind::Updates),
+            _ => return Err(invalid("no kind")),
         };
+        let copy = match (copy.as_deref(), doc, version) {
+            (Some("some"), Some(doc), Some(version)) => {
+                AppCopy::Some(Snapshot { version: version.unsigned_abs(), doc: doc.into() })
+            }
+            (Some("none"), ..) => AppCopy::None,
+            _ => AppCopy::Nowhere,
+        };
+        let loaded = kind.map_or(Loaded::Relay, |kind| Loaded::Kept(kind, copy));
         let _ = tell.send(Ok(loaded));
         Ok(())
     }
@@ -122,7 +132,7 @@ impl NativeHub {
         }
     }
 
-    /// Puts steps into the order of a document. Resolves once they are stored, or refused.
+    /// Puts steps into the order of a document, or an update among those it keeps. Resolves once they are stored, or refused.
     #[napi(catch_unwind)]
     pub fn submit_steps<'env>(
         &self,
@@ -138,13 +148,12 @@ impl NativeHub {
         let tell = move |outcome: std::result::Result<u64, Refusal>| {
             deferred.resolve(move |_| Ok(NativeSubmitted::from(outcome)));
         };
-        let content = publication::Content::Steps {
-            client,
-            user: None,
-            version: version.unsigned_abs(),
-            count,
-            steps,
-            change_id,
+        let content = match version {
+            Some(version) => {
+                let version = version.unsigned_abs();
+                publication::Content::Steps { client, user: None, version, count, steps, change_id }
+            }
+            None => publication::Content::Update { client, user: None, update: steps },
         };
         let publication = Publication {
             author: None,

@@ -20,6 +20,7 @@ use crate::{
         Options,
         hooks::{self, Conflict, Content, HookError, Hooks, Loaded, Resolution, Save, SaveOutcome},
         store::{
+            Kind,
             nowhere::Nowhere,
             redb::{FileOptions, RedbStore},
             thread::StoreHandle,
@@ -44,6 +45,8 @@ pub struct NativeDocuments {
     pub store_cache_bytes: f64,
     /// Whether there is a hook that saves documents, or one that merges their steps.
     pub saves: bool,
+    /// See [`Options::merges`].
+    pub merges: bool,
     /// See [`Options::save_after`].
     pub save_after_ms: u32,
     /// See [`Options::save_within`].
@@ -59,6 +62,7 @@ impl From<&NativeDocuments> for Options {
         let time = |value: u32| Duration::from_millis(value.into());
         let mut checked = Self {
             saves: options.saves,
+            merges: options.merges,
             save_after: time(options.save_after_ms),
             save_within: time(options.save_within_ms),
             idle: time(options.idle_ms),
@@ -117,6 +121,8 @@ pub struct NativeHookCall {
     pub hook: String,
     /// The document's id.
     pub document: String,
+    /// For `save`: its kind, `steps` or `updates`.
+    pub kind: Option<String>,
     /// For `load`: who opens it.
     pub user: Option<String>,
     /// For `load`: the query of the request.
@@ -143,6 +149,7 @@ impl NativeHookCall {
             call: 0,
             hook: hook.to_owned(),
             document: document.text().to_owned(),
+            kind: None,
             user: None,
             query: None,
             content: None,
@@ -170,6 +177,14 @@ pub(super) fn start_store(options: &NativeDocuments) -> std::result::Result<Stor
     };
     drop(opened);
     handle.map_err(Error::Start)
+}
+
+/// The name of a kind of documents.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Steps => "steps",
+        Kind::Updates => "updates",
+    }
 }
 
 /// A version as JavaScript has it.
@@ -242,6 +257,7 @@ impl Hooks for NodeHooks {
 
     fn save(&self, save: Save) -> hooks::Answer<SaveOutcome> {
         let call = NativeHookCall {
+            kind: Some(kind_name(save.kind).to_owned()),
             content: Some(save.content.into()),
             previous: Some(integer(save.previous)),
             reason: Some(save.reason.name().to_owned()),

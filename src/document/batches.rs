@@ -18,8 +18,10 @@ pub struct Batch {
     pub number: Option<u64>,
     /// Which change of an agent it is, as the agent named it.
     pub change_id: Option<Arc<str>>,
-    /// A JSON array, as the text it came in.
+    /// A JSON array, as the text it came in; of a document of updates one of them.
     pub steps: Arc<str>,
+    /// Its offset in the room that is open; 0 where it is from before.
+    pub offset: u64,
 }
 
 impl Batch {
@@ -73,6 +75,13 @@ impl Batches {
         self.kept.push_back(batch);
     }
 
+    /// Another room is open: none of them has an offset there.
+    pub fn forget_offsets(&mut self) {
+        for batch in &mut self.kept {
+            batch.offset = 0;
+        }
+    }
+
     /// Forgets the batches up to version `up_to`, which must be behind a snapshot. One that goes beyond it stays whole.
     pub fn trim(&mut self, up_to: u64) {
         let forgotten = self.kept.partition_point(|batch| batch.after() <= up_to);
@@ -110,6 +119,17 @@ impl Batches {
         self.kept.get(at).is_some_and(|batch| {
             batch.before == version && batch.client == *client && batch.number == Some(number)
         })
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Batch> {
+        self.kept.back()
+    }
+
+    /// Whether a version stands between two of them, or at an end.
+    pub fn is_between(&self, version: u64) -> bool {
+        let at = self.kept.partition_point(|batch| batch.before < version);
+        version == self.version || self.kept.get(at).is_some_and(|batch| batch.before == version)
     }
 
     /// Whether one more that takes `bytes` keeps the limits. Where not, it is time for a snapshot.

@@ -72,11 +72,11 @@ impl Context {
         self.is_ending.store(true, Ordering::Release);
     }
 
-    /// Tells the members of a document, where there are any, what is no part of it.
-    pub(super) fn tell(&self, document: &Id, message: &str) {
+    /// Tells the members of a document, or those of one client, where there are any, what is no part of it.
+    pub(super) fn tell(&self, document: &Id, to: Option<&Id>, message: &str) {
         let rooms = self.rooms.get().and_then(Weak::upgrade);
         if let Some(room) = rooms.and_then(|rooms| rooms.get(document))
-            && let Err(error) = room.publish(&Draft::notice(message), None)
+            && let Err(error) = room.publish(&Draft::notice(to, message), None)
         {
             log::warn!("the members of document {document:?} were not told {message}: {error:?}");
         }

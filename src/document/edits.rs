@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ids::Id;
+
 /// Most editors that a save names.
 const MAX_EDITORS: usize = 1000;
 
@@ -43,4 +45,13 @@ impl Edits {
     pub(super) fn due(&self, after: Duration, within: Duration) -> Instant {
         self.times.map_or_else(Instant::now, |(first, last)| (first + within).min(last + after))
     }
+}
+
+/// A writer that was asked for the document at a version, because nobody else can make it out of its steps or updates.
+#[derive(Debug)]
+pub(super) struct AskedFor {
+    pub(super) client: Id,
+    /// At least this one.
+    pub(super) version: u64,
+    pub(super) at: Instant,
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
+use super::store::Kind;
 use crate::{ids::Id, room::opening::OpenedBy};
 
 /// The answer of a hook, which may take its time.
@@ -31,8 +32,8 @@ pub struct HookError(
 pub enum Loaded {
     /// The hub only passes on what its clients say.
     Relay,
-    /// The hub orders its steps.
-    Steps(AppCopy),
+    /// The hub orders its steps, or keeps its updates.
+    Kept(Kind, AppCopy),
 }
 
 /// A document as the app has it.
@@ -46,7 +47,7 @@ pub enum AppCopy {
     Some(Snapshot),
 }
 
-/// A document at a version.
+/// A document at a version, or the state that so many updates make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The version.
@@ -62,12 +63,12 @@ impl Snapshot {
     }
 }
 
-/// Steps with the version they were made for.
+/// Steps with the version they were made for, or an update with how many there were before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepsAt {
     /// The version before the first.
     pub version: u64,
-    /// A JSON array of them.
+    /// A JSON array of them; or the update.
     pub steps: std::sync::Arc<str>,
 }
 
@@ -87,6 +88,8 @@ pub struct Content {
 pub struct Save {
     /// The document's id.
     pub document: Id,
+    /// What its entries are.
+    pub kind: Kind,
     /// It, up to the version that is to be saved.
     pub content: Content,
     /// The version that was saved before, or loaded.

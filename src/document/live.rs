@@ -13,9 +13,9 @@ use super::{
     authority::{Attempt, Authority, Verdict},
     batches::{Batch, Batches},
     context::Context,
-    edits::Edits,
+    edits::{AskedFor, Edits},
     hooks::Snapshot,
-    store::{Entry, StoreError, Write, thread::Rejected},
+    store::{Entry, Kind, StoreError, Write, thread::Rejected},
 };
 use crate::{
     ids::Id,
@@ -32,6 +32,7 @@ const ROUTE_HANDLERS: u64 = 0;
 /// A document with an authority.
 pub struct Document {
     pub(super) id: Id,
+    pub(super) kind: Kind,
     pub(super) context: Arc<Context>,
     /// Where it is forgotten.
     registry: Weak<dyn Registry>,
@@ -59,6 +60,8 @@ pub(super) struct State {
     generation: u64,
     /// What is not saved.
     pub(super) edits: Edits,
+    /// Who was asked for a snapshot.
+    pub(super) asked: Option<AskedFor>,
     /// How many rooms and readers need it.
     pub(super) uses: usize,
     /// How often it was put to use, so that who waits for it to be idle knows whether it was used meanwhile.
@@ -77,6 +80,7 @@ impl Document {
         id: Id,
         context: Arc<Context>,
         registry: Weak<dyn Registry>,
+        kind: Kind,
         snapshot: Snapshot,
         batches: Batches,
         saved: u64,
@@ -88,10 +92,11 @@ impl Document {
             offset: 0,
             generation: 0,
             edits: Edits::new(saved),
+            asked: None,
             uses: 0,
             used: 0,
         };
-        Arc::new(Self { id, context, registry, state: Mutex::new(state), hurry: Notify::new() })
+        Arc::new(Self { id, kind, context, registry, state: Mutex::new(state), hurry: Notify::new() })
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -171,27 +176,35 @@ impl Document {
     }
 
     /// A batch goes out to the members now. On the room's thread.
-    pub(super) fn delivered(self: &Arc<Self>, publication: &Publication) {
-        let Content::Steps { client, user, version, count, steps, change_id } = &publication.content else {
-            return;
-        };
+    pub(super) fn delivered(self: &Arc<Self>, publication: &Publication, offset: u64) {
         let mut state = lock(&self.state);
-        if *version != state.batches.version() {
+        let (client, user, before, count, steps, change_id) = match &publication.content {
+            Content::Steps { client, user, version, count, steps, change_id } => {
+                (client, user, *version, *count, steps, change_id.as_deref())
+            }
+            Content::Update { client, user, update } => {
+                (client, user, state.batches.version(), 1, update, None)
+            }
+            Content::Client { .. } | Content::Message(_) | Content::Notice(_) => return,
+        };
+        if before != state.batches.version() {
             // It was on its way when the document went on from another version, which they were told.
             return;
         }
         state.batches.push(Batch {
-            before: *version,
-            count: *count,
+            before,
+            count,
             client: client.clone(),
             number: publication.number,
-            change_id: change_id.as_deref().map(Arc::from),
+            change_id: change_id.map(Arc::from),
             steps: steps.as_str().into(),
+            offset,
         });
         let editor = user.as_deref().unwrap_or_else(|| client.text());
         state.edits.edited(editor, Instant::now());
         self.trim(&mut state);
         self.save_later(&mut state);
+        self.want_snapshot(&mut state, client);
     }
 
     /// Forgets batches before the snapshot of which there are more than are kept.
@@ -238,7 +251,10 @@ impl Document {
         let mut state = lock(&self.state);
         state.uses -= 1;
         // The next room begins anew.
-        state.offset = if state.uses == 0 { 0 } else { state.offset };
+        if state.uses == 0 {
+            state.offset = 0;
+            state.batches.forget_offsets();
+        }
         self.forget_later(&state);
     }
 
@@ -294,14 +310,23 @@ impl State {
 
     /// Whether a batch is the next one.
     fn judge(&mut self, publication: &Publication, options: &Options, now: u64) -> Result<Entry, Refusal> {
-        let Content::Steps { client, user, version, count, steps, change_id } = &publication.content else {
-            return Err(Refusal::Unavailable);
+        let (client, user, version, count, body, change_id) = match &publication.content {
+            Content::Steps { client, user, version, count, steps, change_id } => {
+                (client, user, *version, *count, steps, change_id)
+            }
+            // They fit wherever they stand.
+            Content::Update { client, user, update } => {
+                (client, user, self.authority.head(), 1, update, &None)
+            }
+            Content::Client { .. } | Content::Message(_) | Content::Notice(_) => {
+                return Err(Refusal::Unavailable);
+            }
         };
-        let (version, count) = (*version, *count);
-        if publication.number.is_some_and(|number| self.batches.is_duplicate(version, client, number)) {
+        let is_duplicate = |number| self.batches.is_duplicate(version, client, number);
+        if publication.number.is_some_and(is_duplicate) {
             return Err(Refusal::Duplicate);
         }
-        if self.unmerged_bytes() + steps.len() > options.unmerged.bytes {
+        if !self.has_room_for(body.len(), options) {
             return Err(Refusal::Full);
         }
         let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
@@ -313,7 +338,7 @@ impl State {
                 number: publication.number,
                 user: user.as_deref().map(str::to_owned),
                 change_id: change_id.clone(),
-                body: steps.clone(),
+                body: body.clone(),
             }),
             Verdict::Stale { retry_in_ms } => {
                 Err(Refusal::Stale { current: self.authority.head(), retry_in_ms })
@@ -322,9 +347,11 @@ impl State {
         }
     }
 
-    /// Bytes behind the snapshot, or of all there are where that is simpler to say: what is before it is bounded anyway.
-    fn unmerged_bytes(&self) -> usize {
-        self.batches.bytes()
+    /// Whether one more that takes `bytes` may stand behind the snapshot. What is kept before it is bounded, and comes on top.
+    fn has_room_for(&self, bytes: usize, options: &Options) -> bool {
+        let (most, kept) = (options.unmerged, options.kept);
+        self.batches.len() < most.batches + kept.batches
+            && self.batches.bytes() + bytes <= most.bytes + kept.bytes
     }
 
     fn next_offset(&mut self) -> u64 {

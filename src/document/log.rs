@@ -21,7 +21,7 @@ impl StepsLog {
 
 impl Log for StepsLog {
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
-        if matches!(publication.content, Content::Steps { .. }) {
+        if matches!(publication.content, Content::Steps { .. } | Content::Update { .. }) {
             self.0.submit(publication, room);
         } else {
             self.0.pass(publication, room);
@@ -29,8 +29,8 @@ impl Log for StepsLog {
         Append::Later
     }
 
-    fn delivered(&mut self, publication: &Publication) {
-        self.0.delivered(publication);
+    fn delivered(&mut self, publication: &Publication, offset: u64) {
+        self.0.delivered(publication, offset);
     }
 }
 

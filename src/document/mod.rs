@@ -4,6 +4,7 @@
 //! [store] and from there, once it is on disk, to the members. A document outlives its room: as long as something of it is
 //! not saved it stays, and is saved.
 
+mod asking;
 pub mod authority;
 pub mod batches;
 mod context;
@@ -31,6 +32,9 @@ use self::{authority::Turns, batches::BatchLimits, steps::StepLimits};
 pub struct Options {
     /// Whether the app saves documents. Where not, the store is where they stay.
     pub saves: bool,
+    /// Whether the app makes documents out of their steps or updates. Where not, writers are asked for the whole document
+    /// once in a while.
+    pub merges: bool,
     /// How long nobody must have edited a document before it is saved. Default 2 s.
     pub save_after: Duration,
     /// How long after the first edit a document is saved at the latest. Default 10 s.
@@ -51,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             saves: true,
+            merges: true,
             save_after: Duration::from_secs(2),
             save_within: Duration::from_secs(10),
             idle: Duration::from_mins(1),

@@ -51,9 +51,9 @@ impl Loaded {
         id: Id,
         by: OpenedBy,
     ) -> Result<Option<Arc<Document>>, HookError> {
-        let copy = match self.context.hooks.load(&id, by).await? {
+        let (kind, copy) = match self.context.hooks.load(&id, by).await? {
             hooks::Loaded::Relay => return Ok(None),
-            hooks::Loaded::Steps(copy) => copy,
+            hooks::Loaded::Kept(kind, copy) => (kind, copy),
         };
         let begin = match (self.stored(&id).await?, copy) {
             (None, AppCopy::Nowhere | AppCopy::None) => self.begin(Snapshot::empty(), 0, false),
@@ -61,13 +61,17 @@ impl Loaded {
                 let saved = snapshot.version;
                 self.begin(snapshot, saved, false)
             }
+            (Some(stored), _) if stored.kind != kind => {
+                return Err(HookError(format!("the store has it as {:?}, and not as {kind:?}", stored.kind)));
+            }
+            (Some(stored), copy) if kind == Kind::Updates => self.join(stored, copy)?,
             (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
         };
         let Begin { snapshot, batches, saved, is_stored, set_aside } = begin;
         let this: Weak<Self> = Arc::downgrade(self);
         let registry: Weak<dyn Registry> = this;
         let document =
-            Document::new(id, Arc::clone(&self.context), registry, snapshot.clone(), batches, saved);
+            Document::new(id, Arc::clone(&self.context), registry, kind, snapshot.clone(), batches, saved);
         if let Some((reason, body)) = set_aside {
             document.write(document.replace(&snapshot, saved, reason, body)).await?;
         } else if !is_stored {
@@ -151,12 +155,29 @@ impl Loaded {
         Ok(begin)
     }
 
+    /// Joins the app's copy of a document of updates with those that the store has and the app may not have. Updates may be
+    /// applied twice and in any order, so there is nothing to decide.
+    fn join(&self, mut stored: Stored, copy: AppCopy) -> Result<Begin, HookError> {
+        let (saved, version) = (stored.saved, stored.position());
+        let doc = match copy {
+            AppCopy::Some(loaded) => loaded.doc,
+            // The app has forgotten what it had.
+            AppCopy::None if saved > 0 && saved == version => Snapshot::empty().doc,
+            AppCopy::None | AppCopy::Nowhere => return self.restore(stored),
+        };
+        // It holds more than the app was ever given.
+        if stored.base > saved {
+            return self.restore(stored);
+        }
+        stored.entries.retain(|entry| entry.before >= saved);
+        stored.base = saved;
+        stored.snapshot = Some(doc.into());
+        self.restore(stored)
+    }
+
     /// What the store has.
     fn restore(&self, stored: Stored) -> Result<Begin, HookError> {
-        let Stored { kind, base, snapshot, entries, saved, .. } = stored;
-        if kind != Kind::Steps {
-            return Err(HookError("the store has it as a document of another kind".to_owned()));
-        }
+        let Stored { base, snapshot, entries, saved, .. } = stored;
         let mut batches =
             Batches::new(entries.first().map_or(base, |entry| entry.before), self.context.options.unmerged);
         for entry in entries {
@@ -170,6 +191,7 @@ impl Loaded {
                 number: entry.number,
                 change_id: entry.change_id.as_deref().map(Arc::from),
                 steps: entry.body.into(),
+                offset: 0,
             });
         }
         let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);

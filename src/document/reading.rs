@@ -5,20 +5,30 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::{
-    hooks::{Content, StepsAt},
+    hooks::{Content, Snapshot, StepsAt},
     live::{Document, State},
     steps::{self, StepsError},
+    store::Kind,
 };
 use crate::{
-    protocol::recovery::Reload,
+    ids::Topic,
     protocol::steps::{
         ClientsOf, Steps, history_gone, put_document, put_steps, put_synced_at, reload, up_to_date,
     },
+    protocol::{Kept, put_publication, recovery::Reload, updates::put_state},
     sync::lock,
     websocket::frame,
 };
 
 impl Document {
+    /// What a client is told that joins.
+    pub fn kept(&self) -> Kept {
+        match self.kind {
+            Kind::Steps => Kept::Steps { version: self.version() },
+            Kind::Updates => Kept::Updates,
+        }
+    }
+
     /// How many steps a batch has, if it may be one.
     ///
     /// # Errors
@@ -71,6 +81,31 @@ impl Document {
         let clients = ClientsOf::Each(&clients);
         put_steps(out, &self.id, &Steps { version, steps: &steps, clients, change_id: None, offset: None });
         true
+    }
+
+    /// Appends the frames that bring a client of a document of updates up to date: the updates behind `offset`, or a state
+    /// and the updates behind that. On the room's thread, so that what comes next goes on from there.
+    pub fn put_state(&self, out: &mut BytesMut, offset: Option<u64>) {
+        let state = lock(&self.state);
+        // An offset is one of the open room, and whoever has it was given all that is from before.
+        let oldest = state.batches.since(state.batches.start()).and_then(|mut all| all.next());
+        let reaches = |offset: u64| oldest.is_none_or(|oldest| oldest.offset <= offset + 1);
+        let known = offset.filter(|offset| reaches(*offset));
+        let behind = if known.is_some() {
+            state.batches.start()
+        } else {
+            let Snapshot { version, doc } = &state.snapshot;
+            let mut all = state.batches.since(state.batches.start()).into_iter().flatten();
+            let last = all.by_ref().filter(|batch| batch.after() <= *version).last();
+            put_state(out, &self.id, doc, last.map_or(0, |last| last.offset));
+            *version
+        };
+        for batch in state.batches.since(behind).into_iter().flatten() {
+            if known.is_none_or(|known| batch.offset > known) {
+                let offset = (batch.offset > 0).then_some(batch.offset);
+                put_publication(out, &self.id, &batch.client, Topic::Update, &batch.steps, "", offset);
+            }
+        }
     }
 
     /// The document as it is now.

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use super::{
     hooks::{HookError, Save, SaveOutcome, SaveReason, Snapshot},
     live::{Document, State},
-    store::{Kind, Write},
+    store::Write,
 };
 use crate::{
     ids::Epoch,
@@ -119,6 +119,7 @@ impl Document {
         };
         Save {
             document: self.id.clone(),
+            kind: self.kind,
             content: state.content(),
             previous: state.edits.saved,
             reason,
@@ -150,7 +151,7 @@ impl Document {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
                 self.write(writes).await?;
-                self.context.tell(&self.id, &saved(version));
+                self.context.tell(&self.id, None, &saved(version));
                 Ok(())
             }
             SaveOutcome::BadSteps { good, reason } => self.cut_out(good, &reason).await,
@@ -174,7 +175,7 @@ impl Document {
         let (saved, good_version) = (lock(&self.state).edits.saved, good.version);
         let good = Snapshot { version, doc: good.doc };
         self.write(self.replace(&good, saved, reason, content.set_aside(good_version))).await?;
-        self.context.tell(&self.id, &reload(Reload::StepsSetAside));
+        self.context.tell(&self.id, None, &reload(Reload::StepsSetAside));
         Ok(())
     }
 
@@ -192,7 +193,7 @@ impl Document {
     pub(super) fn create(&self, snapshot: &Snapshot, saved: u64) -> Write {
         Write::Create {
             document: self.id.clone(),
-            kind: Kind::Steps,
+            kind: self.kind,
             epoch: Epoch::random(),
             base: snapshot.version,
             snapshot: Some(snapshot.doc.to_string()),

@@ -25,7 +25,7 @@ use crate::{
     ids::{ClientSessionId, Id, Topic},
     json::quoted,
     protocol::{
-        self, ClientMessage, MessageError, notice,
+        self, ClientMessage, Kept, MessageError, notice,
         recovery::{RecoveryResult, Reload},
     },
     recovery::RecoveryRequest,
@@ -63,18 +63,18 @@ impl Joining {
     pub(super) fn join(self) -> Result<FabricHandler, Close> {
         let Self { connection, room, client, user, request, address, max_depth, messages, documents } = self;
         let document = documents.and_then(|documents| documents.get(room.document()));
+        let kept = document.as_deref().map(Document::kept);
         let begun = ClientSessionId::random();
         let client = match client {
             Some(client) => client,
-            None if document.is_some() => given_client(request.as_ref(), begun)?,
+            None if matches!(kept, Some(Kept::Steps { .. })) => given_client(request.as_ref(), begun)?,
             None => return Err(Close::new(close::UNSUPPORTED, MISSING)),
         };
         let (membership, reply) =
             room.join(Arc::clone(&connection), client.clone(), user.as_deref(), request.as_ref(), begun);
         let JoinReply { position, outcome, shown } = reply;
         let mut first = BytesMut::new();
-        let version = document.as_deref().map(Document::version);
-        protocol::put_connected(&mut first, &client, room.document(), position.as_ref(), version);
+        protocol::put_connected(&mut first, &client, room.document(), position.as_ref(), kept);
         let user_id = user.as_deref();
         if let Some(RecoveryResult::Reload { reason: Reload::BadToken, .. }) = &outcome {
             let document = Some(room.document().text());
@@ -175,7 +175,10 @@ impl FabricHandler {
 impl Handler for FabricHandler {
     fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], _text: bool) {
         if let Some(document) = self.document.clone() {
-            return self.steps_message(&document, connection, payload);
+            return match document.kept() {
+                Kept::Steps { .. } => self.steps_message(&document, connection, payload),
+                Kept::Updates => self.updates_message(&document, connection, payload),
+            };
         }
         let room = Arc::clone(self.membership.room());
         let document = room.document();

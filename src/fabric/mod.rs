@@ -5,6 +5,7 @@ mod member;
 mod opening;
 mod pace;
 mod steps;
+mod updates;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 

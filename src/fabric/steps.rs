@@ -51,8 +51,10 @@ impl FabricHandler {
                     self.publish(topic, None, &payload, "");
                 }
             }
-            Ok(StepsMessage::Snapshot { .. }) => {
-                self.refuse_with(NotTaken::Unexpected);
+            Ok(StepsMessage::Snapshot { version, doc }) => {
+                if !document.take_snapshot(&self.client, version, doc) {
+                    self.refuse_with(NotTaken::Unexpected);
+                }
             }
             Ok(StepsMessage::Ack) => self.owes_ack = true,
             Ok(StepsMessage::Session) => self.tell_session(connection),
@@ -72,13 +74,13 @@ impl FabricHandler {
     }
 
     /// Sends an answer that has to come between what the room has sent and what it sends next.
-    fn answer(&mut self, connection: &Arc<Connection>, put: impl FnOnce(&mut bytes::BytesMut)) {
+    pub(super) fn answer(&mut self, connection: &Arc<Connection>, put: impl FnOnce(&mut bytes::BytesMut)) {
         put(&mut self.replies);
         let replies = std::mem::take(&mut self.replies).freeze();
         connection.send(replies, None, QueuePolicy::Reliable);
     }
 
-    fn refuse_with(&mut self, why: NotTaken) {
+    pub(super) fn refuse_with(&mut self, why: NotTaken) {
         self.replies.extend_from_slice(&frame::text(&steps::not_taken(why)));
     }
 

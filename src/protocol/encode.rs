@@ -10,18 +10,33 @@ use crate::{
     websocket::frame,
 };
 
+/// How the hub keeps a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Its steps in one order.
+    Steps {
+        /// How many there are.
+        version: u64,
+    },
+    /// Its updates.
+    Updates,
+}
+
 /// Appends the frame of the first message of a connection. `position` is there where it can come back.
 ///
-/// `version` is that of a document with an authority.
+/// `kept` says how the document is kept, if it is no relay.
 pub fn put_connected(
     out: &mut BytesMut,
     client: &Id,
     document: &Id,
     position: Option<&Position>,
-    version: Option<u64>,
+    kept: Option<Kept>,
 ) {
-    let mut more =
-        version.map(|version| format!(r#","kind":"steps","version":{version}"#)).unwrap_or_default();
+    let mut more = match kept {
+        None => String::new(),
+        Some(Kept::Updates) => r#","kind":"updates""#.to_owned(),
+        Some(Kept::Steps { version }) => format!(r#","kind":"steps","version":{version}"#),
+    };
     if let Some(Position { token, epoch, offset }) = position {
         // Of a string nothing fails.
         let _ = write!(more, r#","token":"{token}","epoch":"{epoch}","offset":{offset}"#);

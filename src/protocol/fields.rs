@@ -19,6 +19,8 @@ pub(super) struct Fields<'a> {
     pub(super) ack: Option<&'a RawValue>,
     pub(super) client_id: Option<&'a RawValue>,
     pub(super) doc: Option<&'a RawValue>,
+    pub(super) offset: Option<&'a RawValue>,
+    pub(super) state: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -51,6 +53,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "ack" => &mut fields.ack,
                 "clientID" => &mut fields.client_id,
                 "doc" => &mut fields.doc,
+                "offset" => &mut fields.offset,
+                "state" => &mut fields.state,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

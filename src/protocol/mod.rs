@@ -8,13 +8,15 @@ mod fields;
 pub mod notice;
 pub mod recovery;
 pub mod steps;
+pub mod updates;
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 pub use self::encode::{
-    has_offset, put_ack, put_connected, put_error, put_message, put_outcome, put_publication, put_synced,
+    Kept, has_offset, put_ack, put_connected, put_error, put_message, put_outcome, put_publication,
+    put_synced,
 };
 use self::{encode::Tail, fields::Fields};
 use crate::ids::{Id, Topic};
@@ -142,6 +144,14 @@ fn payload_of(payload: Option<&RawValue>) -> Result<&str, MessageError<'_>> {
 /// Whether a JSON value is a number.
 fn is_number(json: &str) -> bool {
     json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// A version or an offset: 0 to 2^53 - 1.
+fn position(value: Option<&RawValue>) -> Result<Option<u64>, MessageError<'static>> {
+    let Some(value) = value else { return Ok(None) };
+    // Of all JSON only digits are read as a u64.
+    let position = value.get().parse().ok().filter(|position| *position < 1 << 53);
+    position.map(Some).ok_or(MessageError::BadShape)
 }
 
 /// The client's own number of a message: 1 to 2^53 - 1.

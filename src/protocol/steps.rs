@@ -7,7 +7,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    MessageError, Tail, fields::Key, fields_of, flag, has_depth, number, payload_of, string, wrong_document,
+    MessageError, Tail, fields::Key, fields_of, flag, has_depth, number, payload_of, position, string,
+    wrong_document,
 };
 use crate::{
     ids::{Id, Topic},
@@ -77,7 +78,7 @@ pub fn parse_steps<'a>(
     let shown = |topic, payload: Option<&'a RawValue>| {
         Ok(StepsMessage::Shown { topic, payload: Cow::Borrowed(payload_of(payload)?) })
     };
-    let version = || fields.version.map(version).transpose();
+    let version = || position(fields.version);
     let needed_version = || version()?.ok_or(MessageError::BadShape);
     let message = match kind.as_ref() {
         "sync" => StepsMessage::Sync(version()?),
@@ -101,12 +102,6 @@ pub fn parse_steps<'a>(
         _ => return Err(MessageError::UnknownType(kind)),
     };
     has_depth(text, max_depth).then_some(message).ok_or(MessageError::TooDeep)
-}
-
-/// A version: 0 to 2^53 - 1.
-fn version(value: &RawValue) -> Result<u64, MessageError<'static>> {
-    // Of all JSON only digits are read as a u64.
-    value.get().parse().ok().filter(|version| *version < 1 << 53).ok_or(MessageError::BadShape)
 }
 
 /// The members of an object but those that the hub sets itself, each behind a comma.
@@ -237,6 +232,11 @@ pub fn reload(reason: Reload) -> String {
 pub fn history_gone() -> String {
     let text = "History no longer available";
     format!(r#"{{"type":"error","message":"{text}","error":"{text}","code":"HISTORY_GONE"}}"#)
+}
+
+/// Asks a writer for the whole document at a version.
+pub fn snapshot_wanted(version: u64) -> String {
+    format!(r#"{{"type":"snapshot-wanted","version":{version}}}"#)
 }
 
 /// Tells that the app has saved a version.

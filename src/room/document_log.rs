@@ -22,8 +22,8 @@ pub trait Log: Send + fmt::Debug {
 
     /// What it has given a place goes out to the members now, in the order of the offsets. On the room's thread, which has
     /// locked the room's state: whoever joins from now on is not sent it.
-    fn delivered(&mut self, publication: &Publication) {
-        let _ = publication;
+    fn delivered(&mut self, publication: &Publication, offset: u64) {
+        let _ = (publication, offset);
     }
 }
 

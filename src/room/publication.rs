@@ -68,6 +68,15 @@ pub enum Content {
         /// A JSON string that names the change they are part of.
         change_id: Option<String>,
     },
+    /// An update of a document that keeps them.
+    Update {
+        /// The id of the client it is by.
+        client: Id,
+        /// The user, where a session says who that is.
+        user: Option<Arc<str>>,
+        /// The update as the text it came in.
+        update: String,
+    },
     /// A route handler's message.
     Message(String),
     /// What is true now and stands in no order, to all who are there.
@@ -153,6 +162,7 @@ impl Publication {
                 let (user, change_id) = (user.as_ref(), change_id.as_deref());
                 Text::Steps { client, user, version: *version, count: *count, steps, change_id }
             }
+            Content::Update { client, user, update } => Text::Update { client, user: user.as_ref(), update },
             Content::Message(message) => Text::Message(message),
             Content::Notice(message) => Text::Notice(message),
         };
@@ -187,6 +197,11 @@ pub(crate) enum Text<'a> {
         steps: &'a str,
         change_id: Option<&'a str>,
     },
+    Update {
+        client: &'a Id,
+        user: Option<&'a Arc<str>>,
+        update: &'a str,
+    },
     Message(&'a str),
     Notice(&'a str),
 }
@@ -197,9 +212,9 @@ impl<'a> Draft<'a> {
         Self { author: None, to, text: Text::Message(message), number: None, after: None }
     }
 
-    /// A message to all who are there, which stands in no order.
-    pub(crate) fn notice(message: &'a str) -> Self {
-        Self { author: None, to: None, text: Text::Notice(message), number: None, after: None }
+    /// A message to all who are there, or to those of one client, which stands in no order.
+    pub(crate) fn notice(to: Option<&'a Id>, message: &'a str) -> Self {
+        Self { author: None, to, text: Text::Notice(message), number: None, after: None }
     }
 
     /// The publication that owns what this says.
@@ -220,6 +235,9 @@ impl<'a> Draft<'a> {
                 steps: steps.to_owned(),
                 change_id: change_id.map(str::to_owned),
             },
+            Text::Update { client, user, update } => {
+                Content::Update { client: client.clone(), user: user.cloned(), update: update.to_owned() }
+            }
             Text::Message(message) => Content::Message(message.to_owned()),
             Text::Notice(message) => Content::Notice(message.to_owned()),
         };
@@ -233,7 +251,7 @@ impl<'a> Draft<'a> {
         match self.text {
             Text::Client { topic, .. } => topic.policy() == QueuePolicy::Reliable,
             Text::Message(message) => protocol::has_offset(message),
-            Text::Steps { .. } => true,
+            Text::Steps { .. } | Text::Update { .. } => true,
             Text::Notice(_) => false,
         }
     }
@@ -249,7 +267,9 @@ impl<'a> Draft<'a> {
     pub(crate) fn policy(&self) -> QueuePolicy {
         match self.text {
             Text::Client { topic, .. } => topic.policy(),
-            Text::Steps { .. } | Text::Message(_) | Text::Notice(_) => QueuePolicy::Reliable,
+            Text::Steps { .. } | Text::Update { .. } | Text::Message(_) | Text::Notice(_) => {
+                QueuePolicy::Reliable
+            }
         }
     }
 
@@ -258,6 +278,7 @@ impl<'a> Draft<'a> {
         match self.text {
             Text::Client { payload, version, .. } => payload.len() + version.len(),
             Text::Steps { steps, .. } => steps.len(),
+            Text::Update { update, .. } => update.len(),
             Text::Message(message) | Text::Notice(message) => message.len(),
         }
     }
@@ -273,6 +294,9 @@ impl<'a> Draft<'a> {
             Text::Steps { client, version, count, steps, change_id, .. } => {
                 let clients = ClientsOf::One(client, count);
                 put_steps(out, document, &Steps { version, steps, clients, change_id, offset });
+            }
+            Text::Update { client, update, .. } => {
+                protocol::put_publication(out, document, client, Topic::Update, update, "", offset);
             }
             Text::Notice(message) => protocol::put_message(out, message, None),
         }

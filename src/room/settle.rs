@@ -73,7 +73,7 @@ impl Room {
             }
             if let Ok(offset) = outcome {
                 if let DocumentLog::Other(log) = &mut state.log {
-                    log.delivered(&publication);
+                    log.delivered(&publication, offset);
                 }
                 self.encode(state, &publication.draft(), Some(offset));
             }

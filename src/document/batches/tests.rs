@@ -6,6 +6,7 @@ const LIMITS: BatchLimits = BatchLimits { batches: 3, bytes: 1 << 20 };
 fn batch(before: u64, client: &str, number: Option<u64>, types: &[&str]) -> Batch {
     let steps: Vec<_> = types.iter().map(|each| format!(r#"{{"stepType":"{each}"}}"#)).collect();
     Batch {
+        offset: 0,
         before,
         count: u32::try_from(types.len()).unwrap(),
         client: Id::new(client).unwrap(),

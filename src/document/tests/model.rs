@@ -243,6 +243,7 @@ impl Scene {
         let steps = format!("[{}]", batch.steps.join(", "));
         let limits = StepLimits { steps: 10, bytes: 1000 };
         self.batches.push(Batch {
+            offset: 0,
             before: batch.before,
             count: check(&steps, limits).unwrap(),
             client: client(batch.writer),

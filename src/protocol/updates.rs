@@ -1,0 +1,92 @@
+//! The messages of documents that keep their updates.
+
+use bytes::BytesMut;
+
+use super::{MessageError, fields_of, flag, has_depth, number, payload_of, position, string, wrong_document};
+use crate::{
+    ids::{Id, Topic},
+    websocket::frame,
+};
+
+/// A message from a client of such a document, its payload as the text it came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UpdatesMessage<'a> {
+    /// Asks for the document, or for the updates behind an offset.
+    Sync(Option<u64>),
+    /// An update, for the document.
+    Update {
+        /// The update.
+        update: &'a str,
+        /// The client's own number of it.
+        id: Option<u64>,
+        /// Whether the client wants to be told that it is stored.
+        ack: bool,
+    },
+    /// What is true now, for the others.
+    Shown {
+        /// What kind of message.
+        topic: Topic,
+        /// What it says.
+        payload: &'a str,
+    },
+    /// All updates up to an offset as one state, for which the client was asked.
+    Snapshot {
+        /// The offset.
+        offset: u64,
+        /// The state.
+        state: &'a str,
+    },
+    /// As in a relay.
+    Ack,
+    /// As in a relay.
+    Session,
+}
+
+/// Takes a message apart.
+///
+/// # Errors
+///
+/// See [`MessageError`].
+pub fn parse_updates<'a>(
+    text: &'a str,
+    document: &Id,
+    max_depth: usize,
+) -> Result<UpdatesMessage<'a>, MessageError<'a>> {
+    let fields = fields_of(text)?;
+    let kind = string(fields.kind)?;
+    if kind == "session" {
+        return Ok(UpdatesMessage::Session);
+    }
+    wrong_document(fields.document_id.ok_or(MessageError::BadShape)?, document)?;
+    let shown = |topic, payload| Ok(UpdatesMessage::Shown { topic, payload: payload_of(payload)? });
+    let message = match kind.as_ref() {
+        "sync" => UpdatesMessage::Sync(position(fields.offset)?),
+        "update" => UpdatesMessage::Update {
+            update: payload_of(fields.update)?,
+            id: number(fields.id)?,
+            ack: flag(fields.ack)?,
+        },
+        "ack" => UpdatesMessage::Ack,
+        "awareness" => shown(Topic::Awareness, fields.awareness)?,
+        "selection" => shown(Topic::Selection, fields.selection)?,
+        "snapshot" => {
+            let offset = position(fields.offset)?.ok_or(MessageError::BadShape)?;
+            UpdatesMessage::Snapshot { offset, state: payload_of(fields.state)? }
+        }
+        "steps" => return Err(MessageError::WrongKind),
+        _ => return Err(MessageError::UnknownType(kind)),
+    };
+    has_depth(text, max_depth).then_some(message).ok_or(MessageError::TooDeep)
+}
+
+/// Appends the frame of the state behind which the updates follow.
+pub fn put_state(out: &mut BytesMut, document: &Id, state: &str, offset: u64) {
+    let offset = offset.to_string();
+    let head = r#"{"type":"state","documentId":"#;
+    frame::put_text(out, &[head, document.json(), r#","state":"#, state, r#","offset":"#, &offset, "}"]);
+}
+
+/// Asks a writer for one state instead of all updates up to an offset.
+pub fn snapshot_wanted(offset: u64) -> String {
+    format!(r#"{{"type":"snapshot-wanted","offset":{offset}}}"#)
+}

@@ -13,7 +13,7 @@
 //!   taken out of `turn` before any is done.
 //! - `ShardMembers::members` → `Connection::writer`: a handler's room sends to its members on its shard.
 //! - `Connection::writer` → the queue of security events, that of the log, and the events that handlers have not seen: those are
-//!   leaves, held for a push and never while something is written or called.
+//!   leaves, held for a push and never while something is written or called. So is the queue of the store of documents.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -91,3 +91,8 @@ fn a_position_is_read_as_it_was_written_or_not_at_all() {
 fn a_batch_that_is_let_in_is_an_array_of_steps_and_is_read_from_each_of_them_on() {
     run("steps", targets::steps);
 }
+
+#[test]
+fn a_record_is_read_as_it_was_written_or_not_at_all() {
+    run("records", targets::records);
+}

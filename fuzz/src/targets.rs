@@ -12,6 +12,7 @@ use captify_hub::{
     document::{
         batches::{Batch, BatchLimits, Batches},
         steps::{self, StepLimits, StepsError},
+        store::record,
     },
     ids::{ClientSessionId, Epoch, Id},
     protocol::{self, ClientMessage},
@@ -160,7 +161,15 @@ pub(crate) fn steps(data: &[u8]) {
     };
     let mut batches = Batches::new(100, BatchLimits { batches: 1, bytes: usize::MAX });
     let client = Id::new("client \"1\"").unwrap();
-    batches.push(Batch { before: 100, count, client, number: None, change_id: None, steps: text.into() });
+    batches.push(Batch {
+        before: 100,
+        count,
+        client,
+        number: None,
+        change_id: None,
+        steps: text.into(),
+        offset: 0,
+    });
     for passed in 0..=count {
         let since = batches.steps_since(100 + u64::from(passed)).unwrap();
         let left = (count - passed) as usize;
@@ -171,5 +180,25 @@ pub(crate) fn steps(data: &[u8]) {
             let read: Vec<Value> = serde_json::from_str(&since.steps.concat()).unwrap();
             assert_eq!(read, all[passed as usize..]);
         }
+    }
+}
+
+/// A record of the store, as whatever it may be: what is read is written in the very same bytes, and nothing else is read.
+pub(crate) fn records(data: &[u8]) {
+    if let Ok(head) = record::Head::decode(data) {
+        assert_eq!(head.encode(), data);
+    }
+    if let Ok(entry) = record::decode_entry(7, data) {
+        assert_eq!(record::encode_entry(&entry), data);
+        assert!(entry.count > 0 && entry.after() > 7);
+        let key = record::entry_key(&entry.client, 7);
+        assert_eq!(record::position_in_key(&entry.client, &key), Ok(7));
+    }
+    if let Ok(numbers) = record::decode_numbers(data) {
+        assert_eq!(record::encode_numbers(&numbers), data);
+    }
+    if let Ok(aside) = record::decode_aside(data) {
+        assert_eq!(record::encode_aside(&aside), data);
+        assert_eq!(record::decode_id(aside.document.text().as_bytes()), Ok(aside.document));
     }
 }

@@ -125,7 +125,7 @@ pub enum Write {
         document: Id,
         /// What its entries are.
         kind: Kind,
-        /// Its history. Kept as it is.
+        /// Its history. Kept as it is; where this takes the place of another log, it must be another.
         epoch: Epoch,
         /// The position of `snapshot`.
         base: u64,
@@ -146,7 +146,8 @@ pub enum Write {
     Snapshot {
         /// The document.
         document: Id,
-        /// The position of `body`, from the last snapshot's to the document's.
+        /// The position of `body`, from the last snapshot's to what the last commit has stored: of what is not stored yet
+        /// nobody has a snapshot.
         position: u64,
         /// From where on entries are kept, at most `position`: who was away goes on from what it has, and needs those that
         /// are in the snapshot, too.
@@ -244,7 +245,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     ///
-    /// Nothing is kept of any, neither now nor after the store is opened again.
+    /// No entry of any is kept, and no document is created, neither now nor when the store is opened again. The rest may
+    /// have been done or not, and to ask for it again does no harm.
     fn commit(&mut self, lists: &[Vec<Write>]) -> Result<Outcomes, StoreError>;
 
     /// The documents that have more than the app has saved.

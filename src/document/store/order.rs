@@ -9,6 +9,8 @@ pub(super) struct Kept {
     pub(super) head: Head,
     /// The position behind its last entry.
     pub(super) end: u64,
+    /// What that was at the last commit: what comes behind it is not stored yet.
+    pub(super) stored: u64,
 }
 
 /// Changes `kept` as `write` would. `None` where the write does not fit, and then nothing is changed.
@@ -18,20 +20,20 @@ pub(super) fn follow(kept: &mut Option<Kept>, write: &Write) -> Option<()> {
     match (write, &mut *kept) {
         (Write::Create { kind, epoch, base, saved, .. }, None) if saved <= base => {
             let head = Head { kind: *kind, epoch: *epoch, base: *base, saved: *saved, saving: None };
-            *kept = Some(Kept { head, end: *base });
+            *kept = Some(Kept { head, end: *base, stored: *base });
         }
         (Write::Append { entry, .. }, Some(Kept { end, .. })) if entry.before == *end && entry.count > 0 => {
             *end = end.checked_add(u64::from(entry.count))?;
         }
-        (Write::Snapshot { position, .. }, Some(Kept { head, end }))
-            if (head.base..=*end).contains(position) =>
+        (Write::Snapshot { position, .. }, Some(Kept { head, stored, .. }))
+            if (head.base..=*stored).contains(position) =>
         {
             head.base = *position;
         }
-        (Write::Saving { position, .. }, Some(Kept { head, end })) if position <= end => {
+        (Write::Saving { position, .. }, Some(Kept { head, end, .. })) if position <= end => {
             head.saving = Some(*position);
         }
-        (Write::Saved { position, .. }, Some(Kept { head, end })) if position <= end => {
+        (Write::Saved { position, .. }, Some(Kept { head, end, .. })) if position <= end => {
             head.saved = head.saved.max(*position);
             head.saving = head.saving.filter(|saving| saving > position);
         }

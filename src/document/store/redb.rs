@@ -4,7 +4,7 @@
 //! have left on the disk all the same is taken away before anything else is done: whoever was told that it failed goes
 //! back to what was stored before.
 
-mod failure;
+pub(super) mod failure;
 pub(super) mod file;
 mod read;
 mod tables;
@@ -176,7 +176,11 @@ impl Store for RedbStore {
             if store.remembered.len() + after.len() > MAX_REMEMBERED {
                 store.remembered.clear();
             }
-            store.remembered.extend(after);
+            store.remembered.extend(
+                after
+                    .into_iter()
+                    .map(|(document, kept)| (document, kept.map(|kept| Kept { stored: kept.end, ..kept }))),
+            );
             Ok(outcomes)
         });
         let file = self.medium.path();

@@ -6,7 +6,7 @@ use crate::document::store::StoreError;
 
 /// Why something failed, before the file's name is known.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::document::store) enum Failure {
     /// redb refused.
     Redb(::redb::Error),
     /// A record is none.
@@ -31,7 +31,7 @@ from_redb!(CommitError, CompactionError, DatabaseError, StorageError, TableError
 
 impl Failure {
     /// As an error of the store in `file`.
-    pub(super) fn at(self, file: &Path) -> StoreError {
+    pub(in crate::document::store) fn at(self, file: &Path) -> StoreError {
         use ::redb::Error;
         let damaged = |reason: String| StoreError::Damaged { file: file.to_owned(), reason };
         match self {

@@ -75,7 +75,8 @@ pub(super) fn kept(
 ) -> Result<Option<Kept>, Failure> {
     let Some(head) = heads.get(key(document))? else { return Ok(None) };
     let head = Head::decode(head.value()).map_err(no("what is said of a document"))?;
-    Ok(Some(Kept { head, end: end(entries, document, head)? }))
+    let end = end(entries, document, head)?;
+    Ok(Some(Kept { head, end, stored: end }))
 }
 
 /// The position behind a document's last entry.

@@ -77,7 +77,7 @@ pub(super) fn take_back(
                 let last = record::entry_key(document, u64::MAX);
                 tables.entries.retain_in(behind.as_slice()..=last.as_slice(), |_, _| false)?;
             }
-            // Its log was replaced. Whoever goes on with the old one is refused as out of order, and loads it.
+            // It was forgotten, and perhaps created again. Whoever goes on with the old log is refused as out of order.
             Some(_) => {}
         }
     }
@@ -193,7 +193,7 @@ impl<'a> WriteTables<'a> {
     /// Whether a snapshot is of a position at which an entry ends, or another begins.
     fn is_between_entries(&self, write: &Write, kept: Option<Kept>) -> Result<bool, Failure> {
         let (Write::Snapshot { document, position, .. }, Some(kept)) = (write, kept) else { return Ok(true) };
-        if *position == kept.end {
+        if *position == kept.stored {
             return Ok(true);
         }
         Ok(self.entries.get(record::entry_key(document, *position).as_slice())?.is_some())

@@ -1,6 +1,12 @@
 //! Stores on real files, on disks that fail, and on a thread.
 
+mod crash;
+mod disk;
+mod failing;
+mod file;
 mod keeping;
+mod model;
+mod thread;
 
 use std::{
     fs,

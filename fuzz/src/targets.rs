@@ -188,11 +188,10 @@ pub(crate) fn records(data: &[u8]) {
     if let Ok(head) = record::Head::decode(data) {
         assert_eq!(head.encode(), data);
     }
-    if let Ok(entry) = record::decode_entry(7, data) {
-        assert_eq!(record::encode_entry(&entry), data);
-        assert!(entry.count > 0 && entry.after() > 7);
-        let key = record::entry_key(&entry.client, 7);
-        assert_eq!(record::position_in_key(&entry.client, &key), Ok(7));
+    if let Ok((document, entry)) = record::decode_entry(data) {
+        assert_eq!(record::encode_entry(&document, &entry), data);
+        assert!(entry.count > 0 && entry.after() > entry.before);
+        assert_eq!(record::decode_place(data), Ok((document, entry.before, entry.count)));
     }
     if let Ok(numbers) = record::decode_numbers(data) {
         assert_eq!(record::encode_numbers(&numbers), data);

@@ -67,10 +67,12 @@ impl Head {
     }
 }
 
-/// An entry as bytes, without the position that is in its key.
-pub fn encode_entry(entry: &Entry) -> Vec<u8> {
-    let mut out = Vec::with_capacity(entry.body.len() + 64);
+/// An entry of a document as bytes.
+pub fn encode_entry(document: &Id, entry: &Entry) -> Vec<u8> {
+    let mut out = Vec::with_capacity(document.text().len() + entry.body.len() + 64);
     out.push(FORM);
+    put_text(&mut out, document.text());
+    put_number(&mut out, entry.before);
     put_number(&mut out, u64::from(entry.count));
     put_text(&mut out, entry.client.text());
     put_option(&mut out, entry.number, put_number);
@@ -80,23 +82,33 @@ pub fn encode_entry(entry: &Entry) -> Vec<u8> {
     out
 }
 
-/// An entry out of bytes and the position that was in its key.
+/// An entry out of bytes, and the document that it is of.
 ///
 /// # Errors
 ///
 /// [`NoRecord`]
-pub fn decode_entry(before: u64, bytes: &[u8]) -> Result<Entry, NoRecord> {
+pub fn decode_entry(bytes: &[u8]) -> Result<(Id, Entry), NoRecord> {
     let mut reader = Reader::of(bytes)?;
+    let (document, before, count) = reader.place()?;
     let entry = Entry {
         before,
-        count: reader.number()?.try_into().ok().filter(|&count| count > 0).ok_or(NoRecord)?,
+        count,
         client: reader.id()?,
         number: reader.option(Reader::number)?,
         user: reader.option(Reader::text)?.map(str::to_owned),
         change_id: reader.option(Reader::text)?.map(str::to_owned),
         body: reader.text()?.to_owned(),
     };
-    reader.end(entry)
+    reader.end((document, entry))
+}
+
+/// Of an entry the document that it is of, the position before it, and how many it takes.
+///
+/// # Errors
+///
+/// [`NoRecord`]
+pub fn decode_place(bytes: &[u8]) -> Result<(Id, u64, u32), NoRecord> {
+    Reader::of(bytes)?.place()
 }
 
 /// The last numbers of clients as bytes.
@@ -150,30 +162,6 @@ pub fn decode_aside(bytes: &[u8]) -> Result<SetAside, NoRecord> {
         body: reader.text()?.to_owned(),
     };
     reader.end(aside)
-}
-
-/// Stands behind a document's id in the key of an entry. No id has it, because it is a control character.
-const END_OF_ID: u8 = 0;
-
-/// The key of an entry: entries of a document stand together, in the order of their positions.
-pub fn entry_key(document: &Id, before: u64) -> Vec<u8> {
-    let id = document.text().as_bytes();
-    let mut key = Vec::with_capacity(id.len() + 9);
-    key.extend_from_slice(id);
-    key.push(END_OF_ID);
-    key.extend_from_slice(&before.to_be_bytes());
-    key
-}
-
-/// The position in the key of an entry of `document`.
-///
-/// # Errors
-///
-/// [`NoRecord`]
-pub fn position_in_key(document: &Id, key: &[u8]) -> Result<u64, NoRecord> {
-    let behind_id = key.strip_prefix(document.text().as_bytes()).ok_or(NoRecord)?;
-    let position = behind_id.strip_prefix(&[END_OF_ID]).ok_or(NoRecord)?;
-    Ok(u64::from_be_bytes(position.try_into().map_err(|_| NoRecord)?))
 }
 
 /// A document's id out of bytes.
@@ -262,6 +250,16 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<&'a str, NoRecord> {
         let length = self.number()?.try_into().map_err(|_| NoRecord)?;
         std::str::from_utf8(self.take(length)?).map_err(|_| NoRecord)
+    }
+
+    /// The beginning of an entry.
+    fn place(&mut self) -> Result<(Id, u64, u32), NoRecord> {
+        let (document, before) = (self.id()?, self.number()?);
+        let count = self.number()?.try_into().ok().filter(|&count| count > 0).ok_or(NoRecord)?;
+        if before.checked_add(u64::from(count)).is_none() {
+            return Err(NoRecord);
+        }
+        Ok((document, before, count))
     }
 
     fn id(&mut self) -> Result<Id, NoRecord> {

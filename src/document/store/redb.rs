@@ -6,6 +6,7 @@
 
 pub(super) mod failure;
 pub(super) mod file;
+mod index;
 mod read;
 mod tables;
 mod write;
@@ -24,6 +25,7 @@ use super::{Outcomes, SetAside, Store, StoreError, Stored, Write, order::Kept};
 use crate::ids::{Epoch, Id};
 use failure::Failure;
 use file::Medium;
+use index::Index;
 use read::ReadTables;
 use write::{CommitName, Touched, WriteTables};
 
@@ -42,6 +44,8 @@ pub struct RedbStore {
     medium: Box<dyn Medium>,
     /// `None` after a failure, until the file was opened again.
     database: Option<Database>,
+    /// Where entries are in it. Together with it: what a commit that failed has changed here is read again, too.
+    index: Index,
     /// How far documents are stored, where that is known.
     remembered: HashMap<Id, Option<Kept>>,
     /// Names the next commit.
@@ -77,14 +81,15 @@ impl RedbStore {
         let mut store = Self {
             medium,
             database: None,
+            index: Index::default(),
             remembered: HashMap::new(),
             next: CommitName { store: Epoch::random().number(), number: 0 },
             failed: None,
         };
-        let database = store.opened(lock_wait)?;
+        let (database, index) = store.opened(lock_wait)?;
         let bytes = store.medium.bytes();
         let used = compaction_pays(&database, bytes);
-        store.database = Some(database);
+        (store.database, store.index) = (Some(database), index);
         if let Some(used) = used {
             let file = store.medium.path().display().to_string();
             match store.compact() {
@@ -97,14 +102,15 @@ impl RedbStore {
     }
 
     /// Opens the database and makes sure that it is one of ours.
-    fn opened(&self, lock_wait: Duration) -> Result<Database, StoreError> {
+    fn opened(&self, lock_wait: Duration) -> Result<(Database, Index), StoreError> {
         self.guarded(|| {
             let database = self.medium.open(lock_wait).map_err(Failure::Store)?;
             write::claim(&database)?;
+            let mut index = Index::read(&database)?;
             if let Some(FailedCommit { name, before }) = &self.failed {
-                write::take_back(&database, *name, before)?;
+                write::take_back(&database, *name, before, &mut index)?;
             }
-            Ok(database)
+            Ok((database, index))
         })
     }
 
@@ -116,8 +122,8 @@ impl RedbStore {
         let mut database = if let Some(database) = self.database.take() {
             database
         } else {
-            let database = self.opened(Duration::ZERO)?;
-            self.failed = None;
+            let (database, index) = self.opened(Duration::ZERO)?;
+            (self.failed, self.index) = (None, index);
             log::info!("the store {} was opened again", self.medium.path().display());
             database
         };
@@ -155,7 +161,7 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn load(&mut self, document: &Id) -> Result<Option<Stored>, StoreError> {
-        self.with(|_, database| ReadTables::open(&database.begin_read()?)?.load(document))
+        self.with(|store, database| ReadTables::open(&database.begin_read()?)?.load(document, &store.index))
     }
 
     fn commit(&mut self, lists: &[Vec<Write>]) -> Result<Outcomes, StoreError> {
@@ -164,7 +170,7 @@ impl Store for RedbStore {
         let outcome = self.with(|store, database| {
             let transaction = database.begin_write()?;
             let mut touched = Touched::new(&store.remembered);
-            let mut tables = WriteTables::open(&transaction)?;
+            let mut tables = WriteTables::open(&transaction, &mut store.index)?;
             let outcomes: Vec<_> =
                 lists.iter().map(|list| tables.put(list, &mut touched)).collect::<Result<_, Failure>>()?;
             tables.name(name)?;
@@ -190,7 +196,7 @@ impl Store for RedbStore {
     }
 
     fn unsaved(&mut self) -> Result<Vec<Id>, StoreError> {
-        self.with(|_, database| ReadTables::open(&database.begin_read()?)?.unsaved())
+        self.with(|store, database| ReadTables::open(&database.begin_read()?)?.unsaved(&store.index))
     }
 
     fn set_aside(&mut self, document: Option<&Id>) -> Result<Vec<SetAside>, StoreError> {

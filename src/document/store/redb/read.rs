@@ -4,7 +4,8 @@ use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::{
     failure::Failure,
-    tables::{ASIDE, Bytes, ENTRIES, HEADS, META, NUMBERS, SNAPSHOTS, end, entry, key, no, text},
+    index::Index,
+    tables::{ASIDE, Bytes, ENTRIES, HEADS, META, NUMBERS, SNAPSHOTS, key, no, text},
 };
 use crate::{
     document::store::{
@@ -19,7 +20,7 @@ pub(super) struct ReadTables {
     heads: ReadOnlyTable<Bytes, Bytes>,
     snapshots: ReadOnlyTable<Bytes, Bytes>,
     numbers: ReadOnlyTable<Bytes, Bytes>,
-    entries: ReadOnlyTable<Bytes, Bytes>,
+    entries: ReadOnlyTable<u64, Bytes>,
     aside: ReadOnlyTable<u64, Bytes>,
     meta: ReadOnlyTable<Bytes, Bytes>,
 }
@@ -36,7 +37,7 @@ impl ReadTables {
         })
     }
 
-    pub(super) fn load(&self, document: &Id) -> Result<Option<Stored>, Failure> {
+    pub(super) fn load(&self, document: &Id, index: &Index) -> Result<Option<Stored>, Failure> {
         let Some(head) = ReadableTable::get(&self.heads, key(document))? else { return Ok(None) };
         let Head { kind, epoch, base, saved, saving } =
             Head::decode(head.value()).map_err(no("what is said of a document"))?;
@@ -48,10 +49,10 @@ impl ReadTables {
             None => Vec::new(),
         };
         let mut stored = Stored { kind, epoch, base, snapshot, entries: Vec::new(), numbers, saved, saving };
-        let (first, last) = (record::entry_key(document, 0), record::entry_key(document, u64::MAX));
-        for found in ReadableTable::range::<&[u8]>(&self.entries, first.as_slice()..=last.as_slice())? {
-            let (key, value) = found?;
-            let entry = entry(document, key.value(), value.value())?;
+        for place in index.places(document) {
+            let entry =
+                ReadableTable::get(&self.entries, place.key)?.ok_or(Failure::NoRecord("a missing entry"))?;
+            let (_, entry) = record::decode_entry(entry.value()).map_err(no("an entry"))?;
             let follows = match stored.entries.last() {
                 Some(last) => entry.before == last.after(),
                 None => entry.before <= base,
@@ -64,13 +65,13 @@ impl ReadTables {
         Ok(Some(stored))
     }
 
-    pub(super) fn unsaved(&self) -> Result<Vec<Id>, Failure> {
+    pub(super) fn unsaved(&self, index: &Index) -> Result<Vec<Id>, Failure> {
         let mut documents = Vec::new();
         for found in ReadableTable::iter(&self.heads)? {
             let (id, head) = found?;
             let document = record::decode_id(id.value()).map_err(no("a document's id"))?;
             let head = Head::decode(head.value()).map_err(no("what is said of a document"))?;
-            if end(&self.entries, &document, head)? > head.saved {
+            if index.end(&document).unwrap_or(head.base) > head.saved {
                 documents.push(document);
             }
         }

@@ -1,29 +1,22 @@
 //! What stands in the file.
 
-use ::redb::{ReadTransaction, ReadableTable, TableDefinition, TableHandle};
+use ::redb::{ReadTransaction, TableDefinition, TableHandle};
 
 use super::failure::Failure;
-use crate::{
-    document::store::{
-        Entry,
-        order::Kept,
-        record::{self, Head, NoRecord},
-    },
-    ids::Id,
-};
+use crate::{document::store::record::NoRecord, ids::Id};
 
 pub(super) type Bytes = &'static [u8];
 
 /// Says whose the file is: the number of the format, and the name of the last commit.
 pub(super) const OURS: TableDefinition<Bytes, Bytes> = TableDefinition::new("captify-hub");
-/// A document's id → [`Head`].
+/// A document's id → [`Head`](crate::document::store::record::Head).
 pub(super) const HEADS: TableDefinition<Bytes, Bytes> = TableDefinition::new("documents");
 /// A document's id → its snapshot's text.
 pub(super) const SNAPSHOTS: TableDefinition<Bytes, Bytes> = TableDefinition::new("snapshots");
 /// A document's id → the last numbers of clients.
 pub(super) const NUMBERS: TableDefinition<Bytes, Bytes> = TableDefinition::new("numbers");
-/// A document's id and a position → the entry there.
-pub(super) const ENTRIES: TableDefinition<Bytes, Bytes> = TableDefinition::new("entries");
+/// A number → an entry of a document. The largest number is the newest.
+pub(super) const ENTRIES: TableDefinition<u64, Bytes> = TableDefinition::new("entries");
 /// A number → what was put aside. The largest number is the newest.
 pub(super) const ASIDE: TableDefinition<u64, Bytes> = TableDefinition::new("aside");
 /// A name → bytes.
@@ -65,34 +58,4 @@ pub(super) fn no(what: &'static str) -> impl Fn(NoRecord) -> Failure {
 
 pub(super) fn text(bytes: &[u8], what: &'static str) -> Result<String, Failure> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Failure::NoRecord(what))
-}
-
-/// How far a document is stored.
-pub(super) fn kept(
-    heads: &impl ReadableTable<Bytes, Bytes>,
-    entries: &impl ReadableTable<Bytes, Bytes>,
-    document: &Id,
-) -> Result<Option<Kept>, Failure> {
-    let Some(head) = heads.get(key(document))? else { return Ok(None) };
-    let head = Head::decode(head.value()).map_err(no("what is said of a document"))?;
-    let end = end(entries, document, head)?;
-    Ok(Some(Kept { head, end, stored: end }))
-}
-
-/// The position behind a document's last entry.
-pub(super) fn end(
-    entries: &impl ReadableTable<Bytes, Bytes>,
-    document: &Id,
-    head: Head,
-) -> Result<u64, Failure> {
-    let (first, last) = (record::entry_key(document, 0), record::entry_key(document, u64::MAX));
-    match entries.range::<&[u8]>(first.as_slice()..=last.as_slice())?.next_back().transpose()? {
-        Some((key, value)) => Ok(entry(document, key.value(), value.value())?.after()),
-        None => Ok(head.base),
-    }
-}
-
-pub(super) fn entry(document: &Id, key: &[u8], value: &[u8]) -> Result<Entry, Failure> {
-    let before = record::position_in_key(document, key).map_err(no("the key of an entry"))?;
-    record::decode_entry(before, value).map_err(no("an entry"))
 }

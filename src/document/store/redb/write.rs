@@ -9,16 +9,17 @@ use ::redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction}
 
 use super::{
     failure::Failure,
+    index::{Index, Place},
     tables::{
-        ASIDE, Bytes, COMMIT_KEY, ENTRIES, FORMAT, FORMAT_KEY, HEADS, META, NUMBERS, OURS, SNAPSHOTS, entry,
-        is_ours, kept, key,
+        ASIDE, Bytes, COMMIT_KEY, ENTRIES, FORMAT, FORMAT_KEY, HEADS, META, NUMBERS, OURS, SNAPSHOTS,
+        is_ours, key, no,
     },
 };
 use crate::{
     document::store::{
         LastNumber, MAX_ASIDE, MAX_ASIDE_BYTES, MAX_NUMBERS, SetAside, StoreError, Write,
         order::{Kept, follow},
-        record,
+        record::{self, Head},
     },
     ids::Id,
 };
@@ -30,7 +31,7 @@ pub(super) fn claim(database: &Database) -> Result<(), Failure> {
     }
     let transaction = database.begin_write()?;
     // All tables are there from the start, so that none can be missing when it is read.
-    drop(WriteTables::open(&transaction)?);
+    drop(WriteTables::open(&transaction, &mut Index::default())?);
     transaction.open_table(OURS)?.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
     transaction.commit()?;
     Ok(())
@@ -60,6 +61,7 @@ pub(super) fn take_back(
     database: &Database,
     name: CommitName,
     before: &HashMap<Id, Option<Kept>>,
+    index: &mut Index,
 ) -> Result<(), Failure> {
     let transaction = database.begin_write()?;
     let is_last =
@@ -67,15 +69,14 @@ pub(super) fn take_back(
     if !is_last {
         return Ok(transaction.abort()?);
     }
-    let mut tables = WriteTables::open(&transaction)?;
+    let mut tables = WriteTables::open(&transaction, index)?;
     for (document, before) in before {
-        let Some(now) = kept(&tables.heads, &tables.entries, document)? else { continue };
+        let Some(now) = tables.stored(document)? else { continue };
         match before {
             None => tables.forget(document)?,
             Some(before) if now.head.epoch == before.head.epoch && now.head.base <= before.end => {
-                let behind = record::entry_key(document, before.end);
-                let last = record::entry_key(document, u64::MAX);
-                tables.entries.retain_in(behind.as_slice()..=last.as_slice(), |_, _| false)?;
+                let places = tables.index.cut_back(document, before.end);
+                tables.remove(&places)?;
             }
             // It was forgotten, and perhaps created again. Whoever goes on with the old log is refused as out of order.
             Some(_) => {}
@@ -102,18 +103,20 @@ impl<'a> Touched<'a> {
 
 /// The tables, to write.
 pub(super) struct WriteTables<'a> {
+    index: &'a mut Index,
     ours: Table<'a, Bytes, Bytes>,
     heads: Table<'a, Bytes, Bytes>,
     snapshots: Table<'a, Bytes, Bytes>,
     numbers: Table<'a, Bytes, Bytes>,
-    entries: Table<'a, Bytes, Bytes>,
+    entries: Table<'a, u64, Bytes>,
     aside: Table<'a, u64, Bytes>,
     meta: Table<'a, Bytes, Bytes>,
 }
 
 impl<'a> WriteTables<'a> {
-    pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Self, Failure> {
+    pub(super) fn open(transaction: &'a WriteTransaction, index: &'a mut Index) -> Result<Self, Failure> {
         Ok(Self {
+            index,
             ours: transaction.open_table(OURS)?,
             heads: transaction.open_table(HEADS)?,
             snapshots: transaction.open_table(SNAPSHOTS)?,
@@ -156,7 +159,7 @@ impl<'a> WriteTables<'a> {
             };
             let kept = &mut documents[at].1;
             let position = kept.map(|kept| kept.end);
-            if follow(kept, write).is_none() || !self.is_between_entries(write, *kept)? {
+            if follow(kept, write).is_none() || !self.is_between_entries(write, *kept) {
                 return Ok(Err(Failure::Store(StoreError::OutOfOrder {
                     document: document.clone(),
                     position,
@@ -184,19 +187,24 @@ impl<'a> WriteTables<'a> {
         }
         let kept = match touched.remembered.get(document) {
             Some(kept) => *kept,
-            None => kept(&self.heads, &self.entries, document)?,
+            None => self.stored(document)?,
         };
         touched.before.insert(document.clone(), kept);
         Ok(kept)
     }
 
+    /// How far a document is stored, as the file and the index say.
+    fn stored(&self, document: &Id) -> Result<Option<Kept>, Failure> {
+        let Some(head) = self.heads.get(key(document))? else { return Ok(None) };
+        let head = Head::decode(head.value()).map_err(no("what is said of a document"))?;
+        let end = self.index.end(document).unwrap_or(head.base);
+        Ok(Some(Kept { head, end, stored: end }))
+    }
+
     /// Whether a snapshot is of a position at which an entry ends, or another begins.
-    fn is_between_entries(&self, write: &Write, kept: Option<Kept>) -> Result<bool, Failure> {
-        let (Write::Snapshot { document, position, .. }, Some(kept)) = (write, kept) else { return Ok(true) };
-        if *position == kept.stored {
-            return Ok(true);
-        }
-        Ok(self.entries.get(record::entry_key(document, *position).as_slice())?.is_some())
+    fn is_between_entries(&self, write: &Write, kept: Option<Kept>) -> bool {
+        let (Write::Snapshot { document, position, .. }, Some(kept)) = (write, kept) else { return true };
+        *position == kept.stored || self.index.begins_at(document, *position)
     }
 
     /// Does a write that fits, but for what is said of its document.
@@ -208,8 +216,8 @@ impl<'a> WriteTables<'a> {
                 }
             }
             Write::Append { document, entry } => {
-                let key = record::entry_key(document, entry.before);
-                self.entries.insert(key.as_slice(), record::encode_entry(entry).as_slice())?;
+                let key = self.index.append(document, entry.before, entry.count);
+                self.entries.insert(key, record::encode_entry(document, entry).as_slice())?;
             }
             Write::Snapshot { document, position, kept_from, body } => {
                 self.snapshots.insert(key(document), body.as_bytes())?;
@@ -235,14 +243,11 @@ impl<'a> WriteTables<'a> {
 
     /// Removes the entries before `position`, and remembers their clients' numbers.
     fn trim(&mut self, document: &Id, position: u64) -> Result<(), Failure> {
-        let (first, behind) = (record::entry_key(document, 0), record::entry_key(document, position));
         let mut passed: Vec<LastNumber> = Vec::new();
-        for found in
-            self.entries.extract_from_if::<&[u8], _>(first.as_slice()..behind.as_slice(), |_, _| true)?
-        {
-            let (key, value) = found?;
+        for place in self.index.cut_front(document, position) {
+            let Some(entry) = self.entries.remove(place.key)? else { continue };
             // One that cannot be read is in the snapshot as well as the others.
-            let Ok(entry) = entry(document, key.value(), value.value()) else { continue };
+            let Ok((_, entry)) = record::decode_entry(entry.value()) else { continue };
             if let Some(number) = entry.number {
                 passed.push(LastNumber { number, after: entry.after(), client: entry.client });
             }
@@ -261,8 +266,14 @@ impl<'a> WriteTables<'a> {
         self.heads.remove(key(document))?;
         self.snapshots.remove(key(document))?;
         self.numbers.remove(key(document))?;
-        let (first, last) = (record::entry_key(document, 0), record::entry_key(document, u64::MAX));
-        self.entries.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
+        let places = self.index.cut_back(document, 0);
+        self.remove(&places)
+    }
+
+    fn remove<'p>(&mut self, places: impl IntoIterator<Item = &'p Place>) -> Result<(), Failure> {
+        for place in places {
+            self.entries.remove(place.key)?;
+        }
         Ok(())
     }
 

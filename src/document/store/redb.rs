@@ -48,6 +48,8 @@ pub struct RedbStore {
     index: Index,
     /// How far documents are stored, where that is known.
     remembered: HashMap<Id, Option<Kept>>,
+    /// Whether the file was opened before, and has been one of ours then.
+    is_claimed: bool,
     /// Names the next commit.
     next: CommitName,
     /// The commit that failed, until the file was opened again.
@@ -73,6 +75,7 @@ impl RedbStore {
     /// Any but [`StoreError::OutOfOrder`]; a file that is no store is left as it is.
     pub fn open(options: FileOptions) -> Result<Self, StoreError> {
         let lock_wait = options.lock_wait;
+        options.create_where_missing()?;
         Self::on(Box::new(options), lock_wait)
     }
 
@@ -83,10 +86,12 @@ impl RedbStore {
             database: None,
             index: Index::default(),
             remembered: HashMap::new(),
+            is_claimed: false,
             next: CommitName { store: Epoch::random().number(), number: 0 },
             failed: None,
         };
         let (database, index) = store.opened(lock_wait)?;
+        store.is_claimed = true;
         let bytes = store.medium.bytes();
         let used = compaction_pays(&database, bytes);
         (store.database, store.index) = (Some(database), index);
@@ -105,7 +110,13 @@ impl RedbStore {
     fn opened(&self, lock_wait: Duration) -> Result<(Database, Index), StoreError> {
         self.guarded(|| {
             let database = self.medium.open(lock_wait).map_err(Failure::Store)?;
-            write::claim(&database)?;
+            if !tables::is_ours(&database.begin_read()?)? {
+                // Somebody has emptied it. What was in it must not be taken for never having been.
+                if self.is_claimed {
+                    return Err(Failure::NoRecord("what is there of it"));
+                }
+                write::claim(&database)?;
+            }
             let mut index = Index::read(&database)?;
             if let Some(FailedCommit { name, before }) = &self.failed {
                 write::take_back(&database, *name, before, &mut index)?;

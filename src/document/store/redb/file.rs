@@ -61,8 +61,14 @@ impl FileOptions {
 
     /// Makes the file, with a store in it, where there is none.
     ///
-    /// It gets its name when it is complete: a process that dies meanwhile leaves no file that is half a store.
-    fn create(&self) -> Result<(), StoreError> {
+    /// It gets its name when it is complete: a process that dies meanwhile leaves no file that is half a store. Not done
+    /// when the file is opened again: one that was removed must not come back empty.
+    pub(super) fn create_where_missing(&self) -> Result<(), StoreError> {
+        match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Whatever else is the matter, opening it says so.
+            _ => return Ok(()),
+        }
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -96,8 +102,12 @@ impl FileOptions {
             }
             Err(error) => return Err(self.failed(error)),
         }
-        // Else the file may be gone after a loss of power, and what was stored in it.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| self.failed(error))
+        // Else the file, or a folder that was made for it, may be gone after a loss of power.
+        #[cfg(unix)]
+        for folder in folder.ancestors().take(2).filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| self.failed(error))?;
+        }
+        Ok(())
     }
 
     fn builder(&self) -> Builder {
@@ -119,7 +129,6 @@ impl FileOptions {
                 let what = if found.is_dir() { "it is a folder" } else { "it is no file" };
                 return Err(StoreError::Foreign { file: self.path.clone(), reason: what.to_owned() });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create()?,
             Err(error) => return Err(self.failed(error)),
         }
         self.look()?;

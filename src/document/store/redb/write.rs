@@ -5,14 +5,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ::redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+use ::redb::{Database, ReadableTable, Table, WriteTransaction};
 
 use super::{
     failure::Failure,
     index::{Index, Place},
     tables::{
-        ASIDE, Bytes, COMMIT_KEY, ENTRIES, FORMAT, FORMAT_KEY, HEADS, META, NUMBERS, OURS, SNAPSHOTS,
-        is_ours, key, no,
+        ASIDE, Bytes, COMMIT_KEY, ENTRIES, FORMAT, FORMAT_KEY, HEADS, META, NUMBERS, OURS, SNAPSHOTS, key, no,
     },
 };
 use crate::{
@@ -24,11 +23,8 @@ use crate::{
     ids::Id,
 };
 
-/// Makes an empty database one of ours, and refuses one that is somebody else's.
+/// Makes an empty database one of ours.
 pub(super) fn claim(database: &Database) -> Result<(), Failure> {
-    if is_ours(&database.begin_read()?)? {
-        return Ok(());
-    }
     let transaction = database.begin_write()?;
     // All tables are there from the start, so that none can be missing when it is read.
     drop(WriteTables::open(&transaction, &mut Index::default())?);

@@ -127,6 +127,10 @@ impl Disk {
         (state.until_failure, state.fails_after) = (Some(steps), is_done);
     }
 
+    pub(super) fn is_emptied(&self) {
+        lock(&self.0).live.clear();
+    }
+
     pub(super) fn works_from_now_on(&self) {
         lock(&self.0).until_failure = None;
     }

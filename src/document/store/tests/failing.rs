@@ -125,3 +125,15 @@ fn what_another_process_has_built_on_a_failed_commit_stays() {
     assert_eq!(load(&mut store, "a").position(), 2);
     assert_eq!(out_of_order(&mut store, append("a", 0, 1)), Some(2));
 }
+
+#[test]
+fn a_file_that_was_emptied_is_no_new_store_when_it_is_opened_again() {
+    let disk = Disk::default();
+    let mut store = on(&disk);
+    put(&mut store, vec![create("a", 0, None)]);
+    disk.fail_once_after(0, false);
+    assert!(store.commit(&[vec![append("a", 0, 1)]]).is_err());
+    disk.is_emptied();
+    let error = store.load(&super::id("a")).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+}

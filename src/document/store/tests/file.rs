@@ -175,6 +175,27 @@ fn a_byte_that_is_another_is_found_or_does_not_matter() {
 }
 
 #[test]
+fn the_file_is_made_once_though_several_want_it() {
+    let folder = Folder::new();
+    let all: Vec<_> = (0..8)
+        .map(|number| {
+            let options = FileOptions::new(folder.0.join("made/documents.redb"));
+            thread::spawn(move || {
+                put(
+                    &mut RedbStore::open(options).unwrap(),
+                    vec![create(&format!("document {number}"), 0, None)],
+                );
+            })
+        })
+        .collect();
+    for opening in all {
+        opening.join().unwrap();
+    }
+    let mut store = open(&folder.0.join("made/documents.redb")).unwrap();
+    assert!((0..8).all(|number| store.load(&id(&format!("document {number}"))).unwrap().is_some()));
+}
+
+#[test]
 fn two_stores_do_not_have_one_file() {
     let folder = Folder::new();
     let first = folder.open().unwrap();

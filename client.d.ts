@@ -164,8 +164,9 @@ export interface FabricEvents {
   /**
    * The client is back, and what it missed is not to be had: bring the document up to date by other means. What was
    * not acknowledged is not sent again by itself; where `certain`, the hub has published none of it, else it may have.
+   * `seen` is the offset up to which everything was seen, where the document still has the same epoch.
    */
-  reload: { reason: FabricReloadReason; certain: boolean; unacknowledged: FabricSent[] };
+  reload: { reason: FabricReloadReason; certain: boolean; unacknowledged: FabricSent[]; seen: number | undefined };
   /** The hub has published more of what was sent; see `unacknowledged`. */
   acknowledged: Record<string, never>;
   /** The client has stopped, by `close()` (1000) or because the hub would not have it; `connect()` starts it again. */
@@ -178,6 +179,8 @@ export class FabricClient {
   readonly status: FabricStatus;
   /** How many updates and steps wait to be sent, or to be acknowledged. */
   readonly unacknowledged: number;
+  /** What the hub does with the document, as the newest connection was told; `'relay'` before there was one. */
+  readonly kind: 'relay' | 'steps' | 'updates';
 
   /** Connects now, also out of a wait and after `closed`. Does nothing while connecting or open. */
   connect(): void;
@@ -204,7 +207,10 @@ export class FabricClient {
    */
   send(type: 'update' | 'awareness' | 'selection', payload: unknown): boolean;
   send(type: 'steps', steps: readonly unknown[], version: number): boolean;
-  send(type: 'sync', stateVector?: unknown): boolean;
+  /** `offset`: of a document that keeps its updates only those after it are wanted. */
+  send(type: 'sync', stateVector?: unknown, offset?: number): boolean;
+  /** Answers a hub that has asked for it; forgotten where the connection breaks before. */
+  send(type: 'snapshot', offset: number, state: unknown): boolean;
   /**
    * Whether such a message is short enough to be sent at all. Ask before a large change goes into the document: what
    * `send` does not take never reaches the others, and what builds on it may not either.

@@ -31,6 +31,7 @@ class FabricClient {
   #wasOpen = false;
   /** Why what was missed cannot be made good, where this side knows it. */
   #doubt = '';
+  #kind = 'relay';
 
   constructor(options) {
     this.#options = clientOptions(options);
@@ -53,6 +54,10 @@ class FabricClient {
 
   get unacknowledged() {
     return this.#queue.length;
+  }
+
+  get kind() {
+    return this.#kind;
   }
 
   on(event, listener) {
@@ -113,17 +118,20 @@ class FabricClient {
       return;
     }
     if (offset !== undefined && this.#position) {
-      // Not each is one more than the last: this client's own and those for others are left out. But they only rise.
-      if (this.#offered || !(offset > this.#position.offset)) return this.#distrust();
-      this.#position.offset = offset;
+      // Not each is one more than the last: this client's own and those for others are left out. But they only rise,
+      // except where a document keeps its updates: there they are sent once more to who asks by `sync`.
+      const isNew = offset > this.#position.offset;
+      if (this.#offered || !(isNew || this.#kind === 'updates')) return this.#distrust();
+      if (isNew) this.#position.offset = offset;
     }
     if (type === 'error') this.#refused(message);
     this.#emit('message', message);
   }
 
   /** Takes what comes before a connection is of use: `connected`, and whether what was missed is made good. */
-  #greet({ type, token, epoch, offset, from, to, reason, upTo }) {
+  #greet({ type, token, epoch, offset, from, to, reason, upTo, kind = 'relay' }) {
     if (type === 'connected') {
+      this.#kind = kind;
       const offered = token === undefined ? null : { token, epoch, offset };
       if (this.#position && offered) this.#offered = offered;
       else this.#begin(offered, this.#doubt || 'RECOVERY_OFF');
@@ -141,12 +149,14 @@ class FabricClient {
 
   /** From here on it is a client that has seen nothing. */
   #begin(position, reason, upTo) {
+    // A document that keeps its updates may have more of them than it remembers for recovery.
+    const seen = this.#position?.epoch === position?.epoch ? this.#position?.offset : undefined;
     this.#position = position;
     this.#doubt = '';
     if (!this.#wasOpen) return this.#open('connected', {}, 0);
     const count = this.#queue.acknowledge(upTo);
     const unacknowledged = this.#queue.clear();
-    this.#open('reload', { reason, certain: upTo !== undefined, unacknowledged }, count);
+    this.#open('reload', { reason, certain: upTo !== undefined, unacknowledged, seen }, count);
   }
 
   #open(event, detail, acknowledged) {

@@ -4,7 +4,8 @@ const { invalid } = require('../shared/errors.js');
 
 /** What a client sends: the type, and the fields that `send` fills in their order. */
 const FIELDS = {
-  sync: ['stateVector'],
+  sync: ['stateVector', 'offset'],
+  snapshot: ['offset', 'state'],
   session: [],
   update: ['update'],
   awareness: ['awareness'],

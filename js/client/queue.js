@@ -6,8 +6,10 @@ function bytesOf(text) {
   return TextEncoder ? new TextEncoder().encode(text).length : 3 * text.length;
 }
 
+/** It answers a question of this connection, and its offset means nothing to another. */
+const SNAPSHOT = 'snapshot';
 /** What is true now, and no history: of these only the newest is worth sending. */
-const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session'];
+const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session', SNAPSHOT];
 /** What may change with every movement of a mouse, and is sent at a pace. */
 const PACED = ['awareness', 'selection'];
 
@@ -101,9 +103,10 @@ class Queue {
     return count;
   }
 
-  /** Has everything that the hub has not acknowledged sent again. */
+  /** Has everything that the hub has not acknowledged sent again, on another connection. */
   rewind() {
     this.#sent = 0;
+    this.#newest.delete(SNAPSHOT);
   }
 
   /** Forgets what was sent on this connection. */

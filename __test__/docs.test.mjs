@@ -20,7 +20,7 @@ import {
 
 const rust = sources('src', '.rs');
 const javascript = sources('js', 'js');
-const declarations = ['index.d.ts', 'server.d.ts', 'client.d.ts', 'agent.d.ts', 'agent-client.d.mts']
+const declarations = ['index.d.ts', 'server.d.ts', 'client.d.ts', 'agent.d.ts', 'agent-client.d.mts', 'yjs.d.mts']
   .map((name) => read(name))
   .join('\n');
 

@@ -81,7 +81,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|client)\.d\.ts|agent-client\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|client)\.d\.ts|(agent-client|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
@@ -113,6 +113,25 @@ test('what route handlers and browsers import has nothing of Node in it, nor of 
   }
 });
 
+test('the provider of Y.js imports Y.js and its protocols, optional peers of the package, and nothing else', async () => {
+  const directory = path.join(ROOT, 'js', 'yjs');
+  const names = await fs.readdir(directory);
+  assert.ok(names.length > 5);
+  const imported = new Set();
+  for (const file of [...names.map((name) => path.join(directory, name)), path.join(ROOT, 'js', 'yjs.mjs')]) {
+    const source = await fs.readFile(file, 'utf8');
+    for (const [, name] of source.matchAll(/from '([^']+)'/g)) if (!name.startsWith('./')) imported.add(name);
+  }
+  assert.deepEqual([...imported].sort(), ['../shared/errors.js', 'y-protocols/awareness', 'yjs']);
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(
+    await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'),
+  );
+  for (const name of ['y-protocols', 'yjs']) {
+    assert.ok(peerDependencies[name], name);
+    assert.ok(peerDependenciesMeta[name].optional, name);
+  }
+});
+
 test('what route handlers import brings under 15 KB into their bundle, before it is minified', async (t) => {
   const sources = [...(await reachable(path.join(ROOT, 'js/index.js'))).values()];
   const bytes = Buffer.byteLength(sources.join(''));
@@ -141,10 +160,11 @@ test('publint finds nothing to say', async () => {
   await run('publint', process.execPath, [program, 'run', tarball, '--strict'], { cwd: ROOT, env: childEnvironment() });
 });
 
-// agent-client is for browsers and their bundlers, so it is an ES module only.
+// These are for browsers and their bundlers, so they are ES modules only.
+const ESM = ['./agent-client', './yjs'];
 for (const [what, args] of [
-  ['for every kind of importer', ['--profile', 'node16', '--exclude-entrypoints', './agent-client']],
-  ['for importers of ES modules in agent-client', ['--profile', 'esm-only', '--entrypoints', './agent-client']],
+  ['for every kind of importer', ['--profile', 'node16', '--exclude-entrypoints', ...ESM]],
+  ['for importers of ES modules in those that are nothing else', ['--profile', 'esm-only', '--entrypoints', ...ESM]],
 ]) {
   test(`are-the-types-wrong finds nothing wrong, ${what}`, async () => {
     const program = path.join(ROOT, 'node_modules', '@arethetypeswrong', 'cli', 'dist', 'index.js');

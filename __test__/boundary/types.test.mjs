@@ -66,12 +66,19 @@ for (const [kind, options] of Object.entries(KINDS)) {
   });
 }
 
-/** The declarations of `ai` are not this package's to check. */
+/** The declarations of `ai` and Y.js are not this package's to check. */
 const BROWSER = { lib: ['es2022', 'dom', 'dom.iterable'], skipLibCheck: true };
 
 for (const [kind, options] of Object.entries(KINDS).filter(([, { extension }]) => extension !== 'cts')) {
   test(`the chat transport is one of the AI SDK with module resolution ${kind}`, async (t) => {
     const { code, output } = await compile(t, 'client', options, BROWSER);
+    assert.deepEqual([code, output], [0, '']);
+  });
+}
+
+for (const [kind, options] of Object.entries(KINDS).filter(([, { extension }]) => extension !== 'cts')) {
+  test(`the Y.js provider takes what Y.js has with module resolution ${kind}`, async (t) => {
+    const { code, output } = await compile(t, 'yjs', options, BROWSER);
     assert.deepEqual([code, output], [0, '']);
   });
 }

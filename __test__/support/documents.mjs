@@ -12,8 +12,10 @@ export const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'ut
 /** Files below a directory whose names end so, without the tests beside them: those write what nothing sends. */
 export function filesOf(directory, ending) {
   const names = fs
-    .readdirSync(path.join(ROOT, directory), { recursive: true })
-    .map((name) => path.join(directory, name).split(path.sep).join('/'))
+    .readdirSync(path.join(ROOT, directory), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath ?? entry.path, entry.name)))
+    .map((name) => name.split(path.sep).join('/'))
     .filter((name) => name.endsWith(ending) && !/(^|\/)tests(\.rs$|\/)/.test(name));
   assert.notEqual(names.length, 0, `no file below ${directory} ends in ${ending}`);
   return names;

@@ -94,7 +94,8 @@ class Window {
   /** How often this window has brought another one up to date. */
   answersTo(other) {
     const to = Number(other.clientID);
-    return this.sent.filter((message) => message.type === 'awareness' && message.awareness.answers?.to === to).length;
+    const answers = this.sent.flatMap(({ awareness }) => awareness?.answers ?? []).filter((answer) => answer.to === to);
+    return new Set(answers.map(({ id }) => id)).size; // it is said more than once
   }
 
   arrivals() {

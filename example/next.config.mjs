@@ -6,7 +6,14 @@ const root = path.dirname(import.meta.dirname);
 
 /** @type {import('next').NextConfig} */
 const config = {
-  turbopack: { root },
+  turbopack: {
+    root,
+    // The package is a link here, and its own folder may have a Y.js to be tested with: the page must have one alone.
+    resolveAlias: {
+      yjs: './node_modules/yjs/dist/yjs.mjs',
+      'y-protocols/awareness': './node_modules/y-protocols/awareness.js',
+    },
+  },
   outputFileTracingRoot: root,
   poweredByHeader: false,
 };

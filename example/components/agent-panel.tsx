@@ -89,7 +89,7 @@ function useArrivals(session: Session): { arrivals: Arrival[]; toast: Arrival | 
   const [toast, setToast] = useState<Arrival | null>(null);
 
   useEffect(() => {
-    return session.provider.onMessage((message) => {
+    return session.client.on('message', (message) => {
       if (message.type !== 'steps' || !('changeId' in message)) return;
       const { changeId, steps } = message;
       const arrival = { changeId, text: steps.map(describe).join(' '), time: new Date().toLocaleTimeString() };

@@ -1,7 +1,7 @@
 'use client';
 
 import { type ReactNode, useEffect, useState } from 'react';
-import type { ProviderStatus } from '@/lib/fabric-provider';
+import type { ConnectionState } from '@/lib/connection-status';
 import type { Session } from '@/lib/session';
 import controls from './controls.module.css';
 import styles from './status.module.css';
@@ -35,7 +35,7 @@ export function StatusPill({ session }: { session: Session }) {
 /** What is said of a live connection while it is news. */
 const NEWS = { connected: 'Live', recovered: 'Back, nothing missed', reload: 'Back, caught up' };
 
-function describe(status: ProviderStatus, isNews: boolean): { tone: 'good' | 'busy' | 'warn' | 'bad'; text: string } {
+function describe(status: ConnectionState, isNews: boolean): { tone: 'good' | 'busy' | 'warn' | 'bad'; text: string } {
   const { phase, synced, beginning } = status;
   if (phase === 'open' && !synced) return { tone: 'busy', text: 'Catching up' };
   if (phase === 'open') return { tone: 'good', text: isNews && beginning ? NEWS[beginning] : 'Live' };
@@ -45,7 +45,7 @@ function describe(status: ProviderStatus, isNews: boolean): { tone: 'good' | 'bu
 }
 
 /** True from the loss of a connection until it is back, tries in between included. */
-function isDown({ phase, reason }: ProviderStatus): boolean {
+function isDown({ phase, reason }: ConnectionState): boolean {
   return phase === 'waiting' || (phase === 'connecting' && reason !== '');
 }
 

@@ -1,7 +1,7 @@
 'use client';
 
 import { useEffect, useState, useSyncExternalStore } from 'react';
-import type { ProviderStatus } from '@/lib/fabric-provider';
+import type { ConnectionState } from '@/lib/connection-status';
 import { type Peer, Session } from '@/lib/session';
 
 /** The window's session on a document; null while the page has not come alive in the browser. */
@@ -15,9 +15,9 @@ export function useSession(documentId: string): Session | null {
   return session;
 }
 
-export function useStatus(session: Session): ProviderStatus {
-  const { onStatus, getStatus } = session.provider;
-  return useSyncExternalStore(onStatus, getStatus, getStatus);
+export function useStatus(session: Session): ConnectionState {
+  const { onChange, get } = session.status;
+  return useSyncExternalStore(onChange, get, get);
 }
 
 export function usePeers(session: Session): readonly Peer[] {

@@ -1,5 +1,7 @@
+import { FabricClient } from '@captify-io/hub/client';
+import { FabricProvider } from '@captify-io/hub/yjs';
 import * as Y from 'yjs';
-import { FabricProvider } from './fabric-provider';
+import { ConnectionStatus } from './connection-status';
 import { type Identity, PEER_COLORS, identityFrom, loadIdentity, saveIdentity } from './identity';
 
 export interface Peer extends Identity {
@@ -12,12 +14,16 @@ export class Session {
   readonly documentId: string;
   readonly doc = new Y.Doc();
   readonly text = this.doc.getText('text');
+  readonly client: FabricClient;
   readonly provider: FabricProvider;
+  readonly status: ConnectionStatus;
   #peers: readonly Peer[] = [];
 
   constructor(documentId: string) {
     this.documentId = documentId;
-    this.provider = new FabricProvider({ doc: this.doc, documentId });
+    this.client = new FabricClient({ documentId, clientID: String(this.doc.clientID) });
+    this.provider = new FabricProvider(this.doc, this.client, { connect: false });
+    this.status = new ConnectionStatus(this.client, this.provider);
     this.provider.awareness.on('change', this.#readPeers);
     this.setIdentity(loadIdentity());
     this.provider.connect();
@@ -38,6 +44,7 @@ export class Session {
 
   destroy(): void {
     this.provider.destroy();
+    this.client.close();
     this.doc.destroy();
   }
 

@@ -253,6 +253,11 @@ const FOREIGN = [
   'createWebSocketStream',
   'sessionStorage',
   'kill_timeout',
+  'ySyncPlugin',
+  'yCursorPlugin',
+  'yUndoPlugin',
+  'undoRedo',
+  'yCollab',
 ];
 const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK'];
 

@@ -84,14 +84,17 @@ export class Editor {
   }
 }
 
-/** Everything that a document has, so that equal documents have equal ones. */
+/** Everything that a document has, so that equal documents have equal ones: the order of keys is none of Y.js's. */
 export function contentOf(doc) {
-  return JSON.stringify({
+  const content = {
     text: doc.getText('text').toDelta(),
     map: doc.getMap('map').toJSON(),
     array: doc.getArray('array').toJSON(),
     xml: doc.getXmlFragment('xml').toString(),
-  });
+  };
+  const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const sorted = (_, value) => (isObject(value) ? Object.fromEntries(Object.entries(value).sort()) : value);
+  return JSON.stringify(content, sorted);
 }
 
 /** What keeps documents from being one: null once they have the same content, clocks and deletions, and nothing waits. */

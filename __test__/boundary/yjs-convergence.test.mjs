@@ -1,0 +1,62 @@
+// Documents that are edited at random over connections that break become one. `HUB_YJS_RUNS` runs instead of a few,
+// `HUB_YJS_SEED` begins with a seed that was printed.
+import assert from 'node:assert/strict';
+import test, { describe } from 'node:test';
+import * as Y from 'yjs';
+import { fromBase64 } from '../../js/yjs/base64.mjs';
+import { later, startHub } from '../support/client-stage.mjs';
+import { UpdatesHub } from '../support/updates-hub.mjs';
+import { differenceOf } from '../support/yjs-stage.mjs';
+import { convergenceRun } from '../support/yjs-world.mjs';
+
+const RUNS = Number(process.env.HUB_YJS_RUNS ?? 4);
+const FIRST = Number(process.env.HUB_YJS_SEED ?? Date.now() % 1_000_000);
+const seeds = Array.from({ length: RUNS }, (_, index) => FIRST + index);
+
+/** A hub of this process that can be started anew, knowing nothing. */
+async function relay() {
+  let server = await startHub({ limits: false });
+  return {
+    port: server.port,
+    async restart() {
+      await server.close();
+      server = await startHub({ limits: false });
+      return server.port;
+    },
+  };
+}
+
+async function double() {
+  const hub = await UpdatesHub.start();
+  later(() => hub.close());
+  let restarts = 0;
+  return {
+    hub,
+    port: hub.port,
+    async restart() {
+      hub.restart();
+      if ((restarts += 1) % 2 === 0) hub.cut();
+      return hub.port;
+    },
+  };
+}
+
+for (const [kind, start] of [
+  ['a relay', relay],
+  ['a document that keeps its updates, against the double,', double],
+]) {
+  describe(`random edits in ${kind} become one document`, { timeout: 120_000 * RUNS }, () => {
+    for (const seed of seeds) {
+      test(`with seed ${seed}`, async (t) => {
+        const hub = await start();
+        const { faults, editors, ...done } = await convergenceRun({ hub, seed, later });
+        t.diagnostic(`seed ${seed}: ${JSON.stringify(done)}`);
+        assert.deepEqual(faults, []);
+        if (!hub.hub) return;
+        const stored = new Y.Doc();
+        Y.applyUpdate(stored, fromBase64(hub.hub.state));
+        assert.equal(differenceOf([editors[0].doc, stored]), null, 'the hub has all of it');
+      });
+    }
+  });
+}

@@ -154,6 +154,21 @@ export async function makeApp(fixture, install, parent = temporaryDirectory(`${f
   return new FixtureApp(fixture, install, directory);
 }
 
+/** A folder with a fixture's own files, its packages, and the packed hub as npm unpacks it, without a peer of its own. */
+export async function makeFolder(fixture) {
+  const [packages, tarball] = [await installedPackages(fixture), await hubTarball()];
+  const directory = temporaryDirectory(fixture);
+  fs.cpSync(path.join(fixturesRoot, fixture), directory, {
+    recursive: true,
+    filter: (source) => path.basename(source) !== 'node_modules',
+  });
+  linkTree(path.join(packages, 'node_modules'), path.join(directory, 'node_modules'));
+  const hub = path.join(directory, 'node_modules', '@captify-io', 'hub');
+  fs.mkdirSync(hub, { recursive: true });
+  await run('unpacking the hub', 'tar', ['-xzf', tarball, '-C', hub, '--strip-components=1'], { quiet: true });
+  return directory;
+}
+
 /** One copy of a fixture on disk. */
 export class FixtureApp {
   constructor(fixture, install, directory) {

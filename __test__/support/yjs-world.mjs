@@ -6,7 +6,7 @@ import { between, pick, stream } from './fault/seeded.mjs';
 import { until } from './processes.mjs';
 import { Editor, contentOf, converged } from './yjs-stage.mjs';
 
-const WORDS = ['a', 'é', '𝄞', 'word ', 'two words ', '\n', 'x'.repeat(40)];
+const WORDS = ['a', 'é', '漢', 'word ', 'two words ', '\n', 'x'.repeat(40)];
 
 /** One random edit of a text, a map, an array or a tree. */
 export function edit(doc, random) {

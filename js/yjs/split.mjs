@@ -15,7 +15,7 @@ export function splitUpdate(update, target, fits) {
   const { structs, ds } = Y.decodeUpdate(update);
   const removed = [];
   const parts = new Parts(target);
-  for (const struct of structs) {
+  for (const struct of causally(structs)) {
     for (const { piece, bytes } of cut(struct, target)) {
       if (bytes.length <= target || fits(bytes.length + FRAME)) parts.add(piece, bytes);
       else {
@@ -41,6 +41,41 @@ export function deletionOf(values) {
 
 /** More than what stands around a single struct in an update. */
 const FRAME = 64;
+
+/**
+ * Structs so that each comes after what it stands on. Y.js has what comes too early wait, merges it with whatever comes next,
+ * and does not always see that it need not wait any more.
+ */
+function* causally(structs) {
+  const queues = new Map();
+  for (const struct of structs) {
+    const { client } = struct.id;
+    if (!queues.has(client)) queues.set(client, { structs: [], taken: 0 });
+    queues.get(client).structs.push(struct);
+  }
+  const next = (client) => queues.get(client)?.structs[queues.get(client).taken];
+  for (const first of queues.keys()) {
+    // Each waits for the one after it.
+    const stack = [first];
+    while (stack.length > 0) {
+      const client = stack.at(-1);
+      const struct = next(client);
+      const early = struct && neededBy(struct).find((id) => next(id.client)?.id.clock <= id.clock);
+      if (early && !stack.includes(early.client)) stack.push(early.client);
+      else {
+        if (struct) {
+          queues.get(client).taken += 1;
+          yield struct;
+        }
+        if (!struct || stack.length > 1) stack.pop();
+      }
+    }
+  }
+}
+
+function neededBy({ origin, rightOrigin, parent }) {
+  return [origin, rightOrigin, parent].filter((id) => id instanceof Y.ID);
+}
 
 function encoded(struct) {
   const encoder = new Y.UpdateEncoderV1();
@@ -82,8 +117,8 @@ function itemLike({ rightOrigin, parent, parentSub }, id, origin, content) {
 class Parts {
   #target;
   #done = [];
-  /** `{ client, clock, count, chunks }` of the part that is being filled. */
-  #sections = [];
+  /** By client: `{ clock, count, chunks }` of the part that is being filled. */
+  #sections = new Map();
   /** By client: its deletions as `[clock, length]`. */
   #deletions = new Map();
   #bytes = 0;
@@ -95,10 +130,10 @@ class Parts {
   add(struct, bytes) {
     const { client, clock } = struct.id;
     if (this.#bytes + bytes.length > this.#target) this.#finish();
-    let section = this.#sections.at(-1);
-    if (section?.client !== client) {
-      section = { client, clock, count: 0, chunks: [] };
-      this.#sections.push(section);
+    let section = this.#sections.get(client);
+    if (section === undefined) {
+      section = { clock, count: 0, chunks: [] };
+      this.#sections.set(client, section);
       this.#bytes += FRAME;
     }
     section.count += 1;
@@ -122,9 +157,9 @@ class Parts {
   #finish() {
     if (this.#bytes === 0) return;
     const head = [];
-    varUint(head, this.#sections.length);
+    varUint(head, this.#sections.size);
     const chunks = [head];
-    for (const { client, clock, count, chunks: structs } of this.#sections) {
+    for (const [client, { clock, count, chunks: structs }] of byClient(this.#sections)) {
       const begin = [];
       for (const number of [count, client, clock]) varUint(begin, number);
       // Not by `...`: there may be more of them than a call takes arguments.
@@ -133,16 +168,19 @@ class Parts {
     }
     const tail = [];
     varUint(tail, this.#deletions.size);
-    for (const [client, deletions] of this.#deletions) {
+    for (const [client, deletions] of byClient(this.#deletions)) {
       for (const number of [client, deletions.length, ...deletions.flat()]) varUint(tail, number);
     }
     chunks.push(tail);
     this.#done.push(joined(chunks));
-    this.#sections = [];
+    this.#sections = new Map();
     this.#deletions = new Map();
     this.#bytes = 0;
   }
 }
+
+/** The higher first, as Y.js writes them: its merging of updates relies on that. */
+const byClient = (map) => [...map].sort(([a], [b]) => b - a);
 
 /** The longest that one deletion can be, two numbers of 32 bits. */
 const DELETION = 10;

@@ -71,7 +71,7 @@ fn a_full_disk_is_named_and_the_store_goes_on_when_there_is_room() {
         position += 1;
     };
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
-    assert_eq!((error.code(), error.to_string().contains("a disk of a test")), ("HUB_STORE_FULL", true));
+    assert!(error.to_string().contains("a disk of a test"), "{error}");
     assert!(position > 10, "{position}");
     // What is there can be read.
     assert_eq!(load(&mut store, "a").position(), position);

@@ -44,7 +44,6 @@ fn a_text_file_stays_what_it_is() {
         fs::write(folder.file(), text).unwrap();
         let error = refused(&folder);
         assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
-        assert_eq!(error.code(), "HUB_STORE_FOREIGN");
     }
 }
 
@@ -148,7 +147,6 @@ fn a_file_that_was_cut_short_is_damaged() {
         fs::write(folder.file(), &bytes[..length]).unwrap();
         let error = refused(&folder);
         assert!(matches!(error, StoreError::Damaged { .. }), "{length} bytes of {}: {error:?}", bytes.len());
-        assert_eq!(error.code(), "HUB_STORE_DAMAGED");
     }
 }
 
@@ -201,7 +199,6 @@ fn two_stores_do_not_have_one_file() {
     let first = folder.open().unwrap();
     let error = folder.open().err().unwrap();
     assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
-    assert_eq!(error.code(), "HUB_STORE_LOCKED");
     drop(first);
     folder.open().unwrap();
 }

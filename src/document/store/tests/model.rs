@@ -93,6 +93,7 @@ impl Model {
             3 if stored.is_some() => Write::Snapshot {
                 document: id(name),
                 position: stored.unwrap().position(),
+                kept_from: stored.unwrap().position(),
                 // Sometimes more than a page.
                 body: "snapshot ".repeat(random.below(2000)),
             },

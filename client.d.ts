@@ -12,6 +12,9 @@
  * - `WRONG_DOCUMENT`: it names another document than its connection's.
  * - `READ_ONLY`: this user may not change the document.
  * - `RATE_LIMITED`: it was taken, and the next are not read for `retryInMs`.
+ * - `VERSION_MISMATCH`: steps for another version than the document's, in a document with an authority.
+ * - `WRONG_CLIENT`: steps that name another client than the connection's, in a document with an authority.
+ * - `HISTORY_GONE`: steps were asked for that are remembered no more, in a document with an authority.
  */
 export type FabricErrorCode =
   | 'BAD_JSON'
@@ -175,6 +178,8 @@ export interface FabricEvents {
 
 export class FabricClient {
   constructor(options: FabricClientOptions);
+  readonly documentId: string;
+  readonly clientID: string;
   /** The same object until something changes. */
   readonly status: FabricStatus;
   /** How many updates and steps wait to be sent, or to be acknowledged. */
@@ -211,6 +216,17 @@ export class FabricClient {
   send(type: 'sync', stateVector?: unknown, offset?: number): boolean;
   /** Answers a hub that has asked for it; forgotten where the connection breaks before. */
   send(type: 'snapshot', offset: number, state: unknown): boolean;
+  /** Who is here and where, in a document with an authority; paced as an awareness is. */
+  send(type: 'presence', fields: object): boolean;
+  /**
+   * Sends now or not at all. Nothing is numbered, kept or sent again: of a document with an authority the editor knows
+   * which of its steps were accepted, and a batch that was kept here would come again on a version that is gone.
+   *
+   * @returns false where there is no connection that is open.
+   */
+  submit(type: 'sync' | 'pullUpdates', fields?: { version?: number }): boolean;
+  submit(type: 'steps', fields: { version: number; steps: readonly unknown[] }): boolean;
+  submit(type: 'snapshot', fields: { version: number; doc: unknown }): boolean;
   /**
    * Whether such a message is short enough to be sent at all. Ask before a large change goes into the document: what
    * `send` does not take never reaches the others, and what builds on it may not either.

@@ -20,7 +20,15 @@ import {
 
 const rust = sources('src', '.rs');
 const javascript = sources('js', 'js');
-const declarations = ['index.d.ts', 'server.d.ts', 'client.d.ts', 'agent.d.ts', 'agent-client.d.mts', 'yjs.d.mts']
+const declarations = [
+  'index.d.ts',
+  'server.d.ts',
+  'client.d.ts',
+  'agent.d.ts',
+  'agent-client.d.mts',
+  'prosemirror.d.mts',
+  'yjs.d.mts',
+]
   .map((name) => read(name))
   .join('\n');
 

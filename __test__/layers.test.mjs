@@ -30,7 +30,7 @@ test('no JavaScript file of the package is in a circle of imports', () => {
   assert.deepEqual(circles(graph), []);
 });
 
-test('JavaScript imports go down the layers only, and what is bundled stays in shared, client, agent and yjs', () => {
+test('JavaScript imports go down the layers only, and what is bundled stays in shared, client, agent, prosemirror and yjs', () => {
   assert.deepEqual(layerFaults(javascriptImports(path.join(projectRoot, 'js'))), []);
 });
 

@@ -2,7 +2,7 @@
 
 // The client of the fabric endpoint, for browsers and for Node. It must stay without an import of Node's.
 
-const { clientOptions, FIELDS } = require('./client/options.js');
+const { clientOptions, FIELDS, SUBMITTED } = require('./client/options.js');
 const { Queue } = require('./client/queue.js');
 const { isFinal, NORMAL, now, ReconnectingSocket } = require('./client/reconnecting-socket.js');
 const { invalid } = require('./shared/errors.js');
@@ -52,6 +52,14 @@ class FabricClient {
     return this.#status;
   }
 
+  get documentId() {
+    return this.#options.documentId;
+  }
+
+  get clientID() {
+    return this.#options.clientID;
+  }
+
   get unacknowledged() {
     return this.#queue.length;
   }
@@ -87,6 +95,13 @@ class FabricClient {
     return isTaken;
   }
 
+  submit(type, fields = {}) {
+    if (!SUBMITTED.includes(type)) invalid(`type ${type} is not one that is submitted`);
+    if (this.#status.state !== 'open') return false;
+    this.#socket.send(JSON.stringify({ ...fields, type, documentId: this.#options.documentId }));
+    return true;
+  }
+
   fits(type, ...values) {
     return this.#queue.fits(this.#message(type, values));
   }
@@ -94,6 +109,7 @@ class FabricClient {
   #message(type, values) {
     const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type] : invalid(`type ${type} is not one a client sends`);
     const message = { type, documentId: this.#options.documentId };
+    if (type === 'presence') return { ...values[0], ...message };
     fields.forEach((field, index) => (message[field] = values[index]));
     // The hub would refuse it, and the app would not learn which one it was.
     for (const field of fields) if (message[field] === undefined && type !== 'sync') invalid(`${type} needs ${field}`);
@@ -225,7 +241,8 @@ class FabricClient {
   #refused({ code, retryInMs }) {
     // Sent again, they would be refused again.
     if (code === 'READ_ONLY') this.#queue.clear();
-    if (!retryInMs) return;
+    // Steps on another version are no sign of too much: whoever sent them waits, and nothing else has to.
+    if (!retryInMs || code === 'VERSION_MISMATCH') return;
     // It has taken what was sent, and reads no more for so long; what comes meanwhile had better wait here.
     clearTimeout(this.#pause);
     this.#pause = setTimeout(() => {

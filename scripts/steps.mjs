@@ -12,7 +12,7 @@ export const FILES_TOGETHER = 3;
 
 /** Whether a test file needs no more than its own processes, and not all of the machine. */
 export function mayRunTogether(file) {
-  return ['boundary', 'agent'].includes(path.basename(path.dirname(file)));
+  return ['boundary', 'agent', 'prosemirror'].includes(path.basename(path.dirname(file)));
 }
 
 /** Runs commands one after the other, under the name of the script; the first that fails ends it. */

@@ -81,7 +81,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|client)\.d\.ts|(agent-client|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|client)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
@@ -132,6 +132,20 @@ test('the provider of Y.js imports Y.js and its protocols, optional peers of the
   }
 });
 
+test('the plugin of ProseMirror imports prosemirror packages that are optional peers, and nothing else', async () => {
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(
+    await fs.readFile(path.join(ROOT, 'package.json'), 'utf8'),
+  );
+  const imported = new Set();
+  for (const file of files.filter((name) => /^js\/prosemirror(\/|\.)/.test(name))) {
+    const source = await fs.readFile(path.join(ROOT, file), 'utf8');
+    for (const [, name] of source.matchAll(/\b(?:from|import) '([^.][^']*)'/g)) imported.add(name);
+  }
+  const peers = Object.keys(peerDependencies).filter((name) => name.startsWith('prosemirror-'));
+  assert.deepEqual([...imported].sort(), peers);
+  for (const name of peers) assert.equal(peerDependenciesMeta[name].optional, true, name);
+});
+
 test('what route handlers import brings under 15 KB into their bundle, before it is minified', async (t) => {
   const sources = [...(await reachable(path.join(ROOT, 'js/index.js'))).values()];
   const bytes = Buffer.byteLength(sources.join(''));
@@ -161,7 +175,7 @@ test('publint finds nothing to say', async () => {
 });
 
 // These are for browsers and their bundlers, so they are ES modules only.
-const ESM = ['./agent-client', './yjs'];
+const ESM = ['./agent-client', './prosemirror', './yjs'];
 for (const [what, args] of [
   ['for every kind of importer', ['--profile', 'node16', '--exclude-entrypoints', ...ESM]],
   ['for importers of ES modules in those that are nothing else', ['--profile', 'esm-only', '--entrypoints', ...ESM]],

@@ -81,4 +81,9 @@ for (const [kind, options] of Object.entries(KINDS).filter(([, { extension }]) =
     const { code, output } = await compile(t, 'yjs', options, BROWSER);
     assert.deepEqual([code, output], [0, '']);
   });
+
+  test(`an editor with the plugin compiles with module resolution ${kind}`, async (t) => {
+    const { code, output } = await compile(t, 'editor', options, BROWSER);
+    assert.deepEqual([code, output], [0, '']);
+  });
 }

@@ -11,7 +11,11 @@ const FIELDS = {
   awareness: ['awareness'],
   selection: ['selection'],
   steps: ['steps', 'version'],
+  presence: [],
 };
+
+/** What is sent now or not at all: an editor of a document with an authority knows itself what to send again. */
+const SUBMITTED = ['sync', 'steps', 'pullUpdates', 'snapshot'];
 
 const NUMBERS = {
   firstWaitMs: 1000,
@@ -56,4 +60,4 @@ function clientOptions(options) {
   return { ...checked, url };
 }
 
-module.exports = { clientOptions, FIELDS };
+module.exports = { clientOptions, FIELDS, SUBMITTED };

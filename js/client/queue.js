@@ -9,9 +9,9 @@ function bytesOf(text) {
 /** It answers a question of this connection, and its offset means nothing to another. */
 const SNAPSHOT = 'snapshot';
 /** What is true now, and no history: of these only the newest is worth sending. */
-const NEWEST_ONLY = ['awareness', 'selection', 'sync', 'session', SNAPSHOT];
+const NEWEST_ONLY = ['awareness', 'selection', 'presence', 'sync', 'session', SNAPSHOT];
 /** What may change with every movement of a mouse, and is sent at a pace. */
-const PACED = ['awareness', 'selection'];
+const PACED = ['awareness', 'selection', 'presence'];
 
 /**
  * What the app has sent and the hub has not acknowledged, in the order it was sent.

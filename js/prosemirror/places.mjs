@@ -1,6 +1,21 @@
 // Where others are: a position belongs to the version it was seen at, and is brought to what this editor shows.
 import { sendableSteps } from 'prosemirror-collab';
 
+const mapsOfWaiting = (state) => sendableSteps(state)?.steps.map((step) => step.getMap()) ?? [];
+
+/**
+ * The selection in the document without the steps that wait, which is the one that others may know. `isExact` where they get
+ * it right by themselves once these steps have come.
+ */
+export function confirmedSelection(state) {
+  const maps = mapsOfWaiting(state);
+  const back = (position) => maps.reduceRight((at, map) => map.invert().map(at, -1), position);
+  const forth = (position) => maps.reduce((at, map) => map.map(at, 1), position);
+  const { anchor, head } = state.selection;
+  const selection = { anchor: back(anchor), head: back(head) };
+  return { selection, isExact: forth(selection.anchor) === anchor && forth(selection.head) === head };
+}
+
 /** Steps whose maps are kept, for positions of those who have not seen them yet. */
 const MOST_MAPS = 500;
 /** Of names and ids, which are others' words. */
@@ -60,8 +75,7 @@ export class Places {
   #locate(state, version, position) {
     const missing = this.#until - version;
     const maps = missing > 0 && missing <= this.#maps.length ? this.#maps.slice(-missing) : [];
-    const own = sendableSteps(state)?.steps.map((step) => step.getMap()) ?? [];
-    const located = [...maps, ...own].reduce((at, map) => map.map(at, -1), position);
+    const located = [...maps, ...mapsOfWaiting(state)].reduce((at, map) => map.map(at, -1), position);
     return Math.min(located, state.doc.content.size);
   }
 }

@@ -2,7 +2,7 @@
 import { receiveTransaction, sendableSteps } from 'prosemirror-collab';
 import { Step, Transform } from 'prosemirror-transform';
 import { difference } from './difference.mjs';
-import { Places } from './places.mjs';
+import { confirmedSelection, Places } from './places.mjs';
 import { change, fabricKey, fabricStatus, unconfirmedOf } from './state.mjs';
 
 /** Steps of one batch at most; what is typed meanwhile, or was typed without a connection, goes with the next ones. */
@@ -42,6 +42,8 @@ export class CollabSession {
   #turnTimer;
   #answerTimer;
   #told = '';
+  /** The user, where the others cannot know the place before all steps have reached them. */
+  #showAgain = null;
 
   constructor(editor, client, options = {}) {
     this.#editor = editor;
@@ -81,10 +83,9 @@ export class CollabSession {
   show(fields) {
     const { state } = this.#editor;
     if (this.#isSyncing || this.#version === null) return;
-    const { anchor, head } = state.selection;
-    const pending = unconfirmedOf(state).length;
-    const selection = { anchor, head };
-    this.#client.send('presence', { ...fields, selection, version: this.#version + pending });
+    const { selection, isExact } = confirmedSelection(state);
+    this.#showAgain = isExact ? null : fields;
+    this.#client.send('presence', { ...fields, selection, version: this.#version });
   }
 
   get #version() {
@@ -253,6 +254,7 @@ export class CollabSession {
     const version = this.#version + steps.length;
     this.#dispatch(change(transaction, { version }));
     this.#placeWaiting();
+    if (this.#showAgain && unconfirmedOf(this.#editor.state).length === 0) this.show(this.#showAgain);
   }
 
   /** How many of these steps, from the first on, are this editor's own come back. */

@@ -119,7 +119,7 @@ export interface FabricClientOptions {
   /** After so long without a message the hub is asked whether it is there, in milliseconds. Default 20 000. */
   silenceMs?: number;
   /**
-   * Shortest time between two messages `awareness`, and two `selection`, in milliseconds: what is sent meanwhile waits,
+   * Shortest time between two messages `awareness`, two `selection`, and two `presence`, in milliseconds: what is sent meanwhile waits,
    * and the newest of it is sent then, or by `close()`. Default 33, so that a mouse costs 30 messages a second.
    */
   showEveryMs?: number;

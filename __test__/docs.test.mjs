@@ -115,6 +115,21 @@ test('every option of createAgentHandler and of its transport is declared, check
   assert.deepEqual(firstColumn(chapter('docs/agents.md', '## Options of the transport')), ofTransport);
 });
 
+test('every option, state and code of the plugin for ProseMirror is declared and documented', () => {
+  const page = 'docs/prosemirror.md';
+  const options = ['FabricCollabOptions extends FabricCollabEvents', 'FabricCollabEvents'].flatMap((name) =>
+    all(section(read('prosemirror.d.mts'), `interface ${name} {`, '\n}'), /^ {2}(\w+)\?[:(]/gm),
+  );
+  assert.deepEqual(firstColumn(chapter(page, '## What to give it')), options.sort());
+  const declared = (name) => all(section(read('prosemirror.d.mts'), `type ${name} =`, ';'), /'(\w+)'/g);
+  assert.deepEqual(firstColumn(chapter(page, '## States')), declared('FabricCollabState'));
+  const session = sources('js/prosemirror', '.mjs');
+  for (const state of declared('FabricCollabState')) assert.match(session, new RegExp(`'${state}'`));
+  const codes = declared('FabricCollabErrorCode');
+  assert.deepEqual(firstColumn(chapter(page, '## Errors')), codes);
+  for (const code of codes) assert.match(session, new RegExp(`'${code}'`));
+});
+
 test('every argument of the command line is documented, and no other', () => {
   const table = section(read('js', 'next', 'command-line.js'), 'const OPTIONS', '\n};');
   const known = [
@@ -129,6 +144,7 @@ test('every argument of the command line is documented, and no other', () => {
     ...known,
     ...all(read('js', 'cli.js'), /options: \{ (\w+):/g).map((name) => `--${name}`),
     ...script('fault.mjs').map((name) => `--${name}`),
+    ...all(read('bench', 'typists.mjs'), /^ {4}(\w+): \{ type/gm).map((name) => `--${name}`),
     ...['update', 'only', 'quick'].map((name) => `--${name}`),
   ]);
   // Of Node, npm, cargo, docker and create-next-app.

@@ -25,22 +25,22 @@ const text = (value) => (typeof value === 'string' ? value.slice(0, LONGEST) : '
 const isPosition = (value) => Number.isSafeInteger(value) && value >= 0;
 
 export class Places {
-  /** Maps of the newest steps, the last of which has led to `#until`. */
-  #maps = [];
+  /** `{ map, author }` of the newest steps, the last of which has led to `#until`. */
+  #passed = [];
   #until = 0;
   /** clientID to the newest of each that is not placed yet. */
   #waiting = new Map();
 
-  /** Steps that lead on from `version`. */
-  passed(steps, version) {
+  /** Steps that lead on from `version`, and the clientID of each. */
+  passed(steps, authors, version) {
     this.#until = version + steps.length;
-    this.#maps.push(...steps.map((step) => step.getMap()));
-    this.#maps.splice(0, this.#maps.length - MOST_MAPS);
+    steps.forEach((step, index) => this.#passed.push({ map: step.getMap(), author: authors[index] }));
+    this.#passed.splice(0, this.#passed.length - MOST_MAPS);
   }
 
   /** After a document that came whole no position of before means anything. */
   forget() {
-    this.#maps = [];
+    this.#passed = [];
   }
 
   forgetWaiting(clientID) {
@@ -66,16 +66,18 @@ export class Places {
     for (const [id, { version, ...peer }] of this.#waiting) {
       if (current === null || version > current) continue;
       this.#waiting.delete(id);
-      const place = (position) => this.#locate(state, version ?? current, position);
+      const place = (position) => this.#locate(state, version ?? current, position, id);
       placed.push({ ...peer, anchor: place(peer.anchor), head: place(peer.head) });
     }
     return placed;
   }
 
-  #locate(state, version, position) {
+  #locate(state, version, position, id) {
     const missing = this.#until - version;
-    const maps = missing > 0 && missing <= this.#maps.length ? this.#maps.slice(-missing) : [];
-    const located = [...maps, ...mapsOfWaiting(state)].reduce((at, map) => map.map(at, -1), position);
-    return Math.min(located, state.doc.content.size);
+    const passed = missing > 0 && missing <= this.#passed.length ? this.#passed.slice(-missing) : [];
+    // Who writes at its own cursor moves it on; what others write there comes behind it.
+    const seen = passed.reduce((at, { map, author }) => map.map(at, author === id ? 1 : -1), position);
+    const shown = mapsOfWaiting(state).reduce((at, map) => map.map(at, -1), seen);
+    return Math.min(shown, state.doc.content.size);
   }
 }

@@ -243,11 +243,16 @@ export class CollabSession {
     // prosemirror-collab takes by the id alone what comes first for its own, though it may be another window's, or one of
     // this editor's that its document has already.
     const clientIDs = steps.map((_, index) => (index < own ? this.#client.clientID : null));
-    return { steps, own, transaction: receiveTransaction(state, steps, clientIDs, { mapSelectionBackward: true }) };
+    return {
+      steps,
+      authors,
+      own,
+      transaction: receiveTransaction(state, steps, clientIDs, { mapSelectionBackward: true }),
+    };
   }
 
-  #take({ steps, own, transaction }) {
-    this.#places.passed(steps, this.#version);
+  #take({ steps, authors, own, transaction }) {
+    this.#places.passed(steps, authors, this.#version);
     if (own > 0) this.#answered();
     // After steps of others what was sent for the version before them is refused.
     this.#mayBeAccepted = own < steps.length ? 0 : Math.max(0, this.#mayBeAccepted - own);

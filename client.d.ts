@@ -12,9 +12,6 @@
  * - `WRONG_DOCUMENT`: it names another document than its connection's.
  * - `READ_ONLY`: this user may not change the document.
  * - `RATE_LIMITED`: it was taken, and the next are not read for `retryInMs`.
- * - `VERSION_MISMATCH`: steps for another version than the document's, in a document with an authority.
- * - `WRONG_CLIENT`: steps that name another client than the connection's, in a document with an authority.
- * - `HISTORY_GONE`: steps were asked for that are remembered no more, in a document with an authority.
  */
 export type FabricErrorCode =
   | 'BAD_JSON'

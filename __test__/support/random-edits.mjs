@@ -35,19 +35,19 @@ function range(doc, random, longest) {
 export function randomEdit(state, random, word) {
   const { tr, doc, schema } = state;
   const kind = random();
-  if (kind < 0.6) return { transaction: tr.insertText(word, place(doc, random)), wrote: true };
-  if (kind < 0.75) {
+  if (kind < 0.7) return { transaction: tr.insertText(word, place(doc, random)), wrote: true };
+  if (kind < 0.77) {
     const [from, to] = range(doc, random, 5);
     return from < to ? { transaction: tr.delete(from, to) } : null;
   }
-  if (kind < 0.85) {
+  if (kind < 0.87) {
     const [from, to] = range(doc, random, 20);
     const mark = random() < 0.5 ? schema.marks.strong : schema.marks.em;
     if (from >= to) return null;
     return { transaction: random() < 0.7 ? tr.addMark(from, to, mark.create()) : tr.removeMark(from, to, mark) };
   }
   const at = place(doc, random);
-  if (kind < 0.95) return canSplit(doc, at) ? { transaction: tr.split(at) } : null;
+  if (kind < 0.96) return canSplit(doc, at) ? { transaction: tr.split(at) } : null;
   const before = doc.resolve(at).before(1);
   return before > 0 && canJoin(doc, before) ? { transaction: tr.join(before) } : null;
 }

@@ -21,6 +21,7 @@ const SERVERS = {
   ws: { command: node('control/ws.mjs') },
   bareUpgrade: { command: node('control/upgrade.mjs') },
   'ws-echo': { command: node('control/ws-echo.mjs') },
+  authority: { command: node('control/steps.mjs') },
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },

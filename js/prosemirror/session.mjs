@@ -290,8 +290,8 @@ export class CollabSession {
     if (!sendable) return;
     let steps = sendable.steps.slice(0, MOST_STEPS).map((step) => step.toJSON());
     // What is confirmed is a beginning of what waits, so that a part of it can go first.
-    while (steps.length > 1 && !this.#client.fits('steps', steps, version)) steps = steps.slice(0, steps.length / 2);
-    if (!this.#client.fits('steps', steps, version)) {
+    while (steps.length > 0 && !this.#client.fits('steps', steps, version)) steps = steps.slice(0, steps.length / 2);
+    if (steps.length === 0) {
       this.#asked = version;
       // Not now: this may be in the middle of an update of the view.
       queueMicrotask(() => this.#stopWith(fault('STEP_TOO_LONG', 'A change is longer than the hub takes messages')));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import { redo, undo } from 'prosemirror-history';
+import { Step } from 'prosemirror-transform';
 import { start } from '../support/authority.mjs';
 import { CUTS } from '../support/chaos-proxy.mjs';
 import { later, startProxy } from '../support/client-stage.mjs';
@@ -211,9 +212,8 @@ describe('an editor whose connection is cut', () => {
   });
 
   test('for longer than the hub remembers is given the document anew, and keeps what it had not sent', async () => {
-    const apply = (doc, steps) => applied(doc, steps);
     const doc = paragraphs('first', 'middle', 'last').toJSON();
-    const server = await authority({ doc, keep: 2, apply });
+    const server = await authority({ doc, keep: 2, apply: applied });
     const documentId = uniqueId();
     const proxy = await startProxy(server);
     const away = edit(proxy, documentId);
@@ -255,8 +255,6 @@ describe('an editor whose connection is cut', () => {
     assert.equal(editor.text, 'older, and on');
   });
 });
-
-import { Step } from 'prosemirror-transform';
 
 function applied(doc, steps) {
   const apply = (node, step) => Step.fromJSON(schema, step).apply(node).doc;

@@ -60,6 +60,10 @@ export async function startProcess() {
 
 async function submit(port, documentId, batch) {
   const body = JSON.stringify({ documentId, ...batch });
-  const answer = await fetch(`http://127.0.0.1:${port}/steps`, { method: 'POST', body });
+  const answer = await fetch(`http://127.0.0.1:${port}/steps`, {
+    method: 'POST',
+    body,
+    signal: AbortSignal.timeout(10_000),
+  });
   return answer.ok ? answer.json() : null;
 }

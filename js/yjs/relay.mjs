@@ -1,4 +1,4 @@
-import { Stock } from './stock.mjs';
+import { Stock, covers } from './stock.mjs';
 
 /** How long a place in the order of answerers waits for the places before it. */
 const TURN_MS = 200;
@@ -52,6 +52,9 @@ export class RelaySync {
   #answered = [];
   /** What this client had when it last answered, for as long as it says so. */
   #shown = null;
+  /** `{ has, digest, after }` of the last answer that brought something: how much was heard before it, and what was known. */
+  #brought = null;
+  #heard = 0;
   /** Clients that are whole. */
   #whole = new Set();
 
@@ -75,6 +78,7 @@ export class RelaySync {
     this.#turns.clear();
     this.#whole.clear();
     this.#answered = [];
+    this.#brought = null;
   }
 
   /** Something of this client's was not sent, so that only comparing finds it. */
@@ -104,13 +108,15 @@ export class RelaySync {
       if (to !== this.#host.awareness.clientID) this.#giveUp(to, id);
       else isForUs ||= id === this.#question?.id;
     }
+    // Once a question: what is said of an answer is repeated.
+    const isAnswer = isForUs && this.#awaited === null;
     if (isForUs && has) {
       this.#isCompared = true;
       this.#awaited = has;
       this.#follow();
     }
     const isNews = isForUs || Date.now() - this.#openedAt > SHOWN_MS;
-    if (has && (asks || (isNews && this.#stock.hasMoreThan(has)))) this.#takeTurn(client, has, isForUs);
+    if (has && (asks || (isNews && this.#stock.hasMoreThan(has)))) this.#takeTurn(client, has, isAnswer);
     if (this.#isCompared || this.#question !== null) return;
     // Whoever came while this client was alone may bring something.
     if (has && this.#stock.covers(has)) this.#isCompared = true;
@@ -173,13 +179,16 @@ export class RelaySync {
 
   #takeTurn(to, has, isOurs) {
     const known = this.#turns.get(to);
-    if (known?.id === has.id || !this.#host.mayWrite) return;
+    // Who answered while asking itself said the same before, and another may have answered that with less.
+    if ((known?.id === has.id && !isOurs) || !this.#host.mayWrite) return;
     clearTimeout(known?.timer);
-    const before = isOurs ? 0 : this.#placeFor(to);
+    const heard = (this.#heard += 1);
+    // Where all come at once, as after a restart, nobody knows yet who comes first.
+    const before = isOurs ? 0 : this.#placeFor(to) + (this.#isWhole ? 0 : 1);
     // Not by a timer where there is nothing to wait for: a browser slows timers in windows that nobody looks at.
-    const timer = before === 0 ? undefined : setTimeout(() => this.#answer(to, has), before * TURN_MS);
+    const timer = before === 0 ? undefined : setTimeout(() => this.#answer(to, has, heard), before * TURN_MS);
     this.#turns.set(to, { id: has.id, timer });
-    if (before === 0) this.#answer(to, has);
+    if (before === 0) this.#answer(to, has, heard);
   }
 
   /** How many come before this client in answering another: those who are whole come first, then the lower ids. */
@@ -200,8 +209,15 @@ export class RelaySync {
     if (id === undefined) this.#turns.delete(to);
   }
 
-  #answer(to, has) {
-    if (this.#stock.hasMoreThan(has)) this.#host.push(this.#stock.missingIn(has));
+  #answer(to, has, heard) {
+    const { digest } = this.#stock;
+    // An answer goes to everybody: whoever had asked before, and had no less, has got all of it.
+    const isBrought =
+      this.#brought?.digest === digest && heard <= this.#brought.after && covers(has, this.#brought.has);
+    if (!isBrought && this.#stock.hasMoreThan(has)) {
+      this.#host.push(this.#stock.missingIn(has));
+      this.#brought = { has, digest, after: this.#heard };
+    }
     this.#answered.push({ to, id: has.id, until: Date.now() + ANSWER_SHOWN_MS });
     this.#shown = this.#takeStock();
     this.#host.announce();

@@ -46,9 +46,7 @@ export class Stock {
 
   /** Whether this one has all that was inserted into the other. */
   covers(other) {
-    const ours = this.#vector();
-    for (const [client, clock] of vectorOf(other)) if (clock > (ours.get(client) ?? 0)) return false;
-    return true;
+    return reaches(this.#vector(), vectorOf(other));
   }
 
   /** The update that brings the other up to date. */
@@ -69,5 +67,10 @@ export class Stock {
     return Y.decodeStateVector(Y.encodeStateVector(this.#doc));
   }
 }
+
+/** Whether all that was inserted into the second was inserted into the first. */
+export const covers = (first, second) => reaches(vectorOf(first), vectorOf(second));
+
+const reaches = (first, second) => [...second].every(([client, clock]) => clock <= (first.get(client) ?? 0));
 
 const vectorOf = ({ stateVector }) => Y.decodeStateVector(fromBase64(stateVector));

@@ -1,25 +1,27 @@
-// A server with documents of the kind `steps`: the authority in Node that the benchmark compares with, or the one of the
-// module that AUTHORITY names. Such a module exports `start` and `startProcess` as this one does.
+// A server with documents of the kind `steps`: the hub in a process of its own, or, where AUTHORITY is `control`, the authority
+// in Node that the benchmark compares with.
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createAuthority } from '../../bench/control/authority.mjs';
 import { ROOT } from './hub-server.mjs';
 import { childEnvironment, Service } from './processes.mjs';
 
-const named = process.env.AUTHORITY && (await import(path.resolve(process.env.AUTHORITY)));
+const isControl = process.env.AUTHORITY === 'control';
+const HUB = fileURLToPath(new URL('documents-child.mjs', import.meta.url));
+const CONTROL = path.join(ROOT, 'bench', 'control', 'steps.mjs');
 
 /**
- * In this process.
- *
- * @param {object} [options] `doc` that documents begin with, `keep` steps where there is `apply`, `isReader(clientID)`
- * @returns `{ port, base, tell(documentId, message), submit(documentId, batch), close() }`; `submit` resolves with
- *   `{ version }`, or with null where the version was another
+ * @param {object} [options] `doc` that documents begin with, `keep` steps where there is `apply` (the control alone), `reader`:
+ *   the client that may only read
+ * @returns `{ port, base, submit(documentId, batch), close() }`; `submit` resolves with `{ version }`, or with null where the
+ *   version was another
  */
-export async function start(options) {
-  if (named) return named.start(options);
-  const authority = createAuthority(options);
+export async function start(options = {}) {
+  if (!isControl && options.keep === undefined) return startProcess(options);
+  const authority = createAuthority({ ...options, isReader: (clientID) => clientID === options.reader });
   await once(authority.server.listen(0, '127.0.0.1'), 'listening');
   const { port } = authority.server.address();
   return {
@@ -34,24 +36,26 @@ export async function start(options) {
 /**
  * In a process that can be killed, and comes back on another port with everything that it had shown.
  *
- * @returns `{ port, submit(documentId, batch), kill(), restart(), close() }`; `kill` is SIGKILL
+ * @returns `{ port, base, submit(documentId, batch), kill(), restart(), close() }`; `kill` is SIGKILL
  */
-export async function startProcess() {
-  if (named) return named.startProcess();
-  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-steps-'));
-  const env = childEnvironment({ STEPS_LOG: path.join(directory, 'steps.log') });
-  const script = path.join(ROOT, 'bench', 'control', 'steps.mjs');
+export async function startProcess(options = {}) {
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-steps-'));
+  const env = childEnvironment({ STEPS_LOG: path.join(folder, 'steps.log') });
+  const script = isControl ? [CONTROL] : [HUB, JSON.stringify({ folder, ...options })];
   const handle = {
     async restart() {
-      handle.service = new Service('the authority', process.execPath, [script], { env });
+      handle.service = new Service('the authority', process.execPath, script, { env });
       const [, port] = await handle.service.printed(/listening on \S+:(\d+)/);
       handle.port = Number(port);
+      handle.base = `ws://127.0.0.1:${port}`;
     },
+    /** The hub says by itself when something is saved. */
+    tell: () => {},
     kill: () => handle.service.stop('SIGKILL'),
     submit: (documentId, batch) => submit(handle.port, documentId, batch),
     async close() {
       await handle.kill();
-      await fs.rm(directory, { recursive: true, force: true });
+      await fs.rm(folder, { recursive: true, force: true });
     },
   };
   await handle.restart();

@@ -72,6 +72,7 @@ function nativeDocuments(options) {
     store: options.store === false ? undefined : options.store,
     storeCacheBytes: options.storeCacheBytes,
     saves: Boolean(options.save ?? options.apply ?? options.merge),
+    hasCopy: Boolean(options.save),
     merges: Boolean(options.apply ?? options.merge),
     saveAfterMs: options.saveAfterMs,
     saveWithinMs: options.saveWithinMs,

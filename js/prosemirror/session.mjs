@@ -354,7 +354,9 @@ export class CollabSession {
     if (!this.#isSyncing || !isWhole(version)) return;
     let wanted;
     try {
-      wanted = this.#editor.state.schema.nodeFromJSON(doc);
+      const { schema } = this.#editor.state;
+      // A document that nobody has written anything to is the schema's empty one, the same for everybody.
+      wanted = doc === null ? schema.topNodeType.createAndFill() : schema.nodeFromJSON(doc);
       wanted.check();
     } catch (cause) {
       return this.#stopWith(fault('BAD_DOCUMENT', 'The document does not fit the schema of this editor', cause));

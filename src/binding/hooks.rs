@@ -45,6 +45,8 @@ pub struct NativeDocuments {
     pub store_cache_bytes: f64,
     /// Whether there is a hook that saves documents, or one that merges their steps.
     pub saves: bool,
+    /// See [`Options::has_copy`].
+    pub has_copy: bool,
     /// See [`Options::merges`].
     pub merges: bool,
     /// See [`Options::save_after`].
@@ -62,6 +64,7 @@ impl From<&NativeDocuments> for Options {
         let time = |value: u32| Duration::from_millis(value.into());
         let mut checked = Self {
             saves: options.saves,
+            has_copy: options.has_copy,
             merges: options.merges,
             save_after: time(options.save_after_ms),
             save_within: time(options.save_within_ms),

@@ -30,8 +30,10 @@ use self::{authority::Turns, batches::BatchLimits, steps::StepLimits};
 /// What documents with an authority keep to.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whether the app saves documents. Where not, the store is where they stay.
+    /// Whether the app is asked to save documents, or to merge them. Where not, the store has all there is.
     pub saves: bool,
+    /// Whether the app keeps documents, so that it may be said that they are saved.
+    pub has_copy: bool,
     /// Whether the app makes documents out of their steps or updates. Where not, writers are asked for the whole document
     /// once in a while.
     pub merges: bool,
@@ -55,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             saves: true,
+            has_copy: true,
             merges: true,
             save_after: Duration::from_secs(2),
             save_within: Duration::from_secs(10),

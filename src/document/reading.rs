@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ids::Topic,
     protocol::steps::{
-        ClientsOf, Steps, history_gone, put_document, put_steps, put_synced_at, reload, up_to_date,
+        ClientsOf, Steps, history_gone, put_document, put_steps, put_synced_at, reload, saved, up_to_date,
     },
     protocol::{Kept, put_publication, recovery::Reload, updates::put_state},
     sync::lock,
@@ -48,15 +48,16 @@ impl Document {
             return;
         }
         put_synced_at(out, &self.id, current);
-        if let Some(version) = version
-            && self.put_since(out, &state, version)
-        {
-            return;
+        if version.is_none_or(|version| !self.put_since(out, &state, version)) {
+            let snapshot = &state.snapshot;
+            put_document(out, &self.id, &snapshot.doc, snapshot.version);
+            if snapshot.version < current {
+                self.put_since(out, &state, snapshot.version);
+            }
         }
-        let snapshot = &state.snapshot;
-        put_document(out, &self.id, &snapshot.doc, snapshot.version);
-        if snapshot.version < current {
-            self.put_since(out, &state, snapshot.version);
+        // Else it would be told by the next save, and there may be none for long.
+        if self.options().has_copy && !state.is_dirty() {
+            frame::put_text(out, &[&saved(current)]);
         }
     }
 

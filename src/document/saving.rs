@@ -151,7 +151,9 @@ impl Document {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
                 self.write(writes).await?;
-                self.context.tell(&self.id, None, &saved(version));
+                if self.options().has_copy {
+                    self.context.tell(&self.id, None, &saved(version));
+                }
                 Ok(())
             }
             SaveOutcome::BadSteps { good, reason } => self.cut_out(good, &reason).await,

@@ -14,7 +14,7 @@ use crate::{
         store::Kind,
     },
     ids::Id,
-    room::publication::{self, Answer, Publication, Refusal},
+    room::publication::{self, Answer, Publication, Refusal, Steps},
 };
 
 /// What became of steps that a route handler has submitted.
@@ -151,7 +151,8 @@ impl NativeHub {
         let content = match version {
             Some(version) => {
                 let version = version.unsigned_abs();
-                publication::Content::Steps { client, user: None, version, count, steps, change_id }
+                let steps = steps.into();
+                publication::Content::Steps(Steps { client, user: None, version, count, steps, change_id })
             }
             None => publication::Content::Update { client, user: None, update: steps },
         };

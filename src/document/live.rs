@@ -21,7 +21,7 @@ use crate::{
     ids::Id,
     room::{
         document_log::{Appended, Deliver},
-        publication::{Content, Publication, Refusal},
+        publication::{Content, Publication, Refusal, Steps},
     },
     sync::lock,
 };
@@ -179,11 +179,11 @@ impl Document {
     pub(super) fn delivered(self: &Arc<Self>, publication: &Publication, offset: u64) {
         let mut state = lock(&self.state);
         let (client, user, before, count, steps, change_id) = match &publication.content {
-            Content::Steps { client, user, version, count, steps, change_id } => {
-                (client, user, *version, *count, steps, change_id.as_deref())
+            Content::Steps(Steps { client, user, version, count, steps, change_id }) => {
+                (client, user, *version, *count, Arc::clone(steps), change_id.as_deref())
             }
             Content::Update { client, user, update } => {
-                (client, user, state.batches.version(), 1, update, None)
+                (client, user, state.batches.version(), 1, update.as_str().into(), None)
             }
             Content::Client { .. } | Content::Message(_) | Content::Notice(_) => return,
         };
@@ -197,7 +197,7 @@ impl Document {
             client: client.clone(),
             number: publication.number,
             change_id: change_id.map(Arc::from),
-            steps: steps.as_str().into(),
+            steps,
             offset,
         });
         let editor = user.as_deref().unwrap_or_else(|| client.text());
@@ -311,12 +311,12 @@ impl State {
     /// Whether a batch is the next one.
     fn judge(&mut self, publication: &Publication, options: &Options, now: u64) -> Result<Entry, Refusal> {
         let (client, user, version, count, body, change_id) = match &publication.content {
-            Content::Steps { client, user, version, count, steps, change_id } => {
-                (client, user, *version, *count, steps, change_id)
+            Content::Steps(Steps { client, user, version, count, steps, change_id }) => {
+                (client, user, *version, *count, &**steps, change_id)
             }
             // They fit wherever they stand.
             Content::Update { client, user, update } => {
-                (client, user, self.authority.head(), 1, update, &None)
+                (client, user, self.authority.head(), 1, update.as_str(), &None)
             }
             Content::Client { .. } | Content::Message(_) | Content::Notice(_) => {
                 return Err(Refusal::Unavailable);
@@ -338,7 +338,7 @@ impl State {
                 number: publication.number,
                 user: user.as_deref().map(str::to_owned),
                 change_id: change_id.clone(),
-                body: body.clone(),
+                body: body.to_owned(),
             }),
             Verdict::Stale { retry_in_ms } => {
                 Err(Refusal::Stale { current: self.authority.head(), retry_in_ms })

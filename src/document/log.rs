@@ -21,7 +21,7 @@ impl StepsLog {
 
 impl Log for StepsLog {
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
-        if matches!(publication.content, Content::Steps { .. } | Content::Update { .. }) {
+        if matches!(publication.content, Content::Steps(_) | Content::Update { .. }) {
             self.0.submit(publication, room);
         } else {
             self.0.pass(publication, room);

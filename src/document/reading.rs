@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ids::Topic,
     protocol::steps::{
-        ClientsOf, Steps, history_gone, put_document, put_steps, put_synced_at, reload, saved, up_to_date,
+        ClientsOf, SentSteps, history_gone, put_document, put_steps, put_synced_at, reload, saved, up_to_date,
     },
     protocol::{Kept, put_publication, recovery::Reload, updates::put_state},
     sync::lock,
@@ -80,7 +80,11 @@ impl Document {
         let Some(since) = state.batches.steps_since(version) else { return false };
         let (steps, clients) = (since.steps.concat(), since.client_ids.concat());
         let clients = ClientsOf::Each(&clients);
-        put_steps(out, &self.id, &Steps { version, steps: &steps, clients, change_id: None, offset: None });
+        put_steps(
+            out,
+            &self.id,
+            &SentSteps { version, steps: &steps, clients, change_id: None, offset: None },
+        );
         true
     }
 

@@ -12,7 +12,7 @@ use crate::{
         MessageError,
         steps::{self, NotTaken, StepsMessage, parse_steps},
     },
-    room::publication::Text,
+    room::publication::{Steps, Text},
     websocket::frame,
 };
 
@@ -65,9 +65,9 @@ impl FabricHandler {
     fn submit(&mut self, document: &Document, version: u64, steps: &str, number: Option<u64>) {
         match document.check(steps) {
             Ok(count) => {
-                let (client, user) = (&self.client, self.user.as_ref());
-                let text = Text::Steps { client, user, version, count, steps, change_id: None };
-                self.membership.publish(text, number);
+                let (client, user) = (self.client.clone(), self.user.clone());
+                let steps = Steps { client, user, version, count, steps: steps.into(), change_id: None };
+                self.membership.publish(Text::Steps(&steps), number);
             }
             Err(error) => self.refuse_with(NotTaken::BadSteps(error.code())),
         }

@@ -17,10 +17,6 @@ pub(super) struct Fields<'a> {
     pub(super) version: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) ack: Option<&'a RawValue>,
-    pub(super) client_id: Option<&'a RawValue>,
-    pub(super) doc: Option<&'a RawValue>,
-    pub(super) offset: Option<&'a RawValue>,
-    pub(super) state: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -51,6 +47,46 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "version" => &mut fields.version,
                 "id" => &mut fields.id,
                 "ack" => &mut fields.ack,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *slot = Some(map.next_value()?);
+        }
+        Ok(fields)
+    }
+}
+
+/// The keys that only documents that are kept have. They are found in a pass of their own, so that a relay's messages cost
+/// nothing for them.
+#[derive(Default)]
+pub(super) struct MoreFields<'a> {
+    pub(super) client_id: Option<&'a RawValue>,
+    pub(super) doc: Option<&'a RawValue>,
+    pub(super) offset: Option<&'a RawValue>,
+    pub(super) state: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for MoreFields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MoreFieldsVisitor)
+    }
+}
+
+struct MoreFieldsVisitor;
+
+impl<'de> Visitor<'de> for MoreFieldsVisitor {
+    type Value = MoreFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = MoreFields::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let slot = match key.as_ref() {
                 "clientID" => &mut fields.client_id,
                 "doc" => &mut fields.doc,
                 "offset" => &mut fields.offset,

@@ -12,6 +12,7 @@ pub mod updates;
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use self::encode::{
@@ -86,8 +87,8 @@ pub fn parse<'a>(
     document: &Id,
     max_depth: usize,
 ) -> Result<ClientMessage<'a>, MessageError<'a>> {
-    let fields = fields_of(text)?;
-    let Fields { kind, document_id, update, awareness, selection, steps, version, id, ack, .. } = fields;
+    let Fields { kind, document_id, update, awareness, selection, steps, version, id, ack } =
+        fields_of(text)?;
     let kind = string(kind)?;
     if kind == "session" {
         return Ok(ClientMessage::Session);
@@ -117,7 +118,7 @@ pub fn parse<'a>(
 
 /// The keys of a message.
 #[inline]
-fn fields_of(text: &str) -> Result<Fields<'_>, MessageError<'static>> {
+fn fields_of<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, MessageError<'static>> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => MessageError::BadShape,
         _ => MessageError::BadJson,

@@ -7,8 +7,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    MessageError, Tail, fields::Key, fields_of, flag, has_depth, number, payload_of, position, string,
-    wrong_document,
+    MessageError, Tail,
+    fields::{Fields, Key, MoreFields},
+    fields_of, flag, has_depth, number, payload_of, position, string, wrong_document,
 };
 use crate::{
     ids::{Id, Topic},
@@ -67,7 +68,8 @@ pub fn parse_steps<'a>(
     document: &Id,
     max_depth: usize,
 ) -> Result<StepsMessage<'a>, MessageError<'a>> {
-    let fields = fields_of(text)?;
+    let fields: Fields<'_> = fields_of(text)?;
+    let more: MoreFields<'_> = fields_of(text)?;
     let kind = string(fields.kind)?;
     if kind == "session" {
         return Ok(StepsMessage::Session);
@@ -88,7 +90,7 @@ pub fn parse_steps<'a>(
             steps: payload_of(fields.steps)?,
             id: number(fields.id)?,
             ack: flag(fields.ack)?,
-            client: fields.client_id.map(|client| string(Some(client))).transpose()?,
+            client: more.client_id.map(|client| string(Some(client))).transpose()?,
         },
         "ack" => StepsMessage::Ack,
         "awareness" => shown(Topic::Awareness, fields.awareness)?,
@@ -97,7 +99,7 @@ pub fn parse_steps<'a>(
             let Members(members) = serde_json::from_str(text).map_err(|_| MessageError::BadShape)?;
             StepsMessage::Shown { topic: Topic::Presence, payload: Cow::Owned(members) }
         }
-        "snapshot" => StepsMessage::Snapshot { version: needed_version()?, doc: payload_of(fields.doc)? },
+        "snapshot" => StepsMessage::Snapshot { version: needed_version()?, doc: payload_of(more.doc)? },
         "update" => return Err(MessageError::WrongKind),
         _ => return Err(MessageError::UnknownType(kind)),
     };
@@ -136,7 +138,7 @@ impl<'de> Deserialize<'de> for Members {
 
 /// Steps as they are sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Steps<'a> {
+pub struct SentSteps<'a> {
     /// The version they were made for.
     pub version: u64,
     /// The array of them.
@@ -159,8 +161,8 @@ pub enum ClientsOf<'a> {
 }
 
 /// Appends the frame of steps.
-pub fn put_steps(out: &mut BytesMut, document: &Id, steps: &Steps<'_>) {
-    let Steps { version, steps, clients, change_id, offset } = *steps;
+pub fn put_steps(out: &mut BytesMut, document: &Id, steps: &SentSteps<'_>) {
+    let SentSteps { version, steps, clients, change_id, offset } = *steps;
     let version = version.to_string();
     let (list, author) = match clients {
         ClientsOf::One(client, count) => {

@@ -2,7 +2,11 @@
 
 use bytes::BytesMut;
 
-use super::{MessageError, fields_of, flag, has_depth, number, payload_of, position, string, wrong_document};
+use super::{
+    MessageError,
+    fields::{Fields, MoreFields},
+    fields_of, flag, has_depth, number, payload_of, position, string, wrong_document,
+};
 use crate::{
     ids::{Id, Topic},
     websocket::frame,
@@ -52,7 +56,8 @@ pub fn parse_updates<'a>(
     document: &Id,
     max_depth: usize,
 ) -> Result<UpdatesMessage<'a>, MessageError<'a>> {
-    let fields = fields_of(text)?;
+    let fields: Fields<'_> = fields_of(text)?;
+    let more: MoreFields<'_> = fields_of(text)?;
     let kind = string(fields.kind)?;
     if kind == "session" {
         return Ok(UpdatesMessage::Session);
@@ -60,7 +65,7 @@ pub fn parse_updates<'a>(
     wrong_document(fields.document_id.ok_or(MessageError::BadShape)?, document)?;
     let shown = |topic, payload| Ok(UpdatesMessage::Shown { topic, payload: payload_of(payload)? });
     let message = match kind.as_ref() {
-        "sync" => UpdatesMessage::Sync(position(fields.offset)?),
+        "sync" => UpdatesMessage::Sync(position(more.offset)?),
         "update" => UpdatesMessage::Update {
             update: payload_of(fields.update)?,
             id: number(fields.id)?,
@@ -70,8 +75,8 @@ pub fn parse_updates<'a>(
         "awareness" => shown(Topic::Awareness, fields.awareness)?,
         "selection" => shown(Topic::Selection, fields.selection)?,
         "snapshot" => {
-            let offset = position(fields.offset)?.ok_or(MessageError::BadShape)?;
-            UpdatesMessage::Snapshot { offset, state: payload_of(fields.state)? }
+            let offset = position(more.offset)?.ok_or(MessageError::BadShape)?;
+            UpdatesMessage::Snapshot { offset, state: payload_of(more.state)? }
         }
         "steps" => return Err(MessageError::WrongKind),
         _ => return Err(MessageError::UnknownType(kind)),

@@ -9,7 +9,7 @@ use crate::{
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     protocol::{
         self,
-        steps::{ClientsOf, Steps, put_steps},
+        steps::{ClientsOf, SentSteps, put_steps},
     },
 };
 
@@ -54,20 +54,7 @@ pub enum Content {
         version: String,
     },
     /// Steps for one version of a document with an authority. Its author gets them, too.
-    Steps {
-        /// The id of the client they are by.
-        client: Id,
-        /// The user, where a session says who that is.
-        user: Option<Arc<str>>,
-        /// The version they were made for.
-        version: u64,
-        /// How many they are.
-        count: u32,
-        /// The array as the text it came in.
-        steps: String,
-        /// A JSON string that names the change they are part of.
-        change_id: Option<String>,
-    },
+    Steps(Steps),
     /// An update of a document that keeps them.
     Update {
         /// The id of the client it is by.
@@ -81,6 +68,23 @@ pub enum Content {
     Message(String),
     /// What is true now and stands in no order, to all who are there.
     Notice(String),
+}
+
+/// Steps for one version of a document with an authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    /// The id of the client they are by.
+    pub client: Id,
+    /// The user, where a session says who that is.
+    pub user: Option<Arc<str>>,
+    /// The version they were made for.
+    pub version: u64,
+    /// How many they are.
+    pub count: u32,
+    /// The array as the text it came in.
+    pub steps: Arc<str>,
+    /// A JSON string that names the change they are part of.
+    pub change_id: Option<String>,
 }
 
 /// Why a publication stands nowhere.
@@ -158,10 +162,7 @@ impl Publication {
             Content::Client { client, topic, payload, version } => {
                 Text::Client { client, topic: *topic, payload, version }
             }
-            Content::Steps { client, user, version, count, steps, change_id } => {
-                let (user, change_id) = (user.as_ref(), change_id.as_deref());
-                Text::Steps { client, user, version: *version, count: *count, steps, change_id }
-            }
+            Content::Steps(steps) => Text::Steps(steps),
             Content::Update { client, user, update } => Text::Update { client, user: user.as_ref(), update },
             Content::Message(message) => Text::Message(message),
             Content::Notice(message) => Text::Notice(message),
@@ -183,25 +184,9 @@ pub(crate) struct Draft<'a> {
 /// [`Content`], borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Text<'a> {
-    Client {
-        client: &'a Id,
-        topic: Topic,
-        payload: &'a str,
-        version: &'a str,
-    },
-    Steps {
-        client: &'a Id,
-        user: Option<&'a Arc<str>>,
-        version: u64,
-        count: u32,
-        steps: &'a str,
-        change_id: Option<&'a str>,
-    },
-    Update {
-        client: &'a Id,
-        user: Option<&'a Arc<str>>,
-        update: &'a str,
-    },
+    Client { client: &'a Id, topic: Topic, payload: &'a str, version: &'a str },
+    Steps(&'a Steps),
+    Update { client: &'a Id, user: Option<&'a Arc<str>>, update: &'a str },
     Message(&'a str),
     Notice(&'a str),
 }
@@ -227,14 +212,7 @@ impl<'a> Draft<'a> {
                 payload: payload.to_owned(),
                 version: version.to_owned(),
             },
-            Text::Steps { client, user, version, count, steps, change_id } => Content::Steps {
-                client: client.clone(),
-                user: user.cloned(),
-                version,
-                count,
-                steps: steps.to_owned(),
-                change_id: change_id.map(str::to_owned),
-            },
+            Text::Steps(steps) => Content::Steps(steps.clone()),
             Text::Update { client, user, update } => {
                 Content::Update { client: client.clone(), user: user.cloned(), update: update.to_owned() }
             }
@@ -251,7 +229,7 @@ impl<'a> Draft<'a> {
         match self.text {
             Text::Client { topic, .. } => topic.policy() == QueuePolicy::Reliable,
             Text::Message(message) => protocol::has_offset(message),
-            Text::Steps { .. } | Text::Update { .. } => true,
+            Text::Steps(_) | Text::Update { .. } => true,
             Text::Notice(_) => false,
         }
     }
@@ -259,7 +237,7 @@ impl<'a> Draft<'a> {
     /// Who does not get it, now or when it comes back: its author, but for steps, by which that learns that they stand.
     #[inline]
     pub(crate) fn left_out(&self) -> Option<Author> {
-        if matches!(self.text, Text::Steps { .. }) { None } else { self.author }
+        if matches!(self.text, Text::Steps(_)) { None } else { self.author }
     }
 
     /// What becomes of it where it has to wait for a slow member.
@@ -267,7 +245,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn policy(&self) -> QueuePolicy {
         match self.text {
             Text::Client { topic, .. } => topic.policy(),
-            Text::Steps { .. } | Text::Update { .. } | Text::Message(_) | Text::Notice(_) => {
+            Text::Steps(_) | Text::Update { .. } | Text::Message(_) | Text::Notice(_) => {
                 QueuePolicy::Reliable
             }
         }
@@ -277,7 +255,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn bytes(&self) -> usize {
         match self.text {
             Text::Client { payload, version, .. } => payload.len() + version.len(),
-            Text::Steps { steps, .. } => steps.len(),
+            Text::Steps(steps) => steps.steps.len(),
             Text::Update { update, .. } => update.len(),
             Text::Message(message) | Text::Notice(message) => message.len(),
         }
@@ -291,9 +269,15 @@ impl<'a> Draft<'a> {
                 protocol::put_publication(out, document, client, topic, payload, version, offset);
             }
             Text::Message(message) => protocol::put_message(out, message, offset),
-            Text::Steps { client, version, count, steps, change_id, .. } => {
-                let clients = ClientsOf::One(client, count);
-                put_steps(out, document, &Steps { version, steps, clients, change_id, offset });
+            Text::Steps(Steps { client, version, count, steps, change_id, .. }) => {
+                let sent = SentSteps {
+                    version: *version,
+                    steps,
+                    clients: ClientsOf::One(client, *count),
+                    change_id: change_id.as_deref(),
+                    offset,
+                };
+                put_steps(out, document, &sent);
             }
             Text::Update { client, update, .. } => {
                 protocol::put_publication(out, document, client, Topic::Update, update, "", offset);

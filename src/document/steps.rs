@@ -51,7 +51,8 @@ pub fn check(steps: &str, limits: StepLimits) -> Result<u32, StepsError> {
     if steps.len() > limits.bytes {
         return Err(StepsError::TooLarge { bytes: steps.len() });
     }
-    let Count(count) = serde_json::from_str(steps).map_err(|_| StepsError::BadShape)?;
+    // As bytes, as in protocol/mod.rs.
+    let Count(count) = serde_json::from_slice(steps.as_bytes()).map_err(|_| StepsError::BadShape)?;
     match count {
         0 => Err(StepsError::BadShape),
         count if count > limits.steps => Err(StepsError::TooManySteps { count }),

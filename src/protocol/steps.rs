@@ -96,7 +96,7 @@ pub fn parse_steps<'a>(
         "awareness" => shown(Topic::Awareness, fields.awareness)?,
         "selection" => shown(Topic::Selection, fields.selection)?,
         "presence" => {
-            let Members(members) = serde_json::from_str(text).map_err(|_| MessageError::BadShape)?;
+            let Members(members) = fields_of(text)?;
             StepsMessage::Shown { topic: Topic::Presence, payload: Cow::Owned(members) }
         }
         "snapshot" => StepsMessage::Snapshot { version: needed_version()?, doc: payload_of(more.doc)? },

@@ -4,6 +4,8 @@
 //!
 //! - of a room: `Room::members` → `Room::state` → `Room::recovery`. Only the room's thread takes `members` and `recovery`;
 //!   any thread may take `state`.
+//! - `Room::state` → `Document::state` → the queue of the store. A document tells its room nothing while its state is held.
+//!   The map of documents → `Document::state`.
 //! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
 //! - `ShardRooms::by_id`, the map of a thread's rooms, is held for a look-up or to add or remove a room, and nothing is taken
 //!   meanwhile.

@@ -15,7 +15,11 @@ use captify_hub::{
         store::record,
     },
     ids::{ClientSessionId, Epoch, Id},
-    protocol::{self, ClientMessage},
+    protocol::{
+        self, ClientMessage,
+        steps::{StepsMessage, parse_steps},
+        updates::{UpdatesMessage, parse_updates},
+    },
     recovery::RecoveryRequest,
     recovery::token::{Claims, Signer},
     websocket::decoder::{Codec, Decoder, FrameError},
@@ -58,6 +62,7 @@ fn decode(data: &[u8], read_bytes: usize) -> (Vec<Message>, Vec<u8>, Option<Fram
 pub(crate) fn messages(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (document, client) = (Id::new("doc \"1\"").unwrap(), Id::new("client").unwrap());
+    kept_messages(text, &document, &client);
     let parsed = protocol::parse(text, &document, MAX_DEPTH);
     // The other reader knows less: it refuses numbers that are too large for it.
     let value = serde_json::from_str::<Value>(text);
@@ -86,6 +91,21 @@ pub(crate) fn messages(data: &[u8]) {
 
 fn bytes() -> ::bytes::BytesMut {
     ::bytes::BytesMut::new()
+}
+
+/// The same message for documents that are kept: what is shown to others is JSON again, with the sender's id.
+fn kept_messages(text: &str, document: &Id, client: &Id) {
+    if let Ok(StepsMessage::Shown { topic, payload }) = parse_steps(text, document, MAX_DEPTH) {
+        let mut out = bytes();
+        protocol::put_publication(&mut out, document, client, topic, &payload, "", None);
+        // Numbers may be too large for this reader.
+        if let Ok(sent) = serde_json::from_str::<Value>(text_of(&out)) {
+            assert_eq!(sent["clientID"], client.text());
+        }
+    }
+    if let Ok(UpdatesMessage::Update { update, .. }) = parse_updates(text, document, MAX_DEPTH) {
+        assert!(text.contains(update));
+    }
 }
 
 /// The payload of an unmasked frame.

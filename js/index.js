@@ -10,7 +10,7 @@ const { invalid } = require('./shared/errors.js');
 const { runningHub, requireHub } = require('./shared/global-hub.js');
 const { LONE_SURROGATE } = require('./shared/ids.js');
 
-/** Of the codes below 3000 those by which a server ends a connection of its own will (RFC 6455, section 7.4). */
+/** Codes below 3000 by which a server ends a connection of its own will (RFC 6455, section 7.4). */
 const CLOSE_CODES = [1000, 1001, 1008, 1012, 1013];
 
 function toDocument(documentId, message, clientID) {
@@ -21,24 +21,26 @@ async function publish(path, room, message, { except } = {}) {
   return requireHub().publishToRoom(path, room, message, except);
 }
 
+function sendSteps(documentId, steps, changeId, to) {
+  const written = jsonList(steps, 'steps');
+  const batch = { written, count: steps.length, changeId: text(changeId, 'changeId') };
+  return requireHub().broadcastSteps(id(documentId, 'documentId'), batch, to);
+}
+
 async function broadcastSteps(documentId, steps, changeId, { version } = {}) {
-  return requireHub().broadcastSteps(id(documentId, 'documentId'), steps, changeId, { version });
+  return sendSteps(documentId, steps, changeId, { version });
 }
 
 async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
-  const to = [id(documentId, 'documentId'), id(clientID, 'clientID')];
-  return requireHub().broadcastSteps(to[0], steps, changeId, { clientID: to[1] });
+  return sendSteps(documentId, steps, changeId, { clientID: id(clientID, 'clientID') });
 }
 
-/** A call that the hub itself looks at. */
 function ofHub(name) {
   return async (...given) => requireHub()[name](...given);
 }
 
-const submitSteps = ofHub('submitSteps');
-const submitUpdate = ofHub('submitUpdate');
-const editDocument = ofHub('editDocument');
-const getDocument = ofHub('getDocument');
+const OF_HUB = 'submitSteps submitUpdate editDocument getDocument renewSession';
+const [submitSteps, submitUpdate, editDocument, getDocument, renewSession] = OF_HUB.split(' ').map(ofHub);
 
 async function broadcastPendingChange(documentId, change) {
   return toDocument(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
@@ -74,11 +76,7 @@ async function recheckAccess(documentId) {
   return requireHub().recheckAccess(of);
 }
 
-async function renewSession(requestOrSession) {
-  return requireHub().renewSession(requestOrSession);
-}
-
-/** Counts by name; of what is no name there are none. */
+/** Of what is no name there are none. */
 function count(of, name) {
   return typeof name === 'string' && !LONE_SURROGATE.test(name) ? (runningHub()?.[of](name) ?? 0) : 0;
 }

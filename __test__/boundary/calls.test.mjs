@@ -83,15 +83,19 @@ test('ES modules and CommonJS get the same functions', () => {
     'createAgentHandler',
     'createWebSocketManager',
     'disconnectUser',
+    'editDocument',
     'fabricHandler',
     'getConnectedDocuments',
     'getConnectionCount',
+    'getDocument',
     'publish',
     'recheckAccess',
     'registerHandler',
     'registerHandlers',
     'renewSession',
     'setAccess',
+    'submitSteps',
+    'submitUpdate',
   ]);
   assert.deepEqual(Object.keys(require('@captify-io/hub/server')).sort(), ['authJs', 'createHub', 'startServer']);
 });

@@ -268,31 +268,29 @@ function refused(documentId, { code, version, retryInMs }) {
   return error;
 }
 
-/** The message of steps that go out as they are, by an agent. */
-function stepsMessage(steps, changeId) {
-  const written = jsonList(steps, 'steps');
-  // Who ProseMirror's collab module takes each step to come from.
-  const clientIDs = JSON.stringify(Array.from(steps, () => AGENT));
-  const change = JSON.stringify(text(changeId, 'changeId'));
-  return `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
-}
-
 /**
  * Sends an agent's steps to the connections of a document, or of one client. In a document with an authority they go
  * through that: past it they would fork the document.
+ *
+ * @param {{ written: string, count: number, changeId: string }} batch the steps as JSON, and how many they are
  */
-async function broadcastSteps(hub, documents, documentId, steps, changeId, { clientID, version } = {}) {
-  const message = stepsMessage(steps, changeId);
-  if (documents.kindOf(documentId) === 'relay') return hub.publish(documentId, clientID, message);
-  if (version === undefined || clientID !== undefined) {
-    throw new HubError(
-      'HUB_WRONG_KIND',
-      `The document ${documentId} is of kind 'steps'. Steps that go past its authority would fork it: use submitSteps or ` +
-        'editDocument, or say with { version } for which version they were made.',
-    );
+async function broadcastSteps(hub, documents, documentId, { written, count, changeId }, { clientID, version }) {
+  if (documents.kindOf(documentId) === 'steps') {
+    if (version === undefined || clientID !== undefined) {
+      throw new HubError(
+        'HUB_WRONG_KIND',
+        `The document ${documentId} is of kind 'steps'. Steps that go past its authority would fork it: use submitSteps or ` +
+          'editDocument, or say with { version } for which version they were made.',
+      );
+    }
+    await documents.submitSteps(documentId, { version, steps: JSON.parse(written), changeId });
+    return hub.connectionCount(documentId);
   }
-  await documents.submitSteps(documentId, { version, steps, changeId });
-  return hub.connectionCount(documentId);
+  // Who ProseMirror's collab module takes each step to come from.
+  const clientIDs = JSON.stringify(Array.from({ length: count }, () => AGENT));
+  const change = JSON.stringify(changeId);
+  const message = `{"type":"steps","steps":${written},"clientIDs":${clientIDs},"changeId":${change}}`;
+  return hub.publish(documentId, clientID, message);
 }
 
 module.exports = { broadcastSteps, Documents };

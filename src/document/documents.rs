@@ -12,7 +12,7 @@ use super::{
     Options,
     context::Context,
     hooks::{Content, HookError, Hooks},
-    live::{Document, Registry},
+    live::{Document, InUse, Registry},
     log::StepsLog,
     store::thread::StoreHandle,
 };
@@ -51,7 +51,8 @@ pub struct Documents(Arc<Loaded>);
 /// What a document turned out to be.
 pub(super) enum Kind {
     Relay,
-    Steps(Arc<Document>),
+    /// It is needed as long as this is there.
+    Kept(InUse),
 }
 
 impl Documents {
@@ -82,12 +83,7 @@ impl Documents {
     pub(crate) async fn content(&self, document: Id) -> Result<Option<Content>, HookError> {
         match self.0.open(document, OpenedBy::default()).await? {
             Kind::Relay => Ok(None),
-            Kind::Steps(document) => {
-                document.begin_use();
-                let content = document.content();
-                document.end_use();
-                Ok(Some(content))
-            }
+            Kind::Kept(document) => Ok(Some(document.content())),
         }
     }
 
@@ -137,7 +133,7 @@ impl Opener for Documents {
         self.0.context.handle.spawn(async move {
             match shared.open(document.clone(), by).await {
                 Ok(Kind::Relay) => opened.done(DocumentLog::Memory(MemoryLog::new(shared.has_offsets))),
-                Ok(Kind::Steps(document)) => {
+                Ok(Kind::Kept(document)) => {
                     opened.done(DocumentLog::Other(Box::new(StepsLog::new(document))));
                 }
                 Err(HookError(reason)) => {
@@ -156,27 +152,30 @@ impl Loaded {
 
     /// The document, which is loaded where it is not in memory.
     async fn open(self: &Arc<Self>, document: Id, by: OpenedBy) -> Result<Kind, HookError> {
-        let slot = Arc::clone(lock(&self.slots).entry(document.clone()).or_default());
-        let load = || async {
-            match self.load(document.clone(), by).await {
-                Ok(Some(loaded)) => Ok(loaded),
-                Ok(None) => Err(None),
-                Err(error) => Err(Some(error)),
-            }
-        };
-        let loaded = slot.get_or_try_init(load).await;
-        match loaded {
-            Ok(loaded) => Ok(Kind::Steps(Arc::clone(loaded))),
-            Err(error) => {
-                // The next one who comes tries again.
-                let mut slots = lock(&self.slots);
-                if slots
-                    .get(&document)
-                    .is_some_and(|found| Arc::ptr_eq(found, &slot) && found.get().is_none())
-                {
-                    slots.remove(&document);
+        loop {
+            let slot = Arc::clone(lock(&self.slots).entry(document.clone()).or_default());
+            let load = || async {
+                match self.load(document.clone(), by.clone()).await {
+                    Ok(Some(loaded)) => Ok(loaded),
+                    Ok(None) => Err(None),
+                    Err(error) => Err(Some(error)),
                 }
-                error.map_or(Ok(Kind::Relay), Err)
+            };
+            let loaded = slot.get_or_try_init(load).await;
+            let mut slots = lock(&self.slots);
+            let is_here = slots.get(&document).is_some_and(|found| Arc::ptr_eq(found, &slot));
+            match loaded {
+                // As long as the map is locked nobody forgets it.
+                Ok(loaded) if is_here => return Ok(Kind::Kept(InUse::of(loaded))),
+                // It was idle for long enough in this very moment: loaded anew, or there would be two of it.
+                Ok(_) => {}
+                Err(error) => {
+                    // The next one who comes tries again.
+                    if is_here && slot.get().is_none() {
+                        slots.remove(&document);
+                    }
+                    return error.map_or(Ok(Kind::Relay), Err);
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Deref,
     sync::{Arc, Mutex, Weak},
     time::Instant,
 };
@@ -240,14 +241,14 @@ impl Document {
     }
 
     /// A room, or whoever reads, needs the document from now on.
-    pub(super) fn begin_use(&self) {
+    fn begin_use(&self) {
         let mut state = lock(&self.state);
         state.uses += 1;
         state.used += 1;
     }
 
     /// And does not any more.
-    pub(super) fn end_use(self: &Arc<Self>) {
+    fn end_use(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.uses -= 1;
         // The next room begins anew.
@@ -271,6 +272,31 @@ impl Document {
                 registry.forget(&document, used);
             }
         });
+    }
+}
+
+/// A document that somebody needs, as long as this is there.
+#[derive(Debug)]
+pub(super) struct InUse(Arc<Document>);
+
+impl InUse {
+    pub(super) fn of(document: &Arc<Document>) -> Self {
+        document.begin_use();
+        Self(Arc::clone(document))
+    }
+}
+
+impl Deref for InUse {
+    type Target = Arc<Document>;
+
+    fn deref(&self) -> &Arc<Document> {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.end_use();
     }
 }
 

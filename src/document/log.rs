@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::live::Document;
+use super::live::InUse;
 use crate::room::{
     document_log::{Append, Deliver, Log},
     publication::{Content, Publication},
@@ -10,11 +10,10 @@ use crate::room::{
 
 /// Gives what is published in one room to its document; as long as it is there, the document is in use.
 #[derive(Debug)]
-pub(super) struct StepsLog(Arc<Document>);
+pub(super) struct StepsLog(InUse);
 
 impl StepsLog {
-    pub(super) fn new(document: Arc<Document>) -> Self {
-        document.begin_use();
+    pub(super) fn new(document: InUse) -> Self {
         Self(document)
     }
 }
@@ -31,11 +30,5 @@ impl Log for StepsLog {
 
     fn delivered(&mut self, publication: &Publication, offset: u64) {
         self.0.delivered(publication, offset);
-    }
-}
-
-impl Drop for StepsLog {
-    fn drop(&mut self) {
-        self.0.end_use();
     }
 }

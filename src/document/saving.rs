@@ -130,7 +130,11 @@ impl Document {
     async fn save(self: &Arc<Self>, save: Save) -> Result<(), HookError> {
         let (document, version) = (self.id.clone(), save.content.version);
         // If the process ends before the answer is noted, the app's copy is known to be ours by this.
-        self.write(vec![Write::Saving { document: document.clone(), position: version }]).await?;
+        // Where that cannot be noted it is saved all the same: a full disk is no reason not to.
+        let saving = Write::Saving { document: document.clone(), position: version };
+        if let Err(HookError(reason)) = self.write(vec![saving]).await {
+            log::warn!("document {document:?} is saved without a note of it: {reason}");
+        }
         match self.context.hooks.save(save).await? {
             SaveOutcome::Saved(doc) => {
                 let snapshot = doc.map(|doc| Snapshot { version, doc });
@@ -162,21 +166,22 @@ impl Document {
 
     /// Goes on without the steps behind `good`, the first of which do not fit into the document.
     async fn cut_out(self: &Arc<Self>, good: Snapshot, reason: &str) -> Result<(), HookError> {
-        let (content, version) = {
+        let good_version = good.version;
+        // In one turn of the lock, so that nothing of the new document reaches the store before it is there.
+        let (written, version) = {
             let mut state = lock(&self.state);
-            let content = state.content();
+            let set_aside = state.content().set_aside(good_version);
             let version = self.go_on_with(&mut state, good.doc.clone());
             state.edits.touch(Instant::now());
-            (content, version)
+            let good = Snapshot { version, doc: good.doc };
+            (self.ask(self.replace(&good, state.edits.saved, reason, set_aside)), version)
         };
         log::error!(
             "document {:?}: steps behind version {} do not fit and are set aside, everybody goes on at version {version}: {reason}",
             self.id,
-            good.version
+            good_version
         );
-        let (saved, good_version) = (lock(&self.state).edits.saved, good.version);
-        let good = Snapshot { version, doc: good.doc };
-        self.write(self.replace(&good, saved, reason, content.set_aside(good_version))).await?;
+        written.await?;
         self.context.tell(&self.id, None, &reload(Reload::StepsSetAside));
         Ok(())
     }
@@ -205,13 +210,20 @@ impl Document {
 
     /// Writes to the store, and waits until it is on disk.
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), HookError> {
+        self.ask(writes).await
+    }
+
+    /// Asks the store to write; it is asked when this returns, and what is returned waits until it is on disk.
+    fn ask(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), HookError>> + use<> {
         let (tell, told) = tokio::sync::oneshot::channel();
         let asked = self.context.store.write(writes, move |_, result| drop(tell.send(result)));
-        asked.map_err(|rejected| HookError(rejected.error.to_string()))?;
-        match told.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(HookError(error.to_string())),
-            Err(_) => Err(HookError("the store has ended".to_owned())),
+        async move {
+            asked.map_err(|rejected| HookError(rejected.error.to_string()))?;
+            match told.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(HookError(error.to_string())),
+                Err(_) => Err(HookError("the store has ended".to_owned())),
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ async function recheckAccess(documentId) {
   return requireHub().recheckAccess(of);
 }
 
-/** Of what is no name there are none. */
+/** What is no name has none. */
 function count(of, name) {
   return typeof name === 'string' && !LONE_SURROGATE.test(name) ? (runningHub()?.[of](name) ?? 0) : 0;
 }

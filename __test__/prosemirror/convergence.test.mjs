@@ -4,6 +4,10 @@ import test from 'node:test';
 import { startProcess } from '../support/authority.mjs';
 import { converge } from '../support/convergence.mjs';
 
+// Of so many connections that were reset in the middle of something Node sometimes waits for one for ever when it takes itself
+// down, with nothing left to do. So it ends here, where all has been told.
+process.once('exit', (code) => process.exit(code));
+
 const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
 const runs = number('CONVERGENCE_RUNS', 2);
 const first = number('CONVERGENCE_SEED', 1);

@@ -73,7 +73,6 @@ export type FabricMessage =
       steps: unknown[];
       clientIDs: string[];
       clientID?: string;
-      changeId?: string;
       offset?: number;
     }
   | { type: 'agent-change-pending'; change: unknown; offset?: number }

@@ -124,9 +124,9 @@ class Documents {
   }
 
   async #saveUpdates({ call, document: documentId, content, previous, reason, editors }) {
-    const { merge, save, saveTimeoutMs } = this.#options;
+    const { save, saveTimeoutMs } = this.#options;
     const all = parsed(content);
-    const state = merge && (await mergeUpdates(merge, all, (message) => this.#warn(documentId, message)));
+    const state = await this.#merged(documentId, all);
     if (save) {
       const updates = all.steps.filter(({ version }) => version >= previous).map(({ steps }) => steps);
       const about = { documentId, state, updates, offset: all.version, previousOffset: previous, reason, editors };
@@ -175,6 +175,12 @@ class Documents {
     this.#native.answerConflict(call, answer === 'loaded');
   }
 
+  /** The state of a document of updates; undefined where the app cannot make it. */
+  async #merged(documentId, content) {
+    const { merge } = this.#options;
+    return merge && mergeUpdates(merge, content, (message) => this.#warn(documentId, message));
+  }
+
   #warn(documentId, message) {
     if (this.#logs) process.stderr.write(`[hub] error: document ${documentId}: ${message}\n`);
   }
@@ -221,7 +227,7 @@ class Documents {
     const { apply, merge } = this.#options;
     if (kind === 'updates') {
       const offset = all.version;
-      if (merge) return { state: await mergeUpdates(merge, all, (message) => this.#warn(documentId, message)), offset };
+      if (merge) return { state: await this.#merged(documentId, all), offset };
       return { state: all.doc, offset, updates: all.steps.map(({ steps }) => steps) };
     }
     if (!apply) return { doc: all.doc, docVersion: all.docVersion, version: all.version, steps: flat(all.steps) };

@@ -10,6 +10,7 @@ use super::{
     documents::Loaded,
     hooks::{self, AppCopy, Conflict, Content, HookError, Resolution, Snapshot, StepsAt},
     live::{Document, Registry},
+    reading::content_of,
     store::{Kind, Stored},
 };
 use crate::{ids::Id, room::opening::OpenedBy, sync::lock};
@@ -122,17 +123,7 @@ impl Loaded {
         if loaded_version == saved || (has_unsaved && loaded_version < saved) {
             return Ok(ours);
         }
-        let content = Content {
-            snapshot: ours.snapshot.clone(),
-            steps: ours
-                .batches
-                .since(ours.snapshot.version)
-                .into_iter()
-                .flatten()
-                .map(|batch| StepsAt { version: batch.before, steps: Arc::clone(&batch.steps) })
-                .collect(),
-            version,
-        };
+        let content = content_of(&ours.snapshot, &ours.batches);
         let set_aside = content.set_aside(0);
         let goes_on = if has_unsaved {
             let conflict = Conflict { document: id.clone(), loaded: loaded.clone(), content, saved };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::{
+    batches::Batches,
     hooks::{Content, Snapshot, StepsAt},
     live::{Document, State},
     steps::{self, StepsError},
@@ -21,6 +22,11 @@ use crate::{
 };
 
 impl Document {
+    /// What its messages are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// What a client is told that joins.
     pub fn kept(&self) -> Kept {
         match self.kind {
@@ -122,13 +128,18 @@ impl Document {
 impl State {
     /// The snapshot and what was delivered after it.
     pub(super) fn content(&self) -> Content {
-        let behind = self.batches.since(self.snapshot.version).into_iter().flatten();
-        Content {
-            snapshot: self.snapshot.clone(),
-            steps: behind
-                .map(|batch| StepsAt { version: batch.before, steps: Arc::clone(&batch.steps) })
-                .collect(),
-            version: self.batches.version(),
-        }
+        content_of(&self.snapshot, &self.batches)
+    }
+}
+
+/// A snapshot and the batches behind it.
+pub(super) fn content_of(snapshot: &Snapshot, batches: &Batches) -> Content {
+    let behind = batches.since(snapshot.version).into_iter().flatten();
+    Content {
+        snapshot: snapshot.clone(),
+        steps: behind
+            .map(|batch| StepsAt { version: batch.before, steps: Arc::clone(&batch.steps) })
+            .collect(),
+        version: batches.version(),
     }
 }

@@ -20,8 +20,8 @@ use crate::{
         batch::QueuePolicy,
         endpoint::{Farewell, Handler},
     },
-    document::documents::Documents,
     document::live::Document,
+    document::{documents::Documents, store},
     ids::{ClientSessionId, Id, Topic},
     json::quoted,
     protocol::{
@@ -104,6 +104,11 @@ impl Joining {
     }
 }
 
+/// The text of a message. A text message is UTF-8; a binary one that is none is no JSON either.
+pub(super) fn text_of(payload: &[u8]) -> Result<&str, MessageError<'_>> {
+    std::str::from_utf8(payload).map_err(|_| MessageError::BadJson)
+}
+
 /// The id of a client that has none: the same for as long as it shows its token.
 fn given_client(request: Option<&RecoveryRequest>, begun: ClientSessionId) -> Result<Id, Close> {
     let client_session = request.and_then(RecoveryRequest::client_session).unwrap_or(begun);
@@ -139,9 +144,7 @@ impl FabricHandler {
             self.publish(topic, None, &payload, "");
         }
     }
-}
 
-impl FabricHandler {
     /// Answers a message that is not obeyed; too many of them end the connection.
     pub(super) fn refuse(&mut self, connection: &Arc<Connection>, fault: &MessageError<'_>) {
         connection.report(Kind::BadMessage, 1);
@@ -175,17 +178,14 @@ impl FabricHandler {
 impl Handler for FabricHandler {
     fn message(&mut self, connection: &Arc<Connection>, payload: &[u8], _text: bool) {
         if let Some(document) = self.document.clone() {
-            return match document.kept() {
-                Kept::Steps { .. } => self.steps_message(&document, connection, payload),
-                Kept::Updates => self.updates_message(&document, connection, payload),
+            return match document.kind() {
+                store::Kind::Steps => self.steps_message(&document, connection, payload),
+                store::Kind::Updates => self.updates_message(&document, connection, payload),
             };
         }
         let room = Arc::clone(self.membership.room());
         let document = room.document();
-        // A text message is UTF-8; a binary one that is none is no JSON either.
-        let parsed = std::str::from_utf8(payload)
-            .map_err(|_| MessageError::BadJson)
-            .and_then(|text| protocol::parse(text, document, self.max_depth));
+        let parsed = text_of(payload).and_then(|text| protocol::parse(text, document, self.max_depth));
         match parsed {
             Ok(ClientMessage::Sync) => protocol::put_synced(&mut self.replies, document),
             Ok(ClientMessage::Ack) => self.owes_ack = true,

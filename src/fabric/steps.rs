@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use super::member::FabricHandler;
+use super::member::{FabricHandler, text_of};
 use crate::{
     admission::grant::Grant,
     connection::{Connection, batch::QueuePolicy},
     document::live::Document,
     ids::Topic,
-    protocol::{
-        MessageError,
-        steps::{self, NotTaken, StepsMessage, parse_steps},
-    },
+    protocol::steps::{self, NotTaken, StepsMessage, parse_steps},
     room::publication::{Steps, Text},
     websocket::frame,
 };
@@ -25,9 +22,7 @@ impl FabricHandler {
         payload: &[u8],
     ) {
         let room = Arc::clone(self.membership.room());
-        let parsed = std::str::from_utf8(payload)
-            .map_err(|_| MessageError::BadJson)
-            .and_then(|text| parse_steps(text, room.document(), self.max_depth));
+        let parsed = text_of(payload).and_then(|text| parse_steps(text, room.document(), self.max_depth));
         match parsed {
             Ok(StepsMessage::Sync(version)) => {
                 self.answer(connection, |out| document.put_sync(out, version));

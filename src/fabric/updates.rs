@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::member::FabricHandler;
+use super::member::{FabricHandler, text_of};
 use crate::{
     admission::grant::Grant,
     connection::Connection,
     document::live::Document,
     protocol::{
-        MessageError, put_synced,
+        put_synced,
         steps::NotTaken,
         updates::{UpdatesMessage, parse_updates},
     },
@@ -24,9 +24,7 @@ impl FabricHandler {
         payload: &[u8],
     ) {
         let room = Arc::clone(self.membership.room());
-        let parsed = std::str::from_utf8(payload)
-            .map_err(|_| MessageError::BadJson)
-            .and_then(|text| parse_updates(text, room.document(), self.max_depth));
+        let parsed = text_of(payload).and_then(|text| parse_updates(text, room.document(), self.max_depth));
         match parsed {
             Ok(UpdatesMessage::Sync(offset)) => self.answer(connection, |out| {
                 document.put_state(out, offset);

@@ -69,7 +69,8 @@ pub fn parse_steps<'a>(
     max_depth: usize,
 ) -> Result<StepsMessage<'a>, MessageError<'a>> {
     let fields: Fields<'_> = fields_of(text)?;
-    let more: MoreFields<'_> = fields_of(text)?;
+    // Only a few messages have them, and they cost a second pass.
+    let more = || fields_of::<MoreFields<'_>>(text);
     let kind = string(fields.kind)?;
     if kind == "session" {
         return Ok(StepsMessage::Session);
@@ -90,7 +91,7 @@ pub fn parse_steps<'a>(
             steps: payload_of(fields.steps)?,
             id: number(fields.id)?,
             ack: flag(fields.ack)?,
-            client: more.client_id.map(|client| string(Some(client))).transpose()?,
+            client: more()?.client_id.map(|client| string(Some(client))).transpose()?,
         },
         "ack" => StepsMessage::Ack,
         "awareness" => shown(Topic::Awareness, fields.awareness)?,
@@ -99,7 +100,7 @@ pub fn parse_steps<'a>(
             let Members(members) = fields_of(text)?;
             StepsMessage::Shown { topic: Topic::Presence, payload: Cow::Owned(members) }
         }
-        "snapshot" => StepsMessage::Snapshot { version: needed_version()?, doc: payload_of(more.doc)? },
+        "snapshot" => StepsMessage::Snapshot { version: needed_version()?, doc: payload_of(more()?.doc)? },
         "update" => return Err(MessageError::WrongKind),
         _ => return Err(MessageError::UnknownType(kind)),
     };

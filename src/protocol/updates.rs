@@ -57,7 +57,8 @@ pub fn parse_updates<'a>(
     max_depth: usize,
 ) -> Result<UpdatesMessage<'a>, MessageError<'a>> {
     let fields: Fields<'_> = fields_of(text)?;
-    let more: MoreFields<'_> = fields_of(text)?;
+    // Only a few messages have them, and they cost a second pass.
+    let more = || fields_of::<MoreFields<'_>>(text);
     let kind = string(fields.kind)?;
     if kind == "session" {
         return Ok(UpdatesMessage::Session);
@@ -65,7 +66,7 @@ pub fn parse_updates<'a>(
     wrong_document(fields.document_id.ok_or(MessageError::BadShape)?, document)?;
     let shown = |topic, payload| Ok(UpdatesMessage::Shown { topic, payload: payload_of(payload)? });
     let message = match kind.as_ref() {
-        "sync" => UpdatesMessage::Sync(position(more.offset)?),
+        "sync" => UpdatesMessage::Sync(position(more()?.offset)?),
         "update" => UpdatesMessage::Update {
             update: payload_of(fields.update)?,
             id: number(fields.id)?,
@@ -75,8 +76,9 @@ pub fn parse_updates<'a>(
         "awareness" => shown(Topic::Awareness, fields.awareness)?,
         "selection" => shown(Topic::Selection, fields.selection)?,
         "snapshot" => {
-            let offset = position(more.offset)?.ok_or(MessageError::BadShape)?;
-            UpdatesMessage::Snapshot { offset, state: payload_of(more.state)? }
+            let MoreFields { offset, state, .. } = more()?;
+            let offset = position(offset)?.ok_or(MessageError::BadShape)?;
+            UpdatesMessage::Snapshot { offset, state: payload_of(state)? }
         }
         "steps" => return Err(MessageError::WrongKind),
         _ => return Err(MessageError::UnknownType(kind)),

@@ -306,6 +306,7 @@ fn newest(numbers: impl Iterator<Item = LastNumber>) -> Vec<LastNumber> {
     }
     let by_position: BTreeMap<_, _> =
         of_clients.into_values().map(|last| ((last.after, last.client.text().to_owned()), last)).collect();
+    // What is kept of a document is bounded: those go that were heard of longest ago.
     let too_many = by_position.len().saturating_sub(MAX_NUMBERS);
     by_position.into_values().skip(too_many).collect()
 }

@@ -109,7 +109,7 @@ export interface StaleError extends HubError {
 export interface StepsBatch {
   /** The version they were made for. */
   version: number;
-  /** ProseMirror steps, or their JSON: objects with a `stepType`. At least one; together at most 1,000 and 1 MiB, as clients'. */
+  /** ProseMirror steps, or their JSON: objects with a `stepType`. At least one; the bounds of what clients send are not theirs. */
   steps: readonly Json[];
   /** Whom clients take them to be by. Default `'agent'`. */
   clientID?: string;

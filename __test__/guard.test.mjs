@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { differences, parseCallgrind, perRepetition, sum } from '../scripts/callgrind.mjs';
+import { differences, middle, parseCallgrind, perRepetition, sum } from '../scripts/callgrind.mjs';
 
 const OUT = `# callgrind format
 events: Ir
@@ -39,6 +39,15 @@ test('what both runs did once does not count', () => {
   ]);
   const more = { ...nothing, instructions: 3000, allocations: 25 };
   assert.deepEqual(perRepetition(fewer, more, 10), { ...nothing, instructions: 200, allocations: 2 });
+});
+
+test('of three countings the middle one counts, each count by itself', () => {
+  const countings = [
+    { ...nothing, instructions: 65, waits: 0.1 },
+    { ...nothing, instructions: 71, waits: 0 },
+    { ...nothing, instructions: 64, waits: 0.02 },
+  ];
+  assert.deepEqual(middle(countings), { ...nothing, instructions: 65, waits: 0.02 });
 });
 
 test('one more allocation a delivery is a difference, and so is one fewer', () => {

@@ -43,6 +43,12 @@ export function perRepetition(fewer, more, repetitions) {
   return Object.fromEntries(Object.keys(fewer).map((what) => [what, (more[what] - fewer[what]) / repetitions]));
 }
 
+/** Of an odd number of countings the middle value of each count. */
+export function middle(countings) {
+  const of = (what) => countings.map((one) => one[what]).sort((a, b) => a - b)[countings.length >> 1];
+  return Object.fromEntries(Object.keys(countings[0]).map((what) => [what, of(what)]));
+}
+
 /** Adds up the threads of one run. */
 export function sum(threads) {
   return threads.reduce(

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { table } from '../bench/lib/table.mjs';
 import { projectRoot } from './addon.mjs';
-import { TOLERANCE, differences, parseCallgrind, perRepetition, sum } from './callgrind.mjs';
+import { TOLERANCE, differences, middle, parseCallgrind, perRepetition, sum } from './callgrind.mjs';
 import { ensureSystemPackages } from './system.mjs';
 
 const RECORD = join(projectRoot, 'benches/guard.json');
@@ -113,8 +113,16 @@ async function main() {
   const counted = {};
   const atOnce = Math.max(1, Math.floor(availableParallelism() / 2));
   const left = [...ids];
+  const recount = (id) => values.update || differences(record.figures[id], counted[id], SCENARIOS[id].wider).length > 0;
   const workers = Array.from({ length: atOnce }, async () => {
-    for (let id = left.shift(); id; id = left.shift()) counted[id] = await measure(valgrind, executable, id);
+    for (let id = left.shift(); id; id = left.shift()) {
+      counted[id] = await measure(valgrind, executable, id);
+      // Where the hub's threads meet is chance under valgrind, and now and then one waits for another: what differs is
+      // counted twice more, and the middle one counts.
+      if (!recount(id)) continue;
+      const again = [await measure(valgrind, executable, id), await measure(valgrind, executable, id)];
+      counted[id] = middle([counted[id], ...again]);
+    }
   });
   await Promise.all(workers);
 

@@ -108,12 +108,9 @@ impl BatchBuilder {
     pub fn take(&mut self) -> Batch {
         self.cut();
         let frames = std::mem::take(&mut self.frames);
-        let restricted = frames.iter().any(|frame| frame.meta.to.is_some());
-        let mut senders: Vec<ConnectionId> = frames.iter().filter_map(|frame| frame.meta.from).collect();
-        senders.sort_unstable();
-        senders.dedup();
+        let senders = Senders::of(&frames);
         let history_bytes = std::mem::take(&mut self.history_bytes);
-        Batch { bytes: self.bytes.split().freeze(), history_bytes, frames, senders, restricted }
+        Batch { bytes: self.bytes.split().freeze(), history_bytes, frames, senders }
     }
 }
 
@@ -126,23 +123,56 @@ pub struct Batch {
     pub frames: Vec<BatchFrame>,
     /// How many of the bytes are of frames with an offset.
     pub history_bytes: usize,
-    /// The connections that sent any of them, sorted.
-    senders: Vec<ConnectionId>,
-    /// Whether any of them is for one client only.
-    restricted: bool,
+    senders: Senders,
 }
+
+/// Who may not get all frames of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Senders {
+    /// Nobody, or the connection that has sent some of them. Nearly always it is so: it takes no memory, and to look for a
+    /// member, as is done for each, takes one comparison. No connection has the number 0.
+    One(ConnectionId),
+    /// Any of these, sorted.
+    Several(Vec<ConnectionId>),
+    /// Some frames are for one client only.
+    Restricted,
+}
+
+impl Senders {
+    fn of(frames: &[BatchFrame]) -> Self {
+        if frames.iter().any(|frame| frame.meta.to.is_some()) {
+            return Self::Restricted;
+        }
+        let mut senders = frames.iter().filter_map(|frame| frame.meta.from);
+        let Some(first) = senders.next() else { return Self::One(NOBODY) };
+        let mut others: Vec<_> = senders.filter(|sender| *sender != first).collect();
+        if others.is_empty() {
+            return Self::One(first);
+        }
+        others.push(first);
+        others.sort_unstable();
+        others.dedup();
+        Self::Several(others)
+    }
+}
+
+const NOBODY: ConnectionId = ConnectionId::new(0);
 
 impl Batch {
     /// A batch of one frame for everybody.
     pub fn of(frame: Bytes, policy: QueuePolicy) -> Self {
         let frames =
             vec![BatchFrame { end: frame.len(), meta: FrameMeta { policy, ..FrameMeta::default() } }];
-        Self { bytes: frame, history_bytes: 0, frames, senders: Vec::new(), restricted: false }
+        Self { bytes: frame, history_bytes: 0, frames, senders: Senders::One(NOBODY) }
     }
 
     /// Whether a connection gets every frame, and so all bytes as they are.
     pub fn is_whole_for(&self, connection: ConnectionId) -> bool {
-        !self.restricted && (self.senders.is_empty() || self.senders.binary_search(&connection).is_err())
+        match &self.senders {
+            Senders::One(sender) => *sender != connection,
+            Senders::Several(senders) => senders.binary_search(&connection).is_err(),
+            Senders::Restricted => false,
+        }
     }
 
     /// The offset of the last publication in it.
@@ -164,6 +194,20 @@ mod tests {
     use bytes::BufMut;
 
     use super::{BatchBuilder, FrameMeta};
+    use crate::ids::ConnectionId;
+
+    #[test]
+    fn a_batch_is_whole_for_whoever_has_sent_nothing_of_it() {
+        let mut gathering = BatchBuilder::default();
+        for from in [None, Some(5), Some(3), Some(5), Some(9), Some(3)] {
+            let meta = FrameMeta { from: from.map(ConnectionId::new), ..FrameMeta::default() };
+            gathering.push(meta, |out| out.put_slice(b"frame"));
+        }
+        let batch = gathering.take();
+        let whole = (1..=10).filter(|number| batch.is_whole_for(ConnectionId::new(*number)));
+        assert_eq!(whole.collect::<Vec<_>>(), [1, 2, 4, 6, 7, 8, 10]);
+        assert!(BatchBuilder::default().take().is_whole_for(ConnectionId::new(1)));
+    }
 
     #[test]
     fn a_panic_in_an_encoder_leaves_nothing_to_the_frames_around_it() {

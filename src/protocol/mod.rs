@@ -124,6 +124,7 @@ fn fields_of<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, MessageError<'s
     serde_json::from_slice(text.as_bytes()).map_err(|error| fault_of(&error))
 }
 
+#[cold]
 fn fault_of(error: &serde_json::Error) -> MessageError<'static> {
     match error.classify() {
         serde_json::error::Category::Data => MessageError::BadShape,
@@ -131,16 +132,18 @@ fn fault_of(error: &serde_json::Error) -> MessageError<'static> {
     }
 }
 
-/// Refuses what is for another document.
-#[inline]
+/// Refuses what is for another document. Nearly always both are written alike.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call costs each message more than the comparison")]
 fn wrong_document<'a>(named: &'a RawValue, document: &Id) -> Result<(), MessageError<'a>> {
-    if named.get() != document.json() {
-        let named = string(Some(named))?;
-        if named != document.text() {
-            return Err(MessageError::WrongDocument(named));
-        }
-    }
-    Ok(())
+    if named.get() == document.json() { Ok(()) } else { wrong_spelling(named, document) }
+}
+
+/// The same where they are not written alike: with escapes that need not be there.
+#[cold]
+fn wrong_spelling<'a>(named: &'a RawValue, document: &Id) -> Result<(), MessageError<'a>> {
+    let named = string(Some(named))?;
+    if named == document.text() { Ok(()) } else { Err(MessageError::WrongDocument(named)) }
 }
 
 #[inline]

@@ -6,7 +6,12 @@
 //! syncs; appends to 1,000 documents with a commit each; the same with what has come meanwhile in one commit; and one document
 //! alone, whose next append is asked for when the last was stored. The figures are medians of the rounds.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark has nobody else to tell")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark has nobody else to tell"
+)]
 
 use std::{
     fs::{self, File},
@@ -36,19 +41,24 @@ const ROUND: Duration = Duration::from_secs(2);
 const BODY: &str =
     r#"[{"stepType":"replace","from":1042,"to":1042,"slice":{"content":[{"type":"text","text":"x"}]}}]"#;
 
+const NAMES: [&str; 6] = [
+    "write and sync, µs",
+    "write and sync p99, µs",
+    "a commit each, batches/s",
+    "together, batches/s",
+    "one document, µs",
+    "one document p99, µs",
+];
+
+/// Ratios of two of them: taken in each round, since both meet the same disk then.
+const RATIOS: [(&str, usize, usize); 2] =
+    [("together / a commit each", 3, 2), ("one document p99 / sync p99", 5, 1)];
+
 fn main() {
     let folder = std::env::args().nth(1).filter(|argument| argument != "--bench");
     let folder =
         folder.map_or_else(std::env::temp_dir, PathBuf::from).join(format!("hub-store-{}", Epoch::random()));
     fs::create_dir(&folder).unwrap();
-    let names = [
-        "write and sync, µs",
-        "p99",
-        "a commit each, batches/s",
-        "together, batches/s",
-        "one document, µs",
-        "p99",
-    ];
     let mut rounds: Vec<[f64; 6]> = Vec::new();
     for number in 0..ROUNDS {
         let (sync, sync_p99) = bare(&folder.join(format!("bare {number}")));
@@ -56,18 +66,18 @@ fn main() {
         let together = together(&folder.join(format!("together {number}")));
         let (alone, alone_p99) = alone(&folder.join(format!("alone {number}")));
         rounds.push([sync, sync_p99, each, together, alone, alone_p99]);
-        println!("{:?}", rounds[number].map(f64::round));
+        eprintln!("{:?}", rounds[number].map(f64::round));
     }
     let median = |of: &dyn Fn(&[f64; 6]) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    for (at, name) in names.iter().enumerate() {
-        println!("{name:>26} {:10.0}", median(&|round| round[at]));
+    let figures = NAMES.iter().enumerate().map(|(at, name)| (*name, median(&|round| round[at])));
+    let ratios = RATIOS.iter().map(|(name, of, by)| (*name, median(&|round| round[*of] / round[*by])));
+    for (name, value) in figures.chain(ratios) {
+        println!("{name}: {value:.3}");
     }
-    println!("{:>26} {:10.1}", "together / each", median(&|round| round[3] / round[2]));
-    println!("{:>26} {:10.2}", "p99 alone / p99 sync", median(&|round| round[5] / round[1]));
     fs::remove_dir_all(folder).unwrap();
 }
 

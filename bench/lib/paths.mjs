@@ -10,4 +10,6 @@ export const load = join(target, 'release/load');
 export const bare = join(target, 'release/bare');
 export const bareEcho = join(target, 'release/echo');
 export const addon = join(root, `prebuilds/${process.platform}-${process.arch}/hub.node`);
+/** A file that a server under test writes; removed before the server starts. */
+export const scratch = (name) => join(target, 'scratch', name);
 export const example = join(root, 'example');

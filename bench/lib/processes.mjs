@@ -1,10 +1,11 @@
 // The processes of a run: a server under test, and the load generator beside it.
 import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import os from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { bare, bareEcho, bench, load } from './paths.mjs';
+import { bare, bareEcho, bench, load, scratch } from './paths.mjs';
 
 const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 
@@ -22,6 +23,10 @@ const SERVERS = {
   bareUpgrade: { command: node('control/upgrade.mjs') },
   'ws-echo': { command: node('control/ws-echo.mjs') },
   authority: { command: node('control/steps.mjs') },
+  'authority-stored': { command: node('control/steps.mjs'), env: { STEPS_LOG: scratch('steps.log') } },
+  'hub-steps': { command: node('servers/hub-steps.mjs'), env: { APPLY: 'yes' } },
+  'hub-steps-stored': { command: node('servers/hub-steps.mjs'), env: { APPLY: 'yes', STORE: scratch('steps.redb') } },
+  'hub-typists': { command: node('servers/hub-steps.mjs'), env: { STORE: scratch('steps.redb') } },
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },
@@ -50,6 +55,8 @@ export async function withServer(name, { pinned = false, flags = [] }, use) {
   const command = plain[0] === process.execPath ? plain.toSpliced(1, 0, ...flags) : plain;
   const pins = pinned && lastProcessor > 0;
   const [file, ...args] = pins ? ['taskset', '-c', `0-${lastProcessor - 1}`, ...command] : command;
+  rmSync(scratch(''), { recursive: true, force: true });
+  mkdirSync(scratch(''), { recursive: true });
   const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
@@ -59,7 +66,8 @@ export async function withServer(name, { pinned = false, flags = [] }, use) {
     const host = await listening(child, ended);
     const server = { host, pid: child.pid, dialect };
     // taskset replaces itself by the server, so the process id is the server's.
-    return await use((run) => measure({ server, pin: pins ? lastProcessor : null, run }), child.pid);
+    const load = (run) => measure({ server, pin: pins ? lastProcessor : null, run });
+    return await use(Object.assign(load, { server }), child.pid);
   } finally {
     child.kill('SIGKILL');
     await ended;

@@ -68,5 +68,9 @@ const NAMES = {
   bareUpgrade: 'bare upgrade',
   bareEchoOne: 'bare echo',
   bareEchoTwo: 'bare echo, two threads',
+  'hub-steps': 'hub, in memory',
+  'hub-steps-stored': 'hub, stored',
+  authority: 'Node, in memory',
+  'authority-stored': 'Node, stored',
 };
 export const serverName = (server) => NAMES[server] ?? server;

@@ -9,7 +9,10 @@ import fanout from './fanout.mjs';
 import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
+import steps from './steps.mjs';
+import store from './store.mjs';
 import storm from './storm.mjs';
+import typists from './typists.mjs';
 import watchers from './watchers.mjs';
 import writers from './writers.mjs';
 
@@ -25,6 +28,9 @@ export const scenarios = [
   echo,
   agents,
   watchers,
+  steps,
+  typists,
+  store,
   limits,
   addon,
 ];

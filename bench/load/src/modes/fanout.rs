@@ -19,6 +19,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Fanout {
     members: usize,
+    /// Steps for a document with an authority instead of updates: they come back to the writer, too.
+    #[serde(default)]
+    steps: bool,
     /// Messages under way, one measurement each.
     in_flight: Vec<usize>,
     warm_ms: u64,
@@ -36,12 +39,23 @@ pub struct Measured {
     last: Summary,
 }
 
+/// What the writer sends.
+enum Messages {
+    Updates(Template),
+    Steps {
+        document: String,
+        /// The next batch is for this one.
+        version: u64,
+    },
+}
+
 /// The writer, and what is under way.
 struct Loop {
     pool: Pool,
-    template: Template,
+    messages: Messages,
     flights: Flights,
-    members: usize,
+    /// How many get each message.
+    receivers: u32,
 }
 
 impl Fanout {
@@ -54,8 +68,13 @@ impl Fanout {
         let mut pool = Pool::new(server.host, server.dialect)?;
         pool.join((0..self.members).map(|member| Place { document: 0, member }), None)?;
         let place = Place { document: 0, member: 0 };
-        let template = Template::new(&server.dialect.update(&place.document_id()));
-        let mut all = Loop { pool, template, flights: Flights::default(), members: self.members };
+        let members = self.members as u32;
+        let (messages, receivers) = if self.steps {
+            (Messages::Steps { document: place.document_id(), version: 0 }, members)
+        } else {
+            (Messages::Updates(Template::new(&server.dialect.update(&place.document_id()))), members - 1)
+        };
+        let mut all = Loop { pool, messages, flights: Flights::default(), receivers };
         let mut measured = Vec::new();
         for &in_flight in &self.in_flight {
             all.send(in_flight)?;
@@ -70,14 +89,33 @@ impl Fanout {
     }
 }
 
+impl Messages {
+    fn put(&mut self, stamp: u32, frames: &mut Vec<u8>) {
+        match self {
+            Self::Updates(template) => template.put(stamp, frames),
+            Self::Steps { document, version } => {
+                frames.extend(wire::masked(wire::TEXT, steps(document, *version, stamp).as_bytes()));
+                *version += 1;
+            }
+        }
+    }
+}
+
+/// A batch of one step, as a character that somebody types is one.
+fn steps(document: &str, version: u64, stamp: u32) -> String {
+    format!(
+        r#"{{"type":"steps","documentId":"{document}","version":{version},"steps":[{{"stepType":"replace","from":1042,"to":1042,"slice":{{"content":[{{"type":"text","text":"@{stamp:08x}"}}]}}}}]}}"#
+    )
+}
+
 impl Loop {
     /// The writer sends `count` messages in one write.
     fn send(&mut self, count: usize) -> Outcome<()> {
         let mut frames = Vec::new();
         let now = Instant::now();
         for _ in 0..count {
-            let stamp = self.flights.send(now, self.members as u32 - 1)?;
-            self.template.put(stamp, &mut frames);
+            let stamp = self.flights.send(now, self.receivers)?;
+            self.messages.put(stamp, &mut frames);
         }
         self.pool.send(0, &frames)
     }
@@ -129,5 +167,27 @@ impl Loop {
             Ok(())
         })?;
         Ok((deliveries, done))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_steps_follow_each_other_and_carry_their_stamp() {
+        let mut messages = Messages::Steps { document: "bench-0".to_owned(), version: 0 };
+        let mut frames = Vec::new();
+        messages.put(7, &mut frames);
+        messages.put(0x1f, &mut frames);
+        let first = wire::first_frame(&frames).expect("a frame");
+        let second = wire::first_frame(&frames[first.length..]).expect("another");
+        for (frame, version, stamp) in [(first, 0, 7), (second, 1, 0x1f)] {
+            let mut message = Vec::new();
+            frame.unmask_to(&mut message);
+            assert_eq!(wire::stamp(&message), Some(stamp));
+            let message: serde_json::Value = serde_json::from_slice(&message).expect("JSON");
+            assert_eq!(message["version"], version);
+        }
     }
 }

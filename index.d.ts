@@ -32,7 +32,8 @@ export type Json = unknown;
  * - `HUB_WRONG_KIND`: the call is none for a document of this kind, such as steps past the authority that orders them.
  * - `HUB_STALE`: the document has gone on since the version that steps were made for; {@link StaleError}.
  * - `HUB_UNKNOWN_VERSION`: the document has never had the version that steps were made for.
- * - `HUB_DOCUMENT_TOO_LARGE`: the document takes no more steps until those that it has were merged; the log says why they were not.
+ * - `HUB_DOCUMENT_TOO_LARGE`: the document is larger than `documents.maxDocumentBytes`, or takes no more steps until those that it
+ *   has were merged; the log says why they were not.
  * - `HUB_UNAVAILABLE`: the document could not be loaded or stored; the message or the log says why.
  * - `HUB_NO_APPLY`: the call needs the option `documents.apply`.
  * - `HUB_TOO_MANY_ROOMS`: `ws.join` of a connection that is in 1000 rooms. It did not join; have it leave others first.

@@ -81,6 +81,13 @@ export interface LimitOptions {
   userBytesPerSecond?: number | false;
   /** Bytes of all connections of one user at once. Default 256 MiB. */
   userByteBurst?: number;
+  /**
+   * Steps of all connections of one user a second, in documents of kind `steps`; a connection without a user counts by itself.
+   * Default 1000.
+   */
+  userStepsPerSecond?: number | false;
+  /** Steps of all connections of one user at once. Default 20 000. */
+  userStepBurst?: number;
   /** How long a client may go on over its rate, held back meanwhile, before it is closed with 1013. Default 10 000. */
   patienceMs?: number;
   /** Connections in all. Default 50 000. */
@@ -359,6 +366,12 @@ export interface DocumentOptions {
   idleMs?: number;
   /** Most steps that a client may send at once. Default 1000. */
   maxBatchSteps?: number;
+  /**
+   * Bytes of a document's JSON, as it was last loaded, merged or sent by a client, from which on it does not grow: steps that
+   * insert something, and updates, are refused with `DOCUMENT_TOO_LARGE` (route handlers: `HUB_DOCUMENT_TOO_LARGE`), steps
+   * that only remove are taken. Default 16 MiB.
+   */
+  maxDocumentBytes?: number;
 }
 
 export interface CloseReport {

@@ -260,6 +260,9 @@ test('a copy that somebody else has changed goes on, and the steps that were not
     const { doc, version } = await getDocument(documentId);
     if (resolution === 'log') {
       assert.deepEqual([doc, version], [{ words: ['old', 'mine'] }, 6]);
+      // A conditional update of the app succeeds where its row has this version.
+      await until('the save', () => saves.length > 0);
+      assert.deepEqual([saves[0].version, saves[0].previousVersion], [6, 9]);
     } else {
       assert.deepEqual([doc, version], [{ words: ['theirs'] }, 9]);
     }

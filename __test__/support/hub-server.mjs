@@ -67,8 +67,8 @@ class Reach {
   }
 
   /** A client for any target, without waiting for anything. */
-  open(target) {
-    return this.#keep(new HubClient(`${this.base}${target}`, { rejectUnauthorized: false }));
+  open(target, options = {}) {
+    return this.#keep(new HubClient(`${this.base}${target}`, { rejectUnauthorized: false, ...options }));
   }
 
   /** A socket that speaks only what the test writes. */

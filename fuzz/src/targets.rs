@@ -10,7 +10,7 @@ use captify_hub::{
     admission::upgrade::Upgrade,
     config::Secret,
     document::{
-        batches::{Batch, BatchLimits, Batches},
+        batches::{Batch, Batches},
         steps::{self, StepLimits, StepsError},
         store::record,
     },
@@ -179,7 +179,7 @@ pub(crate) fn steps(data: &[u8]) {
         Err(StepsError::TooManySteps { count }) => return assert!(count > limits.steps),
         Err(StepsError::TooLarge { bytes }) => return assert!(bytes == data.len() && bytes > limits.bytes),
     };
-    let mut batches = Batches::new(100, BatchLimits { batches: 1, bytes: usize::MAX });
+    let mut batches = Batches::new(100);
     let client = Id::new("client \"1\"").unwrap();
     batches.push(Batch {
         before: 100,

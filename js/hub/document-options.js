@@ -20,6 +20,7 @@ const DEFAULTS = {
   saveTimeoutMs: 30_000,
   idleMs: 60_000,
   maxBatchSteps: 1000,
+  maxDocumentBytes: 16 * 1024 * 1024,
 };
 
 const time = (name) => (value) => integer(value, `documents.${name}`, { min: 1, max: MAX_TIMER_MS });
@@ -50,6 +51,7 @@ const CHECKS = {
   saveTimeoutMs: time('saveTimeoutMs'),
   idleMs: time('idleMs'),
   maxBatchSteps: (value) => integer(value, 'documents.maxBatchSteps', { min: 1 }),
+  maxDocumentBytes: (value) => integer(value, 'documents.maxDocumentBytes', { min: 1024 }),
 };
 
 /** Checks the option `documents`; what is not given has its default. */
@@ -78,6 +80,7 @@ function nativeDocuments(options) {
     saveWithinMs: options.saveWithinMs,
     idleMs: options.idleMs,
     maxBatchSteps: options.maxBatchSteps,
+    maxDocumentBytes: options.maxDocumentBytes,
   };
 }
 

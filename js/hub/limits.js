@@ -15,6 +15,8 @@ const DEFAULTS = {
   userMessageBurst: 8000,
   userBytesPerSecond: 16 * MIB,
   userByteBurst: 256 * MIB,
+  userStepsPerSecond: 1000,
+  userStepBurst: 20_000,
   patienceMs: 10_000,
   connections: 50_000,
   connectionsPerUser: 100,

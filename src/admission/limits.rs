@@ -15,6 +15,9 @@ pub struct Limits {
     pub user_messages: Rate,
     /// Bytes of all connections of one user. Default 16 MiB a second, 256 MiB at once.
     pub user_bytes: Rate,
+    /// Steps of all connections of one user in documents with an authority; a connection without a user is one of its own.
+    /// Default 1,000 a second, 20,000 at once.
+    pub user_steps: Rate,
     /// How long a client may go on over its rate, held back meanwhile, before it is closed with 1013. Default 10 s.
     pub patience: Duration,
     /// Connections in all. Default 50,000.
@@ -37,6 +40,7 @@ impl Default for Limits {
             bytes: Rate::new(4 << 20, 64 << 20),
             user_messages: Rate::new(800, 8000),
             user_bytes: Rate::new(16 << 20, 256 << 20),
+            user_steps: Rate::new(1000, 20_000),
             patience: Duration::from_secs(10),
             connections: 50_000,
             connections_per_user: 100,
@@ -55,6 +59,7 @@ impl Limits {
             bytes: Rate::NONE,
             user_messages: Rate::NONE,
             user_bytes: Rate::NONE,
+            user_steps: Rate::NONE,
             patience: Duration::ZERO,
             connections: 0,
             connections_per_user: 0,
@@ -66,7 +71,7 @@ impl Limits {
 
     /// Whether anything a connection sends is counted.
     pub(crate) fn has_rates(&self) -> bool {
-        [self.messages, self.bytes, self.user_messages, self.user_bytes]
+        [self.messages, self.bytes, self.user_messages, self.user_bytes, self.user_steps]
             .iter()
             .any(|rate| *rate != Rate::NONE)
     }

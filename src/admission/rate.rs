@@ -54,6 +54,11 @@ impl Rate {
 pub(crate) struct Bucket(u64);
 
 impl Bucket {
+    /// When it is full again, in nanoseconds of [`now`].
+    pub(crate) fn full_at(self) -> u64 {
+        self.0
+    }
+
     /// Takes `count`; returns how long to wait until the bucket holds anything again, 0 where it does.
     pub(crate) fn take(&mut self, rate: Rate, count: u64, now: u64) -> u64 {
         if rate == Rate::NONE {

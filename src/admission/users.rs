@@ -18,7 +18,7 @@ use super::{
     expiry::Expiries,
     grant::{Grant, Peer},
     limits::{Limits, is_reached},
-    rate::{self, Meter},
+    rate::{self, Bucket, Meter},
     security::Kind,
     upgrade::Upgrade,
     user::User,
@@ -118,6 +118,16 @@ impl Users {
         }
     }
 
+    /// Counts steps that were sent, of whoever has no user in `own`; returns how long to wait before reading more.
+    pub(crate) fn charge_steps(&self, own: &mut Bucket, grant: Option<&Grant>, count: u64) -> Duration {
+        let (rate, now) = (self.limits.user_steps, rate::now());
+        let wait = match grant.filter(|grant| grant.user.id().is_some()) {
+            None => own.take(rate, count, now),
+            Some(grant) => lock(&grant.user.steps).take(rate, count, now),
+        };
+        Duration::from_nanos(wait)
+    }
+
     /// Forgets those who have rested for long enough.
     fn wake_rested(&self) {
         let now = rate::now();
@@ -133,7 +143,7 @@ impl Users {
             let mut again = None;
             self.by_id.remove_if(&id, |_, user| {
                 let gone = lock(&user.grants).is_empty();
-                let rested = lock(&user.user.meter).full_at();
+                let rested = user.user.full_at();
                 // It came back meanwhile, or came back and left.
                 again = (gone && rested > now).then_some(rested);
                 user.rests.store(again.is_some(), Ordering::Relaxed);
@@ -280,7 +290,7 @@ impl Drop for CountedConnection {
                 if !grants.is_empty() {
                     return false;
                 }
-                let rested = lock(&user.user.meter).full_at();
+                let rested = user.user.full_at();
                 if rested > now && !user.rests.swap(true, Ordering::Relaxed) {
                     rests = Some(rested);
                 }

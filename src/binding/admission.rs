@@ -32,6 +32,10 @@ pub struct NativeLimits {
     pub user_bytes_per_second: u32,
     /// Of [`Limits::user_bytes`].
     pub user_byte_burst: u32,
+    /// Of [`Limits::user_steps`].
+    pub user_steps_per_second: u32,
+    /// Of [`Limits::user_steps`].
+    pub user_step_burst: u32,
     /// See [`Limits::patience`].
     pub patience_ms: u32,
     /// See [`Limits::connections`].
@@ -53,6 +57,7 @@ impl From<&NativeLimits> for Limits {
             bytes: Rate::new(given.bytes_per_second, given.byte_burst),
             user_messages: Rate::new(given.user_messages_per_second, given.user_message_burst),
             user_bytes: Rate::new(given.user_bytes_per_second, given.user_byte_burst),
+            user_steps: Rate::new(given.user_steps_per_second, given.user_step_burst),
             patience: Duration::from_millis(given.patience_ms.into()),
             connections: given.connections as usize,
             connections_per_user: given.connections_per_user as usize,

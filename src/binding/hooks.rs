@@ -57,6 +57,8 @@ pub struct NativeDocuments {
     pub idle_ms: u32,
     /// Most steps of a batch.
     pub max_batch_steps: u32,
+    /// See [`Options::document_bytes`].
+    pub max_document_bytes: f64,
 }
 
 impl From<&NativeDocuments> for Options {
@@ -72,6 +74,7 @@ impl From<&NativeDocuments> for Options {
             ..Self::default()
         };
         checked.batch.steps = options.max_batch_steps;
+        checked.document_bytes = bytes(options.max_document_bytes);
         checked
     }
 }

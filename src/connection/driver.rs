@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{
     Connection, Flushed,
     batch::QueuePolicy,
-    endpoint::{Farewell, Handler, Permit},
+    endpoint::{Farewell, Handler, Permit, Tally},
     thread::{Scratch, Thread},
     throttle::Throttle,
 };
@@ -71,7 +72,7 @@ impl Driver {
     /// Hands over bytes that came with the upgrade.
     pub(crate) fn begin(&mut self, early: &[u8]) {
         // A user may have sent too much over connections before this one.
-        self.charge(0, 0);
+        self.charge(0, 0, Duration::ZERO);
         if !early.is_empty() {
             let thread = Arc::clone(&self.thread);
             self.guarded(|driver| driver.take(early, &mut lock(thread.scratch())));
@@ -164,9 +165,14 @@ impl Driver {
                 Message::Ping(_) | Message::Frame(_) => {}
             }
         });
+        let mut wait = Duration::ZERO;
         if let Stage::Serving(handler) = stage {
             handler.read_end(connection);
-            messages -= handler.uncounted().min(messages);
+            let Tally { uncounted, steps } = handler.tally();
+            messages -= uncounted.min(messages);
+            if let Some((count, own)) = steps {
+                wait = self.thread.users().charge_steps(own, connection.grant(), count);
+            }
         }
         if let Some(frame) = closed {
             self.leave();
@@ -187,16 +193,16 @@ impl Driver {
             self.connection.fail(&Close::from(fault));
             return;
         }
-        self.charge(messages, input.len() as u64);
+        self.charge(messages, input.len() as u64, wait);
     }
 
-    /// Counts what was read, and holds the client back where it was too much.
-    fn charge(&mut self, messages: u64, bytes: u64) {
+    /// Counts what was read, and holds the client back where it was too much, or where it is to wait for its steps.
+    fn charge(&mut self, messages: u64, bytes: u64, wait: Duration) {
         if !self.is_serving() {
             return;
         }
         let users = self.thread.users();
-        let wait = users.charge(&mut self.meter, self.connection.grant(), (messages, bytes));
+        let wait = wait.max(users.charge(&mut self.meter, self.connection.grant(), (messages, bytes)));
         if wait.is_zero() {
             self.throttle = None;
             return;

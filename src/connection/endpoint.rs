@@ -10,7 +10,11 @@ use std::{
 };
 
 use super::{Connection, EncodeNotice};
-use crate::{admission::upgrade::Upgrade, ids::ConnectionId, websocket::close::Close};
+use crate::{
+    admission::{rate::Bucket, upgrade::Upgrade},
+    ids::ConnectionId,
+    websocket::close::Close,
+};
 
 /// Serves every connection of one path, such as [`Fabric`](crate::fabric::Fabric).
 pub trait Endpoint: Send + Sync + fmt::Debug {
@@ -60,9 +64,9 @@ pub trait Handler: Send {
         let _ = connection;
     }
 
-    /// How many of the messages since the last call do not count against what the connection may send.
-    fn uncounted(&mut self) -> u64 {
-        0
+    /// How the messages since the last call count against what the connection may send.
+    fn tally(&mut self) -> Tally<'_> {
+        Tally::default()
     }
 
     /// A pong came.
@@ -81,6 +85,15 @@ pub trait Handler: Send {
     fn leave(self: Box<Self>) -> Option<Box<dyn Farewell>> {
         None
     }
+}
+
+/// How messages count against what a connection may send, where that is not one each.
+#[derive(Debug, Default)]
+pub struct Tally<'a> {
+    /// How many of them do not count.
+    pub uncounted: u64,
+    /// How many steps there were in them, and where the steps of a client without a user are counted.
+    pub(crate) steps: Option<(u64, &'a mut Bucket)>,
 }
 
 /// What an endpoint keeps of a connection while that closes. Dropped, on the connection's thread, once the socket is.

@@ -217,6 +217,16 @@ impl Connection {
 
     /// Sends one frame, or several that are never dropped. A connection that is closing gets nothing more.
     pub fn send(&self, frame: Bytes, from: Option<ConnectionId>, keep: QueuePolicy) {
+        self.send_as::<false>(frame, from, keep);
+    }
+
+    /// Sends what the client has asked for, such as a document: however large it is, that it waits is no sign of being slow.
+    pub(crate) fn answer(&self, frames: Bytes) {
+        self.send_as::<true>(frames, None, QueuePolicy::Reliable);
+    }
+
+    /// Of each kind there is one caller, and so no call.
+    fn send_as<const IS_ANSWER: bool>(&self, frame: Bytes, from: Option<ConnectionId>, keep: QueuePolicy) {
         let mut writer = lock(&self.writer);
         if writer.phase != Phase::Open || frame.is_empty() {
             return;
@@ -225,6 +235,9 @@ impl Connection {
             written if written == frame.len() => return,
             0 => writer.outbox_mut().push(frame, from, keep),
             written => writer.outbox_mut().push_rest(frame.slice(written..)),
+        }
+        if IS_ANSWER {
+            writer.outbox_mut().grant_waiting();
         }
         self.waits(&mut writer);
     }

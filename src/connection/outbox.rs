@@ -87,6 +87,14 @@ impl Outbox {
         self.granted = self.bytes;
     }
 
+    /// What waits now does not count, unless something waits already that does not: then whoever asks again and again for
+    /// what is large has it counted.
+    pub fn grant_waiting(&mut self) {
+        if self.granted == 0 {
+            self.granted = self.bytes;
+        }
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0

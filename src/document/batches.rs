@@ -54,13 +54,12 @@ pub struct Batches {
     /// The version behind the last one.
     version: u64,
     bytes: usize,
-    limits: BatchLimits,
 }
 
 impl Batches {
     /// None yet, of a document at `version`.
-    pub fn new(version: u64, limits: BatchLimits) -> Self {
-        Self { kept: VecDeque::new(), version, bytes: 0, limits }
+    pub fn new(version: u64) -> Self {
+        Self { kept: VecDeque::new(), version, bytes: 0 }
     }
 
     /// Appends a batch.
@@ -130,11 +129,6 @@ impl Batches {
     pub fn is_between(&self, version: u64) -> bool {
         let at = self.kept.partition_point(|batch| batch.before < version);
         version == self.version || self.kept.get(at).is_some_and(|batch| batch.before == version)
-    }
-
-    /// Whether one more that takes `bytes` keeps the limits. Where not, it is time for a snapshot.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
-        self.kept.len() < self.limits.batches && self.bytes + bytes <= self.limits.bytes
     }
 
     /// The version behind the last one.

@@ -12,6 +12,8 @@ const MAX_EDITORS: usize = 1000;
 pub(super) struct Edits {
     /// The version that the app has.
     pub(super) saved: u64,
+    /// Whether what it has under that version is another document.
+    pub(super) is_overruling: bool,
     /// When the first edit came that is not saved, and the last one.
     pub(super) times: Option<(Instant, Instant)>,
     /// By whom.
@@ -24,7 +26,14 @@ pub(super) struct Edits {
 
 impl Edits {
     pub(super) fn new(saved: u64) -> Self {
-        Self { saved, times: None, editors: Vec::new(), has_saver: false, from_before: false }
+        Self {
+            saved,
+            is_overruling: false,
+            times: None,
+            editors: Vec::new(),
+            has_saver: false,
+            from_before: false,
+        }
     }
 
     /// The document is another now.

@@ -16,6 +16,7 @@ use super::{
     context::Context,
     edits::{AskedFor, Edits},
     hooks::Snapshot,
+    steps,
     store::{Entry, Kind, StoreError, Write, thread::Rejected},
 };
 use crate::{
@@ -224,17 +225,6 @@ impl Document {
         }
     }
 
-    /// Goes on with another document behind everything there was: what was sent for any version before is void.
-    pub(super) fn go_on_with(&self, state: &mut State, doc: Box<str>) -> u64 {
-        let version = state.authority.head() + 1;
-        state.generation += 1;
-        // Behind the head, so it does.
-        let _ = state.authority.jump(version);
-        state.snapshot = Snapshot { version, doc };
-        state.batches = Batches::new(version, self.options().unmerged);
-        version
-    }
-
     /// A writer has left.
     pub fn leave(&self, writer: u64) {
         lock(&self.state).authority.leave(writer);
@@ -352,7 +342,8 @@ impl State {
         if publication.number.is_some_and(is_duplicate) {
             return Err(Refusal::Duplicate);
         }
-        if !self.has_room_for(body.len(), options) {
+        let may_grow = self.snapshot.doc.len() + body.len() <= options.document_bytes;
+        if !(self.has_room_for(body.len(), options) && (may_grow || steps::only_remove(body))) {
             return Err(Refusal::Full);
         }
         let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
@@ -378,6 +369,17 @@ impl State {
         let (most, kept) = (options.unmerged, options.kept);
         self.batches.len() < most.batches + kept.batches
             && self.batches.bytes() + bytes <= most.bytes + kept.bytes
+    }
+
+    /// Goes on with another document behind everything there was: what was sent for any version before is void.
+    pub(super) fn go_on_with(&mut self, doc: Box<str>) -> u64 {
+        let version = self.authority.head() + 1;
+        self.generation += 1;
+        // Behind the head, so it does.
+        let _ = self.authority.jump(version);
+        self.snapshot = Snapshot { version, doc };
+        self.batches = Batches::new(version);
+        version
     }
 
     fn next_offset(&mut self) -> u64 {

@@ -45,6 +45,9 @@ pub struct Options {
     pub idle: Duration,
     /// How large a batch may be. Default 1,000 steps and 1 MiB.
     pub batch: StepLimits,
+    /// How large a document may be, as the JSON of its newest snapshot, before it takes only what makes it smaller. Default
+    /// 16 MiB.
+    pub document_bytes: usize,
     /// What may stand behind the snapshot of a document. Default 20,000 batches and 16 MiB.
     pub unmerged: BatchLimits,
     /// What is kept before the snapshot for who was away, where there is as much. Default 1,000 batches and 1 MiB.
@@ -63,6 +66,7 @@ impl Default for Options {
             save_within: Duration::from_secs(10),
             idle: Duration::from_mins(1),
             batch: StepLimits { steps: 1000, bytes: 1 << 20 },
+            document_bytes: 16 << 20,
             unmerged: BatchLimits { batches: 20_000, bytes: 16 << 20 },
             kept: BatchLimits { batches: 1000, bytes: 1 << 20 },
             turns: Turns::Fair,

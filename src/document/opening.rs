@@ -21,10 +21,62 @@ struct Begin {
     batches: Batches,
     /// The version that the app has.
     saved: u64,
+    /// Whether the app's copy is another document, whatever its version, and is to be replaced.
+    is_overruled: bool,
     /// Whether the store has it so.
     is_stored: bool,
     /// What is set aside for it, and why.
     set_aside: Option<(&'static str, String)>,
+}
+
+impl Begin {
+    fn with(snapshot: Snapshot, saved: u64, is_stored: bool) -> Self {
+        let batches = Batches::new(snapshot.version);
+        Self { snapshot, batches, saved, is_overruled: false, is_stored, set_aside: None }
+    }
+
+    /// Joins the app's copy of a document of updates with those that the store has and the app may not have. Updates may be
+    /// applied twice and in any order, so there is nothing to decide.
+    fn join(mut stored: Stored, copy: AppCopy) -> Result<Self, HookError> {
+        let (saved, version) = (stored.saved, stored.position());
+        let doc = match copy {
+            AppCopy::Some(loaded) => loaded.doc,
+            // The app has forgotten what it had.
+            AppCopy::None if saved > 0 && saved == version => Snapshot::empty().doc,
+            AppCopy::None | AppCopy::Nowhere => return Self::restore(stored),
+        };
+        // It holds more than the app was ever given.
+        if stored.base > saved {
+            return Self::restore(stored);
+        }
+        stored.entries.retain(|entry| entry.before >= saved);
+        stored.base = saved;
+        stored.snapshot = Some(doc.into());
+        Self::restore(stored)
+    }
+
+    /// What the store has.
+    fn restore(stored: Stored) -> Result<Self, HookError> {
+        let Stored { base, snapshot, entries, saved, .. } = stored;
+        let mut batches = Batches::new(entries.first().map_or(base, |entry| entry.before));
+        for entry in entries {
+            if entry.before != batches.version() {
+                return Err(HookError(format!("steps for version {} are missing", batches.version())));
+            }
+            batches.push(Batch {
+                before: entry.before,
+                count: entry.count,
+                client: entry.client,
+                number: entry.number,
+                change_id: entry.change_id.as_deref().map(Arc::from),
+                steps: entry.body.into(),
+                offset: 0,
+            });
+        }
+        let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
+        let snapshot = Snapshot { version: base, doc };
+        Ok(Self { snapshot, batches, saved, is_overruled: false, is_stored: true, set_aside: None })
+    }
 }
 
 impl Loaded {
@@ -57,18 +109,18 @@ impl Loaded {
             hooks::Loaded::Kept(kind, copy) => (kind, copy),
         };
         let begin = match (self.stored(&id).await?, copy) {
-            (None, AppCopy::Nowhere | AppCopy::None) => self.begin(Snapshot::empty(), 0, false),
+            (None, AppCopy::Nowhere | AppCopy::None) => Begin::with(Snapshot::empty(), 0, false),
             (None, AppCopy::Some(snapshot)) => {
                 let saved = snapshot.version;
-                self.begin(snapshot, saved, false)
+                Begin::with(snapshot, saved, false)
             }
             (Some(stored), _) if stored.kind != kind => {
                 return Err(HookError(format!("the store has it as {:?}, and not as {kind:?}", stored.kind)));
             }
-            (Some(stored), copy) if kind == Kind::Updates => self.join(stored, copy)?,
+            (Some(stored), copy) if kind == Kind::Updates => Begin::join(stored, copy)?,
             (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
         };
-        let Begin { snapshot, batches, saved, is_stored, set_aside } = begin;
+        let Begin { snapshot, batches, saved, is_overruled, is_stored, set_aside } = begin;
         let this: Weak<Self> = Arc::downgrade(self);
         let registry: Weak<dyn Registry> = this;
         let document =
@@ -79,6 +131,7 @@ impl Loaded {
             document.write(vec![document.create(&snapshot, saved)]).await?;
         }
         let mut state = lock(&document.state);
+        state.edits.is_overruling = is_overruled;
         if state.is_dirty() {
             state.edits.from_before = true;
             state.edits.touch(Instant::now());
@@ -99,15 +152,10 @@ impl Loaded {
         }
     }
 
-    fn begin(&self, snapshot: Snapshot, saved: u64, is_stored: bool) -> Begin {
-        let batches = Batches::new(snapshot.version, self.context.options.unmerged);
-        Begin { snapshot, batches, saved, is_stored, set_aside: None }
-    }
-
     /// Decides between what the store has and what the app has.
     async fn reconcile(&self, id: &Id, stored: Stored, copy: AppCopy) -> Result<Begin, HookError> {
         let (saved, saving) = (stored.saved, stored.saving);
-        let ours = self.restore(stored)?;
+        let ours = Begin::restore(stored)?;
         let version = ours.batches.version();
         let has_unsaved = version != saved;
         let loaded = match copy {
@@ -136,58 +184,14 @@ impl Loaded {
             if goes_on == Resolution::Loaded { "the app's" } else { "the hub's" }
         );
         if goes_on == Resolution::Log {
-            return Ok(Begin { saved: loaded_version.min(version.saturating_sub(1)), ..ours });
+            return Ok(Begin { saved: loaded_version, is_overruled: true, ..ours });
         }
         // Behind everything that was ever sent: who comes with a version of the old one is given the whole document.
         let next = if loaded_version > version { loaded_version } else { version + 1 };
         let doc = loaded.map_or_else(|| Snapshot::empty().doc, |loaded| loaded.doc);
-        let mut begin = self.begin(Snapshot { version: next, doc }, loaded_version, true);
+        let mut begin = Begin::with(Snapshot { version: next, doc }, loaded_version, true);
         begin.set_aside = Some(("the app's copy was changed elsewhere", set_aside));
         Ok(begin)
-    }
-
-    /// Joins the app's copy of a document of updates with those that the store has and the app may not have. Updates may be
-    /// applied twice and in any order, so there is nothing to decide.
-    fn join(&self, mut stored: Stored, copy: AppCopy) -> Result<Begin, HookError> {
-        let (saved, version) = (stored.saved, stored.position());
-        let doc = match copy {
-            AppCopy::Some(loaded) => loaded.doc,
-            // The app has forgotten what it had.
-            AppCopy::None if saved > 0 && saved == version => Snapshot::empty().doc,
-            AppCopy::None | AppCopy::Nowhere => return self.restore(stored),
-        };
-        // It holds more than the app was ever given.
-        if stored.base > saved {
-            return self.restore(stored);
-        }
-        stored.entries.retain(|entry| entry.before >= saved);
-        stored.base = saved;
-        stored.snapshot = Some(doc.into());
-        self.restore(stored)
-    }
-
-    /// What the store has.
-    fn restore(&self, stored: Stored) -> Result<Begin, HookError> {
-        let Stored { base, snapshot, entries, saved, .. } = stored;
-        let mut batches =
-            Batches::new(entries.first().map_or(base, |entry| entry.before), self.context.options.unmerged);
-        for entry in entries {
-            if entry.before != batches.version() {
-                return Err(HookError(format!("steps for version {} are missing", batches.version())));
-            }
-            batches.push(Batch {
-                before: entry.before,
-                count: entry.count,
-                client: entry.client,
-                number: entry.number,
-                change_id: entry.change_id.as_deref().map(Arc::from),
-                steps: entry.body.into(),
-                offset: 0,
-            });
-        }
-        let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
-        let snapshot = Snapshot { version: base, doc };
-        Ok(Begin { snapshot, batches, saved, is_stored: true, set_aside: None })
     }
 }
 

@@ -33,7 +33,7 @@ const MAX_WAIT: Duration = Duration::from_mins(1);
 impl State {
     /// Whether the app does not have all of it.
     pub(super) fn is_dirty(&self) -> bool {
-        self.batches.version() != self.edits.saved
+        self.edits.is_overruling || self.batches.version() != self.edits.saved
     }
 }
 
@@ -141,6 +141,7 @@ impl Document {
                 let kept_from = {
                     let mut state = lock(&self.state);
                     state.edits.saved = version;
+                    state.edits.is_overruling = false;
                     state.edits.from_before = false;
                     if let Some(snapshot) =
                         snapshot.clone().filter(|new| new.version > state.snapshot.version)
@@ -171,7 +172,7 @@ impl Document {
         let (written, version) = {
             let mut state = lock(&self.state);
             let set_aside = state.content().set_aside(good_version);
-            let version = self.go_on_with(&mut state, good.doc.clone());
+            let version = state.go_on_with(good.doc.clone());
             state.edits.touch(Instant::now());
             let good = Snapshot { version, doc: good.doc };
             (self.ask(self.replace(&good, state.edits.saved, reason, set_aside)), version)

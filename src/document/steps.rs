@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,17 @@ pub fn check(steps: &str, limits: StepLimits) -> Result<u32, StepsError> {
         count if count > limits.steps => Err(StepsError::TooManySteps { count }),
         count => Ok(count),
     }
+}
+
+/// Whether a batch only takes something out of a document, as far as `ProseMirror`'s own steps go: what they put in is their
+/// `slice`. Of steps of other types nobody can say.
+pub fn only_remove(steps: &str) -> bool {
+    let removes = |step: &Map<String, Value>| match step.get("stepType").and_then(Value::as_str) {
+        Some("replace") => step.get("slice").is_none_or(Value::is_null),
+        Some("removeMark" | "removeNodeMark") => true,
+        _ => false,
+    };
+    serde_json::from_str::<Vec<_>>(steps).is_ok_and(|steps| steps.iter().all(removes))
 }
 
 /// The steps of a batch without the brackets around them, from the one with the index `from` on; empty where there is none.

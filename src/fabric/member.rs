@@ -18,7 +18,7 @@ use crate::{
     connection::{
         Connection,
         batch::QueuePolicy,
-        endpoint::{Farewell, Handler},
+        endpoint::{Farewell, Handler, Tally},
     },
     document::live::Document,
     document::{documents::Documents, store},
@@ -28,8 +28,8 @@ use crate::{
         self, ClientMessage, Kept, MessageError, notice,
         recovery::{RecoveryResult, Reload},
     },
-    recovery::RecoveryRequest,
-    room::{JoinReply, Membership, Room, publication::Text},
+    recovery::{Identity, RecoveryRequest},
+    room::{JoinReply, Membership, Room, Rooms, publication::Text},
     websocket::close::{self, Close},
 };
 
@@ -60,7 +60,11 @@ impl Joining {
     /// # Errors
     ///
     /// How the connection is to be closed.
-    pub(super) fn join(self) -> Result<FabricHandler, Close> {
+    pub(super) fn join(self, rooms: &Rooms) -> Result<FabricHandler, Close> {
+        if rooms.is_full(&self.room) && !self.replaces() {
+            report(Kind::ConnectionsPerDocument, self.room.document(), self.user.as_deref(), self.address);
+            return Err(Close::limit("Too many connections of this document"));
+        }
         let Self { connection, room, client, user, request, address, max_depth, messages, documents } = self;
         let document = documents.and_then(|documents| documents.get(room.document()));
         let kept = document.as_deref().map(Document::kept);
@@ -75,11 +79,8 @@ impl Joining {
         let JoinReply { position, outcome, shown } = reply;
         let mut first = BytesMut::new();
         protocol::put_connected(&mut first, &client, room.document(), position.as_ref(), kept);
-        let user_id = user.as_deref();
         if let Some(RecoveryResult::Reload { reason: Reload::BadToken, .. }) = &outcome {
-            let document = Some(room.document().text());
-            let about = About { user: user_id, address, document, ..About::default() };
-            security::report(Kind::TokenRefused, about, 1);
+            report(Kind::TokenRefused, room.document(), user.as_deref(), address);
         }
         if let Some(outcome) = &outcome {
             protocol::put_outcome(&mut first, outcome);
@@ -98,10 +99,23 @@ impl Joining {
             max_depth,
             faults: Bucket::default(),
             pace: Pace::new(messages),
+            steps: 0,
+            own_steps: Bucket::default(),
             owes_ack: false,
             has_presence: false,
         })
     }
+
+    /// Whether it takes the place of a member that is there, so that it is not one more.
+    fn replaces(&self) -> bool {
+        let Some((client, request)) = self.client.as_ref().zip(self.request.as_ref()) else { return false };
+        let who = Identity { document: self.room.document(), client, user: self.user.as_deref() };
+        self.room.replaced(who, request).is_some()
+    }
+}
+
+fn report(kind: Kind, document: &Id, user: Option<&str>, address: Option<IpAddr>) {
+    security::report(kind, About { user, address, document: Some(document.text()), ..About::default() }, 1);
 }
 
 /// The text of a message. A text message is UTF-8; a binary one that is none is no JSON either.
@@ -128,6 +142,10 @@ pub(super) struct FabricHandler {
     /// How often it has sent what cannot be obeyed.
     faults: Bucket,
     pub(super) pace: Pace,
+    /// Steps it has sent that were not told to [`Handler::tally`].
+    pub(super) steps: u64,
+    /// What it may send of them, where it has no user.
+    own_steps: Bucket,
     /// Whether the client is to be told which of its messages were applied.
     pub(super) owes_ack: bool,
     /// Whether the others were shown its presence.
@@ -206,8 +224,12 @@ impl Handler for FabricHandler {
         }
     }
 
-    fn uncounted(&mut self) -> u64 {
-        self.pace.uncounted()
+    fn tally(&mut self) -> Tally<'_> {
+        let steps = match std::mem::take(&mut self.steps) {
+            0 => None,
+            count => Some((count, &mut self.own_steps)),
+        };
+        Tally { uncounted: self.pace.uncounted(), steps }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -15,11 +15,7 @@ use self::{
 };
 use crate::{
     Config,
-    admission::{
-        rate::Rate,
-        security::{self, About, Kind},
-        upgrade::Upgrade,
-    },
+    admission::{rate::Rate, upgrade::Upgrade},
     connection::{
         Connection, EncodeNotice,
         endpoint::{Endpoint, Handler},
@@ -93,13 +89,6 @@ impl Endpoint for Fabric {
 
         let by = || OpenedBy { user: upgrade.user.clone(), query: upgrade.request.query().to_owned() };
         let room = self.rooms.open(document, by);
-        if self.rooms.is_full(&room) && self.replaced(upgrade).is_none() {
-            let (user, address) = (upgrade.user.as_deref(), upgrade.admission.address);
-            let document = Some(room.document().text());
-            let about = About { user, address, document, ..About::default() };
-            security::report(Kind::ConnectionsPerDocument, about, 1);
-            return Err(Close::limit("Too many connections of this document"));
-        }
         let joining = Joining {
             connection: Arc::clone(connection),
             room,
@@ -112,7 +101,7 @@ impl Endpoint for Fabric {
             documents: self.documents.clone(),
         };
         if joining.room.is_live() {
-            return Ok(Box::new(joining.join()?));
+            return Ok(Box::new(joining.join(&self.rooms)?));
         }
         Ok(Box::new(OpeningHandler::new(joining, Arc::clone(&self.rooms), self.open_timeout)))
     }

@@ -13,7 +13,7 @@ use super::member::{FabricHandler, Joining};
 use crate::{
     connection::{
         Connection,
-        endpoint::{Farewell, Handler},
+        endpoint::{Farewell, Handler, Tally},
     },
     room::{Rooms, opening::Phase},
     websocket::close::Close,
@@ -54,10 +54,7 @@ impl OpeningHandler {
         let connection = Arc::clone(&joining.connection);
         let room = Arc::clone(&joining.room);
         let closes = match phase {
-            Phase::Live if self.rooms.is_full(&joining.room) => {
-                Some(Close::limit("Too many connections of this document"))
-            }
-            Phase::Live => match joining.join() {
+            Phase::Live => match joining.join(&self.rooms) {
                 Ok(mut member) => {
                     for (payload, text) in early {
                         member.message(&connection, &payload, text);
@@ -92,10 +89,10 @@ impl Handler for OpeningHandler {
         }
     }
 
-    fn uncounted(&mut self) -> u64 {
+    fn tally(&mut self) -> Tally<'_> {
         match &mut self.stage {
-            Stage::Member(member) => member.uncounted(),
-            Stage::Waiting(..) | Stage::Left => 0,
+            Stage::Member(member) => member.tally(),
+            Stage::Waiting(..) | Stage::Left => Tally::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::member::{FabricHandler, text_of};
 use crate::{
     admission::grant::Grant,
-    connection::{Connection, batch::QueuePolicy},
+    connection::Connection,
     document::live::Document,
     ids::Topic,
     protocol::steps::{self, NotTaken, StepsMessage, parse_steps},
@@ -47,7 +47,8 @@ impl FabricHandler {
                 }
             }
             Ok(StepsMessage::Snapshot { version, doc }) => {
-                if !document.take_snapshot(&self.client, version, doc) {
+                let may_write = !connection.grant().is_some_and(Grant::is_read_only);
+                if !may_write || !document.take_snapshot(&self.client, version, doc) {
                     self.refuse_with(NotTaken::Unexpected);
                 }
             }
@@ -60,6 +61,7 @@ impl FabricHandler {
     fn submit(&mut self, document: &Document, version: u64, steps: &str, number: Option<u64>) {
         match document.check(steps) {
             Ok(count) => {
+                self.steps += u64::from(count);
                 let (client, user) = (self.client.clone(), self.user.clone());
                 let steps = Steps { client, user, version, count, steps: steps.into(), change_id: None };
                 self.membership.publish(Text::Steps(&steps), number);
@@ -71,8 +73,7 @@ impl FabricHandler {
     /// Sends an answer that has to come between what the room has sent and what it sends next.
     pub(super) fn answer(&mut self, connection: &Arc<Connection>, put: impl FnOnce(&mut bytes::BytesMut)) {
         put(&mut self.replies);
-        let replies = std::mem::take(&mut self.replies).freeze();
-        connection.send(replies, None, QueuePolicy::Reliable);
+        connection.answer(std::mem::take(&mut self.replies).freeze());
     }
 
     pub(super) fn refuse_with(&mut self, why: NotTaken) {

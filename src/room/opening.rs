@@ -111,3 +111,24 @@ impl Loading {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::{Loading, MAX_WAITING, Phase};
+    use crate::ids::ConnectionId;
+
+    #[test]
+    fn as_many_wait_as_may_and_who_waits_already_may_ask_again() {
+        let (mut loading, mut cx) = (Loading::default(), Context::from_waker(Waker::noop()));
+        let last = MAX_WAITING as u64;
+        for number in 1..=last {
+            assert_eq!(loading.poll(ConnectionId::new(number), &mut cx), Poll::Pending);
+        }
+        assert_eq!(loading.poll(ConnectionId::new(last + 1), &mut cx), Poll::Ready(Phase::Crowded));
+        assert_eq!(loading.poll(ConnectionId::new(1), &mut cx), Poll::Pending);
+        loading.waiting.remove(&ConnectionId::new(1));
+        assert_eq!(loading.poll(ConnectionId::new(last + 1), &mut cx), Poll::Pending);
+    }
+}

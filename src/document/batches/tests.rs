@@ -1,7 +1,5 @@
-use super::{Batch, BatchLimits, Batches};
+use super::{Batch, Batches};
 use crate::ids::Id;
-
-const LIMITS: BatchLimits = BatchLimits { batches: 3, bytes: 1 << 20 };
 
 fn batch(before: u64, client: &str, number: Option<u64>, types: &[&str]) -> Batch {
     let steps: Vec<_> = types.iter().map(|each| format!(r#"{{"stepType":"{each}"}}"#)).collect();
@@ -18,7 +16,7 @@ fn batch(before: u64, client: &str, number: Option<u64>, types: &[&str]) -> Batc
 
 /// Versions 10 to 15: a two, b two, a one.
 fn batches() -> Batches {
-    let mut batches = Batches::new(10, LIMITS);
+    let mut batches = Batches::new(10);
     batches.push(batch(10, "a", Some(1), &["r", "s"]));
     batches.push(batch(12, "b \"2\"", None, &["t", "u"]));
     batches.push(batch(14, "a", Some(2), &["v"]));
@@ -86,17 +84,16 @@ fn a_duplicate_has_the_same_client_number_and_version() {
 }
 
 #[test]
-fn there_is_room_up_to_the_limits_in_number_and_bytes() {
-    let mut batches = Batches::new(10, LIMITS);
-    assert!(batches.has_room_for(1 << 20) && !batches.has_room_for((1 << 20) + 1));
-    let first = batch(10, "a", None, &["r"]);
-    let bytes = first.bytes();
+fn bytes_are_those_of_the_batches_that_are_there() {
+    let mut batches = Batches::new(10);
+    assert_eq!(batches.bytes(), 0);
+    let (first, second) = (batch(10, "a", None, &["r"]), batch(11, "a", None, &["r", "s"]));
+    let (one, two) = (first.bytes(), second.bytes());
     batches.push(first);
-    assert_eq!(batches.bytes(), bytes);
-    assert!(!batches.has_room_for((1 << 20) - bytes + 1) && batches.has_room_for((1 << 20) - bytes));
-    batches.push(batch(11, "a", None, &["r"]));
-    batches.push(batch(12, "a", None, &["r"]));
-    assert!(!batches.has_room_for(0));
+    batches.push(second);
+    assert_eq!(batches.bytes(), one + two);
+    batches.trim(11);
+    assert_eq!(batches.bytes(), two);
 }
 
 #[test]

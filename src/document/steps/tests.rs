@@ -1,4 +1,4 @@
-use super::{StepLimits, StepsError, check, elements};
+use super::{StepLimits, StepsError, check, elements, only_remove};
 
 const LIMITS: StepLimits = StepLimits { steps: 3, bytes: 200 };
 
@@ -78,4 +78,25 @@ fn the_elements_behind_the_first_ones_are_the_text_that_they_were() {
     assert_eq!(elements(steps, 3), "");
     assert_eq!(elements(steps, 4), "");
     assert_eq!(elements("no array", 0), "");
+}
+
+#[test]
+fn only_what_is_known_to_insert_nothing_is_said_to_remove() {
+    for steps in [
+        r#"[{"stepType":"replace","from":1,"to":3}]"#,
+        r#"[{"stepType":"replace","from":1,"to":3,"slice":null},{"stepType":"removeMark","mark":{"type":"em"},"from":1,"to":3}]"#,
+        r#"[{"from":0,"stepType":"removeNodeMark"}]"#,
+    ] {
+        assert!(only_remove(steps), "{steps}");
+    }
+    for steps in [
+        r#"[{"stepType":"replace","from":1,"to":1,"slice":{"content":[]}}]"#,
+        r#"[{"stepType":"replace","from":1,"to":3},{"stepType":"replace","slice":{},"from":1,"to":1}]"#,
+        r#"[{"stepType":"\u0072eplace","slice":{},"from":1,"to":1}]"#,
+        r#"[{"stepType":"replaceAround","from":1,"to":3}]"#,
+        r#"[{"stepType":"addMark","from":1,"to":3}]"#,
+        r#"[{"stepType":"word","text":"x"}]"#,
+    ] {
+        assert!(!only_remove(steps), "{steps}");
+    }
 }

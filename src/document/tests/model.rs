@@ -14,7 +14,7 @@ use proptest::{
 use crate::{
     document::{
         authority::{Attempt, Authority, Turns, Verdict},
-        batches::{Batch, BatchLimits, Batches},
+        batches::{Batch, Batches},
         steps::{StepLimits, check},
     },
     ids::Id,
@@ -121,12 +121,11 @@ struct Scene {
 
 impl Scene {
     fn new(turns: Turns) -> Self {
-        let limits = BatchLimits { batches: usize::MAX, bytes: usize::MAX };
         Self {
             turns,
             now: 0,
             authority: Authority::with_turns(7, turns),
-            batches: Batches::new(7, limits),
+            batches: Batches::new(7),
             pending: VecDeque::new(),
             log: Vec::new(),
             base: 7,
@@ -264,7 +263,7 @@ impl Scene {
         prop_assert!(!self.authority.jump(self.head()), "not to a version that was given");
         let version = self.head() + by;
         prop_assert!(self.authority.jump(version));
-        self.batches = Batches::new(version, BatchLimits { batches: usize::MAX, bytes: usize::MAX });
+        self.batches = Batches::new(version);
         (self.base, self.readable_from) = (version, version);
         self.pending.clear();
         self.log.clear();

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import { STATUS_CODES } from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import test, { before, describe } from 'node:test';
 import { HubServer, ROOT, uniqueId } from '../support/hub-server.mjs';
+import { until } from '../support/processes.mjs';
+import { fabricTarget, upgradeRequest } from '../support/raw-client.mjs';
 import { one, rustBlock, rustNumber, rustSources } from '../support/sources.mjs';
 
 const require = createRequire(import.meta.url);
@@ -15,6 +18,7 @@ const { DEFAULTS: LIMITS } = require('../../js/hub/limits.js');
 const { loadNative } = require('../../js/hub/native.js');
 const { DEFAULTS, hubOptions } = require('../../js/hub/options.js');
 const { isSendable } = require('../../js/hub/close-codes.js');
+const { TEXTS: REFUSALS } = require('../../js/http/refuse.js');
 const { MAX_ID_BYTES } = require('../../js/shared/ids.js');
 
 const rust = rustSources();
@@ -268,6 +272,37 @@ describe('an address that is most likely a proxy’s', () => {
     for (const address of OF_NEITHER) {
       assert.equal(isProxy(address), false, address);
       assert.equal(await isShared(address), true, address);
+    }
+  });
+});
+
+describe('a refused upgrade', () => {
+  test('has the phrase of its status on both sides', () => {
+    const phrases = [...rust.matchAll(/(?:Refusal|Self)::new\((\d{3}), "([^"]+)"/g)];
+    assert.ok(phrases.length >= 5, String(phrases.length));
+    for (const [, status, phrase] of phrases) assert.equal(phrase, STATUS_CODES[status]);
+    for (const [status, phrase] of Object.entries(REFUSALS)) assert.equal(phrase, STATUS_CODES[status]);
+  });
+
+  test('is answered with the same headers whichever side refuses it', async () => {
+    const server = await HubServer.start();
+    try {
+      const refusal = async (options) => {
+        const raw = await server.raw();
+        raw.write(upgradeRequest(fabricTarget(uniqueId()), options));
+        const { status, headers, text } = await raw.response();
+        await until('the end of the connection', () => raw.ended);
+        const { 'content-length': length, ...others } = headers;
+        assert.equal(Number(length), Buffer.byteLength(text));
+        return { status, text, headers: others };
+      };
+      const script = await refusal({ headers: { Origin: 'http://evil.example' } });
+      const native = await refusal({ version: '1.0' });
+      assert.deepEqual([script.status, native.status], [403, 505]);
+      assert.deepEqual(script.headers, native.headers);
+      assert.ok(script.text.length > 0 && native.text.length > 0);
+    } finally {
+      await server.close();
     }
   });
 });

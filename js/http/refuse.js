@@ -53,4 +53,4 @@ function refusePlain(request, response) {
   response.end(request.method === 'HEAD' ? undefined : PLAIN);
 }
 
-module.exports = { refuse, refuseLater, refusePlain };
+module.exports = { TEXTS, refuse, refuseLater, refusePlain };

@@ -456,6 +456,34 @@ export type SessionRenewal = { readonly expiresAt: Date | number } & (
  */
 export function renewSession(session: RequestWithHeaders | SessionRenewal): Promise<number>;
 
+export {
+  connections,
+  disconnectConnection,
+  documents,
+  health,
+  inspectDocument,
+  metrics,
+  metricsText,
+  registerMetrics,
+  saveDocument,
+  securityEvents,
+} from './monitoring.js';
+export type {
+  ConnectionFilter,
+  ConnectionInfo,
+  DocumentFilter,
+  DocumentInfo,
+  DocumentInside,
+  Health,
+  MemberInfo,
+  Metric,
+  MetricBucket,
+  MetricRegister,
+  MetricSpread,
+  MetricValue,
+} from './monitoring.js';
+export type { DocumentKind, SecurityEvent, SecurityEventCode } from './server.js';
+
 /** The interface captify's own code calls the WebSocket side by. */
 export interface WebSocketManager {
   /** See {@link registerHandler}. */

@@ -6,6 +6,8 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Server as HttpsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 
+import type { Health, Metric } from './monitoring.js';
+
 export type { HubError, HubErrorCode } from './index.js';
 
 /** Who is connected. Whatever else it holds is given to {@link HubOptions.access}, so it must have JSON, at most 64 KiB. */
@@ -288,7 +290,7 @@ export interface StepsToSave {
   version: number;
   previousVersion: number;
   /** `quiet`: nobody edits; `overdue`: somebody has edited for `saveWithinMs`; `shutdown`; `restart`: left by an earlier process. */
-  reason: 'quiet' | 'overdue' | 'shutdown' | 'restart';
+  reason: 'quiet' | 'asked' | 'overdue' | 'shutdown' | 'restart';
   /** Who has edited it since: ids of users, or of clients where no session says who they are. */
   editors: string[];
   signal: AbortSignal;
@@ -403,6 +405,12 @@ export interface Hub {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Connections, users, and counts of what was refused. */
   stats(): HubStats;
+  /** See `health` of `@captify-io/hub`. */
+  health(): Health;
+  /** See `metrics` of `@captify-io/hub`. */
+  metrics(): Metric[];
+  /** See `metricsText` of `@captify-io/hub`. */
+  metricsText(): string;
   /** Paths with an endpoint, in the order they were registered; `['/ws/fabric']` at least. */
   readonly paths: readonly string[];
   /**

@@ -22,6 +22,7 @@ const rust = sources('src', '.rs');
 const javascript = sources('js', 'js');
 const declarations = [
   'index.d.ts',
+  'monitoring.d.ts',
   'server.d.ts',
   'client.d.ts',
   'agent.d.ts',

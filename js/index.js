@@ -4,14 +4,10 @@
 // it into every route, `next build` evaluates it, and edge functions compile it.
 
 const { createAgentHandler } = require('./shared/agent-handler.js');
-const { anyId, endpointPath, id, json, jsonList, text, wellFormed } = require('./shared/arguments.js');
+const { endpointPath, id, json, jsonList, text, wellFormed } = require('./shared/arguments.js');
 const { addHandlers, fabricHandler } = require('./shared/handler-registry.js');
-const { invalid } = require('./shared/errors.js');
 const { runningHub, requireHub } = require('./shared/global-hub.js');
 const { LONE_SURROGATE } = require('./shared/ids.js');
-
-/** Codes below 3000 by which a server ends a connection of its own will (RFC 6455, section 7.4). */
-const CLOSE_CODES = [1000, 1001, 1008, 1012, 1013];
 
 function toDocument(documentId, message, clientID) {
   return requireHub().publish(documentId, clientID, message);
@@ -35,12 +31,28 @@ async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
   return sendSteps(documentId, steps, changeId, { clientID: id(clientID, 'clientID') });
 }
 
-function ofHub(name) {
-  return async (...given) => requireHub()[name](...given);
-}
+// The hub checks what these are given, so that no route's bundle has the checks in it.
+const ofHub =
+  (name) =>
+  async (...given) =>
+    requireHub()[name](...given);
+const atOnce =
+  (name) =>
+  (...given) =>
+    requireHub()[name](...given);
 
-const OF_HUB = 'submitSteps submitUpdate editDocument getDocument renewSession';
-const [submitSteps, submitUpdate, editDocument, getDocument, renewSession] = OF_HUB.split(' ').map(ofHub);
+const [submitSteps, submitUpdate, editDocument, getDocument, renewSession] =
+  'submitSteps submitUpdate editDocument getDocument renewSession'.split(' ').map(ofHub);
+const [setAccess, disconnectUser, recheckAccess, disconnectConnection, saveDocument] =
+  'setAccess disconnectUser recheckAccess disconnectConnection saveDocument'.split(' ').map(ofHub);
+const [connections, documents, inspectDocument] = 'connections listDocuments inspectDocument'.split(' ').map(ofHub);
+const [metrics, metricsText, registerMetrics, securityEvents] = 'metrics metricsText registerMetrics securityEvents'
+  .split(' ')
+  .map(atOnce);
+
+function health() {
+  return runningHub()?.health() ?? { live: true, ready: false, reasons: ['the hub has not started'] };
+}
 
 async function broadcastPendingChange(documentId, change) {
   return toDocument(id(documentId, 'documentId'), `{"type":"agent-change-pending","change":${json(change, 'change')}}`);
@@ -55,25 +67,6 @@ async function broadcastAcceptedChange(documentId, changeId, steps) {
 async function broadcastRejectedChange(documentId, changeId) {
   const message = JSON.stringify({ type: 'agent-change-rejected', changeId: text(changeId, 'changeId') });
   return toDocument(id(documentId, 'documentId'), message);
-}
-
-async function setAccess(about, access) {
-  const { userId, documentId } = about ?? {};
-  if (!['read', 'write', false].includes(access)) invalid("access must be 'read', 'write' or false");
-  const of = [anyId(userId, 'userId'), id(documentId, 'documentId')];
-  return requireHub().setAccess(...of, access);
-}
-
-async function disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
-  const isOwn = Number.isInteger(code) && code >= 3000 && code <= 4999;
-  if (!isOwn && !CLOSE_CODES.includes(code)) invalid(`code must be ${CLOSE_CODES.join(', ')}, or from 3000 to 4999`);
-  const close = [anyId(userId, 'userId'), code, wellFormed(reason, 'reason')];
-  return requireHub().disconnectUser(...close);
-}
-
-async function recheckAccess(documentId) {
-  const of = id(documentId, 'documentId');
-  return requireHub().recheckAccess(of);
 }
 
 /** What is no name has none. */
@@ -134,4 +127,14 @@ module.exports = {
   disconnectUser,
   recheckAccess,
   renewSession,
+  disconnectConnection,
+  saveDocument,
+  connections,
+  documents,
+  inspectDocument,
+  metrics,
+  metricsText,
+  registerMetrics,
+  securityEvents,
+  health,
 };

@@ -18,6 +18,7 @@
 //! - [`config`]: what a hub can be told.
 //! - [`admission`]: who may come in, and how much.
 //! - [`websocket`]: RFC 6455, without sockets.
+//! - [`metrics`]: what is counted, and the forms in which it is told.
 //! - [`ids`], `json`, [`error`], `panics`, `sync`: what all of them use.
 //!
 //! # What an embedder needs
@@ -38,6 +39,7 @@ pub mod fabric;
 pub mod handlers;
 pub mod ids;
 mod json;
+pub mod metrics;
 mod panics;
 // For benchmarks and fuzzing.
 #[doc(hidden)]

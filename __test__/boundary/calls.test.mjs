@@ -80,19 +80,29 @@ test('ES modules and CommonJS get the same functions', () => {
     'broadcastRejectedChange',
     'broadcastSteps',
     'broadcastStepsToClient',
+    'connections',
     'createAgentHandler',
     'createWebSocketManager',
+    'disconnectConnection',
     'disconnectUser',
+    'documents',
     'editDocument',
     'fabricHandler',
     'getConnectedDocuments',
     'getConnectionCount',
     'getDocument',
+    'health',
+    'inspectDocument',
+    'metrics',
+    'metricsText',
     'publish',
     'recheckAccess',
     'registerHandler',
     'registerHandlers',
+    'registerMetrics',
     'renewSession',
+    'saveDocument',
+    'securityEvents',
     'setAccess',
     'submitSteps',
     'submitUpdate',
@@ -410,7 +420,7 @@ describe('with a hub', () => {
     });
     await assert.rejects(
       copy.face.broadcastSteps('document', [], 'change'),
-      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@2,.*@captify-io\/hub@1000/),
+      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@3,.*@captify-io\/hub@1000/),
     );
     assert.equal(copy.face.getConnectionCount('fabric'), 0);
     assert.deepEqual(copy.face.getConnectedDocuments(), []);

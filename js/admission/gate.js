@@ -11,6 +11,7 @@ const { holdSocket } = require('../http/hold-socket.js');
 const { refuse } = require('../http/refuse.js');
 const { quoted } = require('./security.js');
 const { leftMs, readSession, renewal } = require('./session.js');
+const { Times } = require('./times.js');
 
 const UNAUTHORIZED = { closeCode: 4401, closeReason: 'Unauthorized' };
 const FORBIDDEN = { closeCode: 4403, closeReason: 'Forbidden' };
@@ -61,6 +62,8 @@ class Gate {
   /** How many of them ask the app. */
   #asking = 0;
   #loggedAt = -Infinity;
+  /** How long decisions took; undefined where nothing is asked. */
+  times;
 
   /**
    * @param options the hub's, checked
@@ -68,8 +71,14 @@ class Gate {
    */
   constructor(options, security) {
     this.#options = options;
+    if (options.session || options.access) this.times = new Times();
     this.#security = security;
     if (options.access) this.#access = new AccessDecisions(options.access);
+  }
+
+  /** Upgrades about which is being decided. */
+  get waiting() {
+    return this.#waits.size;
   }
 
   /**
@@ -93,6 +102,7 @@ class Gate {
     }
     const admission = { address: from.address, forwarded: from.forwarded };
     if (!session && !this.#access) return deliver(admission);
+    const beganMs = performance.now();
     let found;
     try {
       found = session && readSession(session, request);
@@ -100,9 +110,10 @@ class Gate {
       return deliver(this.#failed(error, admission));
     }
     if (!isPromise(found) && (!this.#access || found?.reason)) {
+      this.times.observe(performance.now() - beganMs);
       return deliver(this.#identified(admission, found));
     }
-    return this.#wait(request, socket, deliver, admission, found);
+    return this.#wait(request, socket, deliver, admission, found, beganMs);
   }
 
   /** Refuses all that wait. */
@@ -164,7 +175,7 @@ class Gate {
     this.#log(`warn: a WebSocket from the page ${quoted(origin)} to ${quoted(host)} got 403: ${hint}`);
   }
 
-  #wait(request, socket, deliver, admission, found) {
+  #wait(request, socket, deliver, admission, found, beganMs) {
     const { admissionTimeoutMs, session } = this.#options;
     // A cookie that is read here waits for nobody: a thousand that come back at once are no reason to turn one away.
     const asks = !session?.check;
@@ -192,6 +203,7 @@ class Gate {
     };
     within(admissionTimeoutMs, begin, ({ decided, refusal, error, isFull }) => {
       this.#waits.delete(wait);
+      this.times.observe(performance.now() - beganMs);
       if (wait.asks) this.#asking -= 1;
       const closed = refusal && { ...admission, ...refusal };
       const outcome = isFull ? undefined : (decided ?? closed ?? this.#failed(error, admission));

@@ -4,6 +4,9 @@
 
 const { attempt, describe } = require('../shared/callbacks.js');
 
+/** Events that are kept for who asks. */
+const KEPT = 1000;
+
 /** How often events are handed on. */
 const EVERY_MS = 1000;
 
@@ -20,6 +23,8 @@ class SecurityEvents {
   #onEvent;
   #native;
   #timer;
+  /** The latest, the oldest first. */
+  #kept = [];
 
   /**
    * @param {(event: object) => void} onEvent
@@ -47,12 +52,21 @@ class SecurityEvents {
     const reported = this.#native.securityEvents();
     const events = reported ? JSON.parse(reported) : [];
     const time = new Date().toISOString();
-    for (const event of events) {
+    for (const each of events) {
+      const event = { time, ...each };
+      this.#kept.push(event);
       attempt(
-        () => this.#onEvent({ time, ...event }),
+        () => this.#onEvent({ ...event }),
         (thrown) => process.stderr.write(`[hub] error: onSecurityEvent threw: ${describe(thrown)}\n`),
       );
     }
+    if (this.#kept.length > KEPT) this.#kept.splice(0, this.#kept.length - KEPT);
+  }
+
+  /** The latest, the newest first. */
+  latest(limit) {
+    this.flush();
+    return this.#kept.slice(-limit).reverse();
   }
 
   close() {

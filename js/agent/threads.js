@@ -1,5 +1,6 @@
 'use strict';
 
+const { KEY } = require('../shared/agent-streams.js');
 const { AgentStream } = require('./stream.js');
 
 /**
@@ -81,10 +82,17 @@ class AgentThreads {
   #kept = new Map();
   #keptBytes = 0;
   #running = 0;
+  /** Streams that have ended, by how. */
+  ended = { done: 0, error: 0 };
 
   /** Threads that are remembered, for tests and logs. */
   get size() {
     return this.#threads.size;
+  }
+
+  /** Streams whose producers have not stopped, nor were given up. */
+  get running() {
+    return this.#running;
   }
 
   open(threadId) {
@@ -112,6 +120,7 @@ class AgentThreads {
 
   /** Keeps an ended stream for a while, and drops older ones where there are too many. */
   keep(thread, stream, { keepMs, maxKeptBytes, maxKeptStreamsPerThread }) {
+    this.ended[stream.state] += 1;
     const timer = setTimeout(() => this.#forget(stream), keepMs);
     timer.unref?.();
     // What it has now: its history may still shrink, when the last one who was waited for has got it.
@@ -139,9 +148,6 @@ class AgentThreads {
     this.forgetIfIdle(thread);
   }
 }
-
-/** Version of what is kept here. */
-const KEY = Symbol.for('@captify-io/hub/agent@1');
 
 /**
  * What the handler at `path` knows of its threads. It is kept in globalThis, not in the handler: in development an

@@ -13,8 +13,12 @@ const TEXTS = {
 /** How long a refused peer may take to read its answer. */
 const LINGER_MS = 2000;
 
+/** How often each status was answered. */
+const refusals = new Map();
+
 /** Answers an upgrade over HTTP and closes the socket. */
 function refuse(socket, status, text) {
+  refusals.set(status, (refusals.get(status) ?? 0) + 1);
   socket.on('error', () => socket.destroy());
   if (socket.destroyed) return;
   socket.end(
@@ -53,4 +57,4 @@ function refusePlain(request, response) {
   response.end(request.method === 'HEAD' ? undefined : PLAIN);
 }
 
-module.exports = { TEXTS, refuse, refuseLater, refusePlain };
+module.exports = { TEXTS, refusals, refuse, refuseLater, refusePlain };

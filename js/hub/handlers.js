@@ -4,6 +4,7 @@
 
 const { asError, attempt, describe } = require('../shared/callbacks.js');
 const { pathOf, serving, subpathOf } = require('./paths.js');
+const { HandlerCalls } = require('./handler-calls.js');
 const { HandlerSocket } = require('./handler-socket.js');
 const { WriteBatcher } = require('./write-batcher.js');
 const { anyId, endpointPath, wellFormed } = require('../shared/arguments.js');
@@ -74,6 +75,8 @@ class Handlers {
   /** `onClose` calls that have not settled. */
   #closing = new Set();
   #isFinished = false;
+  /** What is counted of their calls. */
+  calls = new HandlerCalls();
 
   constructor(native, logs) {
     this.#native = native;
@@ -154,6 +157,7 @@ class Handlers {
       return false;
     }
     this.#batcher.inBatch = true;
+    this.calls.begin();
     for (let at = 1; at < events.length; at += FIELDS) {
       try {
         this.#handle(events[at], events[at + 1], events[at + 2]);
@@ -207,6 +211,7 @@ class Handlers {
     if (user !== undefined) served.socket.userId = user;
     this.#call(
       served,
+      'onConnect',
       () => endpoint.handler.onConnect(served.socket, request),
       () => this.#connected(served),
       () => {
@@ -231,13 +236,14 @@ class Handlers {
   #message(served, message) {
     if (served.failed) return;
     const { socket } = served;
-    this.#call(served, () => served.endpoint.handler.onMessage(socket, message));
+    this.#call(served, 'onMessage', () => served.endpoint.handler.onMessage(socket, message));
     if (socket.listenerCount('message') > 0) {
       try {
         HandlerSocket.emitMessage(socket, message);
       } catch (error) {
         this.#failed(served, error);
       }
+      this.calls.end('listeners');
     }
   }
 
@@ -266,7 +272,8 @@ class Handlers {
       this.#closing.delete(settles);
       settled();
     };
-    this.#call(served, () => served.endpoint.handler.onClose(served.socket, code, reason), done, done);
+    const { handler } = served.endpoint;
+    this.#call(served, 'onClose', () => handler.onClose(served.socket, code, reason), done, done);
   }
 
   #emit(served, event, ...args) {
@@ -278,22 +285,33 @@ class Handlers {
   }
 
   /** Calls a handler; a throw or a rejection is its own affair and nobody else's. */
-  #call(served, callback, succeeded, failed) {
+  #call(served, name, callback, succeeded, failed) {
     const fail = (thrown) => {
       this.#failed(served, thrown);
       failed?.();
     };
-    attempt(callback, fail, succeeded);
+    if (!this.#batcher.inBatch) this.calls.begin();
+    const counted = () => {
+      try {
+        return callback();
+      } finally {
+        this.calls.end(name);
+      }
+    };
+    attempt(counted, fail, succeeded);
   }
 
   /** @param {boolean} inListener whether it was an `'error'` listener, which would only fail again */
   #failed({ endpoint, socket, id }, thrown, inListener = false) {
     const where = `the handler of ${endpoint.path}, connection #${id}`;
     this.#log(`${where}: ${describe(thrown)}`);
+    this.calls.failed += 1;
     if (inListener) return;
     const error = asError(thrown);
     const again = (second) => this.#log(`${where}, in onError: ${describe(second)}`);
+    this.calls.begin();
     attempt(() => endpoint.handler.onError(socket, error), again);
+    this.calls.end('onError');
     try {
       // Without a listener it would be thrown here.
       if (socket.listenerCount('error') > 0) socket.emit('error', error);

@@ -1,9 +1,12 @@
 'use strict';
 
+const { anyId, id } = require('../shared/arguments.js');
 const { integer } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 const { Gate } = require('../admission/gate.js');
+const { closeOf } = require('./close-codes.js');
+const { Monitoring } = require('./monitoring.js');
 const { fromNative, loadNative } = require('./native.js');
 const { broadcastSteps, Documents } = require('./documents.js');
 const { nativeDocuments } = require('./document-options.js');
@@ -45,9 +48,9 @@ function guarded(call) {
 /**
  * @param options as the app gave them
  * @param {(request) => Promise<void> | undefined} [whenRegistered] what an upgrade waits for: that the app has registered
- *   its handlers
+ *   its handlers. Where it is given, the hub is starting until `started` was called
  */
-function createHub(options, whenRegistered = () => undefined) {
+function createHub(options, whenRegistered) {
   const checked = hubOptions(options);
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
@@ -80,6 +83,8 @@ class Hub {
   #security;
   #gate;
   #closing;
+  #isStarting;
+  #monitoring;
   #registered;
   #detachers = new Set();
   #basePath = '';
@@ -88,12 +93,22 @@ class Hub {
     this.#native = native;
     this.#options = options;
     this.#handlers = handlers;
-    this.#whenRegistered = whenRegistered;
+    this.#isStarting = whenRegistered !== undefined;
+    this.#whenRegistered = whenRegistered ?? (() => undefined);
     this.#startupGate = new StartupGate(options.registrationTimeoutMs);
     const serve = guarded((handler) => handlers.serve(handler));
     for (const handler of registeredHandlers()) serve(handler);
     this.#security = security;
     this.#gate = new Gate(options, security);
+    const monitoring = new Monitoring(native, guarded, {
+      gate: this.#gate,
+      startupGate: this.#startupGate,
+      handlers,
+      security,
+      isStarting: () => this.#isStarting,
+      isClosing: () => this.#closing !== undefined,
+    });
+    this.#monitoring = monitoring;
     this.#registered = {
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
@@ -108,10 +123,21 @@ class Hub {
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),
       serve,
-      setAccess: guarded((userId, documentId, access) => this.#setAccess(userId, documentId, access)),
-      disconnectUser: guarded((userId, code, reason) => this.#disconnectUser(userId, code, reason)),
+      setAccess: (about, access) => this.#setAccess(about, access),
+      disconnectUser: (userId, code, reason) => this.#disconnectUser(userId, code, reason),
       recheckAccess: (documentId) => this.#recheckAccess(documentId),
       renewSession: (about) => this.#renewSession(about),
+      disconnectConnection: (...given) => monitoring.disconnectConnection(...given),
+      saveDocument: (documentId) => monitoring.saveDocument(documentId),
+      connections: (about) => monitoring.connections(about),
+      listDocuments: (about) => monitoring.documents(about),
+      inspectDocument: (documentId) => monitoring.inspectDocument(documentId),
+      metrics: () => monitoring.metrics(),
+      metric: (name) => monitoring.metric(name),
+      metricsText: () => monitoring.metricsText(),
+      registerMetrics: (registry) => monitoring.registerMetrics(registry),
+      securityEvents: (about) => monitoring.securityEvents(about),
+      health: () => monitoring.health(),
     };
     register(this.#registered);
   }
@@ -214,6 +240,23 @@ class Hub {
     }
   }
 
+  /** For startServer: it listens, and the app has registered its handlers. */
+  started() {
+    this.#isStarting = false;
+  }
+
+  health() {
+    return this.#monitoring.health();
+  }
+
+  metrics() {
+    return this.#monitoring.metrics();
+  }
+
+  metricsText() {
+    return this.#monitoring.metricsText();
+  }
+
   stats() {
     return { ...this.#native.stats(), events: this.#security.totals };
   }
@@ -223,17 +266,23 @@ class Hub {
     await this.#options.session?.prepare?.();
   }
 
-  #setAccess(userId, documentId, access) {
-    this.#gate.invalidate(userId, documentId);
-    return this.#native.setAccess(userId, documentId, access === false ? 'none' : access);
+  #setAccess(about, access) {
+    const { userId, documentId } = about ?? {};
+    if (!['read', 'write', false].includes(access)) invalid("access must be 'read', 'write' or false");
+    const of = [anyId(userId, 'userId'), id(documentId, 'documentId')];
+    this.#gate.invalidate(...of);
+    return guarded(() => this.#native.setAccess(...of, access === false ? 'none' : access))();
   }
 
-  #disconnectUser(userId, code, reason) {
-    this.#gate.disconnect(userId, code, reason);
-    return this.#native.disconnectUser(userId, code, reason);
+  #disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
+    const close = closeOf(code, reason);
+    const of = anyId(userId, 'userId');
+    this.#gate.disconnect(of, ...close);
+    return guarded(() => this.#native.disconnectUser(of, ...close))();
   }
 
-  async #recheckAccess(documentId) {
+  async #recheckAccess(given) {
+    const documentId = id(given, 'documentId');
     const native = this.#native;
     const connections = guarded(() => native.connectionsOf(documentId))();
     this.#gate.invalidate(undefined, documentId);

@@ -19,10 +19,21 @@ const { KEY } = require('../shared/global-hub.js');
  * @property {(path: string) => number} endpointCount
  * @property {() => string[]} documents
  * @property {(handler: import('../index.js').WebSocketHandler) => void} serve
- * @property {(userId: string, documentId: string, access: 'read' | 'write' | false) => number} setAccess
- * @property {(userId: string, code: number, reason: string) => number} disconnectUser
+ * @property {(about: object, access: 'read' | 'write' | false) => number} setAccess
+ * @property {(userId: string, code?: number, reason?: string) => number} disconnectUser
  * @property {(documentId: string) => Promise<number>} recheckAccess
  * @property {(about: object) => Promise<number>} renewSession
+ * @property {(connectionId: string, code?: number, reason?: string) => Promise<boolean>} disconnectConnection
+ * @property {(documentId: string) => Promise<'saved' | 'nothing'>} saveDocument
+ * @property {(about?: object) => Promise<object>} connections
+ * @property {(about?: object) => Promise<object>} listDocuments
+ * @property {(documentId: string) => Promise<object | null>} inspectDocument
+ * @property {() => object[]} metrics
+ * @property {(name: string) => object | undefined} metric one of the metrics, gathered once a turn
+ * @property {() => string} metricsText
+ * @property {(register: object) => void} registerMetrics
+ * @property {(about?: object) => object[]} securityEvents
+ * @property {() => object} health
  */
 
 /** @param {RunningHub} hub */

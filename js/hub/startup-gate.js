@@ -21,6 +21,11 @@ class StartupGate {
     this.#timeoutMs = timeoutMs;
   }
 
+  /** Upgrades that wait. */
+  get waiting() {
+    return this.#waiting.size;
+  }
+
   /**
    * Keeps an upgrade until `ready` has settled. `proceed` is called once: without an argument when it may go on, with a
    * text when it is to be refused, and never when its client has left.

@@ -202,6 +202,7 @@ async function start(checked) {
     await instrumentationRegistered(app, dev, urlOf(server, hostname));
     handlersRegistered();
     registered = undefined;
+    hub.started();
     const at = server.address();
     if (dev && typeof at === 'string') {
       process.stderr.write('[hub] warn: edited handlers take effect only where PORT is a number\n');

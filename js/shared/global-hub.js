@@ -6,7 +6,7 @@ const { HubError } = require('./errors.js');
  * The number is the version of what is registered there (`RunningHub`). A bundler may copy this file many times
  * and an app may hold two versions of the package; all copies of one version meet in this key of `globalThis`.
  */
-const VERSION = 2;
+const VERSION = 3;
 const PREFIX = '@captify-io/hub';
 const KEY = Symbol.for(`${PREFIX}@${VERSION}`);
 

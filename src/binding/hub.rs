@@ -46,6 +46,9 @@ pub(super) fn invalid(reason: &str) -> napi::Error<&'static str> {
     napi::Error::new("HUB_INVALID_ARGUMENT", reason.to_owned())
 }
 
+/// How often Node's thread is rung at least, so that it is known how long it takes to come.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Options as `js/hub/options.js` has checked them.
 #[napi(object)]
 pub struct NativeOptions {
@@ -192,6 +195,8 @@ impl NativeHub {
             }
         };
         let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config()));
+        let probed = Arc::downgrade(&queue);
+        hub.every(PROBE_INTERVAL, move || probed.upgrade().map(|queue| queue.probe()).is_some());
         Ok(Self {
             hub: Mutex::new(Some(Arc::new(hub))),
             loopback: OnceLock::new(),

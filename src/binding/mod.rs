@@ -7,6 +7,8 @@ mod hooks;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod hub;
 mod log;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod monitoring;
 mod notifier;
 mod numbers;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]

@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::ids::{ClientSessionId, ConnectionId, Id, Topic};
+use crate::{
+    ids::{ClientSessionId, ConnectionId, Id, Topic},
+    metrics::{ThreadCounters, labels::EndpointKind},
+};
 
 /// What becomes of a frame that has to wait for a slow member.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
@@ -184,6 +187,36 @@ impl Batch {
     pub fn ranges(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &BatchFrame)> {
         let mut start = 0;
         self.frames.iter().map(move |frame| (std::mem::replace(&mut start, frame.end)..frame.end, frame))
+    }
+}
+
+/// What of a batch did not go to connections that it was sent to; all the rest did.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct LeftOut {
+    frames: u64,
+    bytes: u64,
+}
+
+impl LeftOut {
+    /// A connection got this much of it.
+    pub(crate) fn note(&mut self, batch: &Batch, frames: usize, bytes: usize) {
+        self.frames += (batch.frames.len() - frames) as u64;
+        self.bytes += (batch.bytes.len() - bytes) as u64;
+    }
+
+    /// Counts a batch that was sent to so many connections.
+    #[inline]
+    pub(crate) fn count(
+        self,
+        batch: &Batch,
+        connections: usize,
+        kind: EndpointKind,
+        counters: &ThreadCounters,
+    ) {
+        let (all, frames) = (connections as u64, batch.frames.len());
+        let messages = all * frames as u64 - self.frames;
+        let bytes = all * batch.bytes.len() as u64 - self.bytes;
+        counters.delivered(kind, frames, messages, bytes);
     }
 }
 

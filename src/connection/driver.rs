@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     /// Counted among the users for as long as this is here.
     counted: Option<Box<CountedConnection>>,
     meter: Meter,
+    /// Whether an endpoint has taken it.
+    was_served: bool,
     /// There while it sends more than it may.
     throttle: Option<Box<Throttle>>,
 }
@@ -64,9 +66,13 @@ impl Driver {
         counted: Option<Box<CountedConnection>>,
     ) -> Self {
         thread.add(Arc::clone(&connection));
+        let was_served = handler.is_some();
         let stage = handler.map_or(Stage::Left, Stage::Serving);
         let (decoder, meter) = (Decoder::default(), Meter::default());
-        Self { connection, thread, decoder, stage, permit, counted, meter, throttle: None }
+        if was_served {
+            thread.counters().opened(connection.kind()).add(1);
+        }
+        Self { connection, thread, decoder, stage, permit, counted, meter, was_served, throttle: None }
     }
 
     /// Hands over bytes that came with the upgrade.
@@ -166,6 +172,12 @@ impl Driver {
             }
         });
         let mut wait = Duration::ZERO;
+        let received = self.thread.counters().received(connection.kind());
+        received.messages.add(messages);
+        received.bytes.add(input.len() as u64);
+        if messages > 0 {
+            connection.active.store(self.thread.now(), Ordering::Relaxed);
+        }
         if let Stage::Serving(handler) = stage {
             handler.read_end(connection);
             let Tally { uncounted, steps } = handler.tally();
@@ -176,13 +188,13 @@ impl Driver {
         }
         if let Some(frame) = closed {
             self.leave();
+            let (code, reason) = frame
+                .as_ref()
+                .map_or((close::NO_STATUS, ""), |frame| (frame.code.into(), frame.reason.as_str()));
             if let Stage::Leaving(farewell) = &mut self.stage {
-                match frame {
-                    Some(frame) => farewell.peer_closed(frame.code.into(), &frame.reason),
-                    None => farewell.peer_closed(close::NO_STATUS, ""),
-                }
+                farewell.peer_closed(code, reason);
             }
-            self.connection.peer_closed(Bytes::copy_from_slice(replies));
+            self.connection.peer_closed(code, Bytes::copy_from_slice(replies));
             return;
         }
         send_replies(&self.connection, replies);
@@ -283,7 +295,10 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // Out of every count before the peer can see that it is closed.
         self.leave();
-        self.connection.release();
+        let ended = self.connection.release();
+        if self.was_served {
+            self.thread.counters().ended(ended);
+        }
         // The endpoint is told now that the socket is closed.
         self.stage = Stage::Left;
         self.thread.remove(self.connection.id());

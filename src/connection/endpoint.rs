@@ -13,6 +13,7 @@ use super::{Connection, EncodeNotice};
 use crate::{
     admission::{rate::Bucket, upgrade::Upgrade},
     ids::ConnectionId,
+    metrics::labels::EndpointKind,
     websocket::close::Close,
 };
 
@@ -20,6 +21,11 @@ use crate::{
 pub trait Endpoint: Send + Sync + fmt::Debug {
     /// The path: `/ws/fabric`.
     fn path(&self) -> &str;
+
+    /// Whose it is, for counts.
+    fn kind(&self) -> EndpointKind {
+        EndpointKind::Handler
+    }
 
     /// The document that a connection is about; `None` where it is about none. All connections of a document live on one
     /// thread, its access is asked for and changed under this name, and it is what limits count.

@@ -19,10 +19,11 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ use tokio::{
 pub(crate) use self::driver::Driver;
 use self::writer::{Phase, SLICES, Writer};
 use self::{
-    batch::{Batch, BatchFrame, QueuePolicy},
+    batch::{Batch, BatchFrame, LeftOut, QueuePolicy},
     outbox::{Outbox, Watch},
 };
 use crate::{
@@ -43,10 +44,14 @@ use crate::{
         notice::Notice,
         security::{self, About, Kind},
     },
-    ids::ConnectionId,
+    ids::{ConnectionId, Id},
+    metrics::labels::{Ended, EndpointKind},
     sync::lock,
     websocket::{close::Close, frame},
 };
+
+/// This share of what may wait for a connection is a sign that its client reads too slowly.
+const SLOW_SHARE: usize = 4;
 
 /// The frame of a [`Notice`] for the clients of an endpoint.
 pub type EncodeNotice = fn(Notice) -> Bytes;
@@ -74,6 +79,13 @@ pub struct Connection {
     /// The client's, as whoever let it in knows it; `None` where nobody does.
     address: Option<IpAddr>,
     grant: Option<Arc<Grant>>,
+    kind: EndpointKind,
+    /// Milliseconds since 1970 when it was made.
+    opened_at: u64,
+    /// The thread's clock when a message last came.
+    active: AtomicU32,
+    /// The document and the client it is of, once it is a member.
+    member: OnceLock<(Id, Id)>,
 }
 
 impl Connection {
@@ -87,7 +99,8 @@ impl Connection {
     ) -> Self {
         let mut outbox = Box::<Outbox>::default();
         outbox.push_rest(response.into());
-        let writer = Writer { stream: None, outbox: Some(outbox), phase: Phase::Open, waker: None };
+        let phase = Phase::Open;
+        let writer = Writer { stream: None, outbox: Some(outbox), phase, ended: None, waker: None };
         Self {
             id,
             endpoint,
@@ -101,6 +114,10 @@ impl Connection {
             notices: None,
             address: None,
             grant: None,
+            kind: EndpointKind::default(),
+            opened_at: epoch_milliseconds(),
+            active: AtomicU32::new(now),
+            member: OnceLock::new(),
         }
     }
 
@@ -110,8 +127,46 @@ impl Connection {
         grant: Option<Arc<Grant>>,
         address: Option<IpAddr>,
         notices: Option<EncodeNotice>,
+        kind: EndpointKind,
     ) -> Self {
-        Self { notices, address, grant, ..self }
+        Self { notices, address, grant, kind, ..self }
+    }
+
+    /// Who serves it.
+    pub(crate) fn kind(&self) -> EndpointKind {
+        self.kind
+    }
+
+    /// It is a member of a document now, by this client. Told once.
+    pub(crate) fn set_member(&self, document: Id, client: Id) {
+        let _ = self.member.set((document, client));
+    }
+
+    /// The document and the client it is of, once it is a member.
+    pub(crate) fn member(&self) -> Option<&(Id, Id)> {
+        self.member.get()
+    }
+
+    /// Milliseconds since 1970 when it was made.
+    pub(crate) fn opened_at(&self) -> u64 {
+        self.opened_at
+    }
+
+    /// Milliseconds since a message last came, by the clock of its thread.
+    pub(crate) fn idle(&self, now: u32) -> u32 {
+        now.wrapping_sub(self.active.load(Ordering::Relaxed))
+    }
+
+    /// Bytes that wait for the socket; `None` where it is closing.
+    pub(crate) fn waiting(&self) -> Option<usize> {
+        let writer = lock(&self.writer);
+        let bytes = || writer.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
+        (writer.phase == Phase::Open).then(bytes)
+    }
+
+    /// Whether so many bytes that wait are a sign of a client that reads too slowly.
+    pub(crate) fn is_slow_with(&self, waiting: usize) -> bool {
+        waiting > self.max_outbox_bytes / SLOW_SHARE
     }
 
     /// What it was let in with; `None` where nobody asked.
@@ -158,13 +213,14 @@ impl Connection {
         Pin::new(stream).poll_read(cx, buffer)
     }
 
-    /// Gives the socket back to the kernel. Nobody needs it once the connection's task has ended.
-    fn release(&self) {
+    /// Gives the socket back to the kernel. Nobody needs it once the connection's task has ended. Returns how that came.
+    fn release(&self) -> Ended {
         let mut writer = lock(&self.writer);
         writer.phase = Phase::Dead;
         writer.stream = None;
         writer.outbox = None;
         writer.waker = None;
+        writer.ended.unwrap_or(Ended::GONE)
     }
 
     /// The number of its endpoint.
@@ -242,10 +298,16 @@ impl Connection {
         self.waits(&mut writer);
     }
 
-    /// Sends the frames of a batch that are for this member. Returns how many bytes wait for it then.
-    pub(crate) fn send_batch(&self, batch: &Batch, is_for: impl Fn(&BatchFrame) -> bool) -> usize {
+    /// Sends the frames of a batch that are for this member; what is not is noted. Returns how many bytes wait for it then.
+    pub(crate) fn send_batch(
+        &self,
+        batch: &Batch,
+        left_out: &mut LeftOut,
+        is_for: impl Fn(&BatchFrame) -> bool,
+    ) -> usize {
         let mut writer = lock(&self.writer);
         if writer.phase != Phase::Open {
+            left_out.note(batch, 0, 0);
             return 0;
         }
         let mut written = if batch.is_whole_for(self.id) {
@@ -255,12 +317,15 @@ impl Connection {
             }
             written
         } else {
+            let mut frames = 0;
             let gathered: Vec<u8> = batch
                 .ranges()
                 .filter(|(_, frame)| is_for(frame))
+                .inspect(|_| frames += 1)
                 .flat_map(|(range, _)| &batch.bytes[range])
                 .copied()
                 .collect();
+            left_out.note(batch, frames, gathered.len());
             if gathered.is_empty() {
                 return 0;
             }
@@ -292,6 +357,7 @@ impl Connection {
             outbox.keep_begun();
             outbox.push(frame::close(&Close::slow()), None, QueuePolicy::Reliable);
             writer.phase = Phase::Ending { linger: true };
+            writer.ended = Some(by_hub(&Close::slow()));
             log::warn!("connection {} reads too slowly: closed with 1013", self.id);
             self.report(Kind::TooSlow, 1);
         }
@@ -313,14 +379,16 @@ impl Connection {
         if writer.phase == Phase::Open {
             writer.send_last(frame::close(close));
             writer.phase = phase;
+            writer.ended = Some(by_hub(close));
             writer.wake();
         }
     }
 
     /// The peer's close frame came: `reply` answers it, unless the hub's own was sent before.
-    fn peer_closed(&self, reply: Bytes) {
+    fn peer_closed(&self, code: u16, reply: Bytes) {
         let mut writer = lock(&self.writer);
         if writer.phase == Phase::Open {
+            writer.ended = Some(Ended { code, by_hub: false, is_slow: false });
             writer.send_last(reply);
         }
         if writer.phase != Phase::Dead {
@@ -340,6 +408,7 @@ impl Connection {
     /// Drops the socket at once, with all that waits.
     pub fn terminate(&self) {
         let mut writer = lock(&self.writer);
+        writer.ended.get_or_insert(Ended { by_hub: true, ..Ended::GONE });
         writer.phase = Phase::Dead;
         writer.wake();
     }
@@ -424,6 +493,18 @@ impl Connection {
             }
         }
     }
+}
+
+/// How a connection ends that the hub closes.
+fn by_hub(close: &Close) -> Ended {
+    let slow = Close::slow();
+    Ended { code: close.code, by_hub: true, is_slow: close.code == slow.code && close.reason == slow.reason }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn epoch_milliseconds() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Peer for Connection {

@@ -13,10 +13,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Connection, batch::Batch};
+use super::{
+    Connection,
+    batch::{Batch, LeftOut},
+};
 use crate::{
     admission::users::Users,
     ids::ConnectionId,
+    metrics::{ThreadCounters, labels::EndpointKind, thread::Waiting},
     panics::guarded,
     sync::lock,
     websocket::{close::Close, decoder::Codec},
@@ -36,6 +40,7 @@ pub(crate) struct Thread {
     scratch: Mutex<Scratch>,
     /// Milliseconds, as of the last tick.
     now: AtomicU32,
+    counters: ThreadCounters,
 }
 
 /// Memory that one connection at a time uses.
@@ -80,7 +85,13 @@ impl Thread {
             connections: Mutex::default(),
             scratch: Mutex::new(Scratch { input: Vec::new(), codec, replies: Vec::new() }),
             now: AtomicU32::new(0),
+            counters: ThreadCounters::default(),
         }
+    }
+
+    /// What it counts; written on this thread.
+    pub(crate) fn counters(&self) -> &ThreadCounters {
+        &self.counters
     }
 
     /// Who is there, and how much they may do; the same for all threads.
@@ -148,14 +159,21 @@ impl Thread {
 
     /// Sends a batch to every connection of an endpoint. On this thread.
     pub(crate) fn broadcast(&self, endpoint: usize, batch: &Batch) {
+        let (mut left_out, mut count, mut kind) = (LeftOut::default(), 0, EndpointKind::default());
         for connection in lock(&self.connections).values() {
-            let send = || connection.send_batch(batch, |_| true);
+            let send = || {
+                (count, kind) = (count + 1, connection.kind());
+                connection.send_batch(batch, &mut left_out, |_| true)
+            };
             if connection.endpoint() == Some(endpoint)
                 && connection.has_begun()
                 && guarded("sending to an endpoint, whose connection is closed", send).is_none()
             {
                 connection.close(&Close::internal());
             }
+        }
+        if count > 0 {
+            left_out.count(batch, count, kind, &self.counters);
         }
     }
 
@@ -175,11 +193,15 @@ impl Thread {
         after: Bound<ConnectionId>,
         deadlines: Deadlines,
         paused: bool,
+        waiting: &mut Waiting,
     ) -> Option<ConnectionId> {
         let (connections, now) = (lock(&self.connections), self.now());
         let mut last = None;
         for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
             last = Some(*id);
+            let bytes = connection.buffered_bytes() as u64;
+            waiting.bytes += bytes;
+            waiting.connections += u64::from(bytes > 0);
             let tick = || {
                 if paused {
                     connection.forgive(now);
@@ -192,5 +214,25 @@ impl Thread {
             }
         }
         last
+    }
+
+    /// Shows `visit` the next connections behind one; returns the last of them, `None` where there was none. On this thread.
+    pub(crate) fn visit_some(
+        &self,
+        after: Bound<ConnectionId>,
+        mut visit: impl FnMut(&Arc<Connection>),
+    ) -> Option<ConnectionId> {
+        let connections = lock(&self.connections);
+        let mut last = None;
+        for (id, connection) in connections.range((after, Bound::Unbounded)).take(TICKS_PER_TURN) {
+            last = Some(*id);
+            visit(connection);
+        }
+        last
+    }
+
+    /// The connection of this name.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        lock(&self.connections).get(&id).cloned()
     }
 }

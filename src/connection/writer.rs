@@ -13,6 +13,7 @@ use rustix::{
 use tokio::net::TcpStream;
 
 use super::{batch::QueuePolicy, outbox::Outbox};
+use crate::metrics::labels::Ended;
 
 /// Slices given to one `writev`.
 pub(super) const SLICES: usize = 32;
@@ -43,6 +44,8 @@ pub(super) struct Writer {
     /// `None` while nothing waits.
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) phase: Phase,
+    /// How it has ended, once that is decided.
+    pub(super) ended: Option<Ended>,
     /// Wakes the connection's task.
     pub(super) waker: Option<Waker>,
 }

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::{Options, hooks::Hooks, store::thread::StoreHandle};
 use crate::{
     ids::Id,
+    metrics::{Counter, histogram::Times},
     room::{Rooms, publication::Draft},
 };
 
@@ -30,6 +31,16 @@ pub(super) struct Context {
     rooms: OnceLock<Weak<Rooms>>,
     /// The hub ends: everything is saved now.
     is_ending: AtomicBool,
+    pub(super) counts: SaveCounts,
+}
+
+/// What is counted of saves, by the thread on which they run.
+#[derive(Debug)]
+pub(crate) struct SaveCounts {
+    pub(crate) saved: Counter,
+    pub(crate) failed: Counter,
+    /// How long they took, those that failed, too.
+    pub(crate) seconds: Times,
 }
 
 impl fmt::Debug for Context {
@@ -51,6 +62,7 @@ impl Context {
             start: Instant::now(),
             rooms: OnceLock::new(),
             is_ending: AtomicBool::new(false),
+            counts: SaveCounts { saved: Counter::new(), failed: Counter::new(), seconds: Times::of_times() },
         }
     }
 

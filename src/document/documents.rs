@@ -1,7 +1,8 @@
 //! All documents with an authority of a hub: each is loaded once, however many open it, and stays while it is needed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use tokio::{runtime::Handle, sync::OnceCell};
 
 use super::{
     Options,
-    context::Context,
+    context::{Context, SaveCounts},
     hooks::{Content, HookError, Hooks},
     live::{Document, InUse, Registry},
     log::StepsLog,
@@ -37,6 +38,8 @@ const FLUSH_ROUND: Duration = Duration::from_millis(5);
 pub(super) struct Loaded {
     pub(super) context: Arc<Context>,
     slots: Mutex<HashMap<Id, Arc<Slot>>>,
+    /// Those of which something is not saved, by where they are in memory.
+    unsaved: Mutex<BTreeMap<usize, Arc<Document>>>,
     /// Whether relays have offsets.
     has_offsets: bool,
 }
@@ -66,7 +69,7 @@ impl Documents {
         has_offsets: bool,
     ) -> Self {
         let context = Arc::new(Context::new(hooks, store, options, handle));
-        Self(Arc::new(Loaded { context, slots: Mutex::default(), has_offsets }))
+        Self(Arc::new(Loaded { context, slots: Mutex::default(), unsaved: Mutex::default(), has_offsets }))
     }
 
     /// Through which its members are told what is no part of a document. Given once.
@@ -77,6 +80,45 @@ impl Documents {
     /// The document, where it is in memory.
     pub(crate) fn get(&self, document: &Id) -> Option<Arc<Document>> {
         lock(&self.0.slots).get(document)?.get().cloned()
+    }
+
+    /// How many documents are not saved.
+    pub(crate) fn unsaved_count(&self) -> usize {
+        lock(&self.0.unsaved).len()
+    }
+
+    /// Some documents that are not saved, the next ones behind a place in memory; with the place of the last.
+    pub(crate) fn unsaved_some(
+        &self,
+        after: Bound<usize>,
+        count: usize,
+    ) -> (Vec<Arc<Document>>, Option<usize>) {
+        let unsaved = lock(&self.0.unsaved);
+        let some = unsaved.range((after, Bound::Unbounded)).take(count);
+        let (places, documents): (Vec<_>, Vec<_>) = some.map(|(at, one)| (*at, Arc::clone(one))).unzip();
+        (documents, places.last().copied())
+    }
+
+    /// Where they are stored.
+    pub(crate) fn store(&self) -> &StoreHandle {
+        &self.0.context.store
+    }
+
+    /// What is counted of saves.
+    pub(crate) fn counts(&self) -> &SaveCounts {
+        &self.0.context.counts
+    }
+
+    /// Calls `tell` once a document is saved, which begins now: with `false` where there was nothing to save. From any thread.
+    pub(crate) fn save(&self, document: &Id, tell: impl FnOnce(Result<bool, HookError>) + Send + 'static) {
+        let Some(told) = self.get(document).and_then(|document| document.save_soon()) else {
+            tell(Ok(false));
+            return;
+        };
+        self.0.context.handle.spawn(async move {
+            let outcome = told.await.unwrap_or_else(|_| Err(HookError("the hub has ended".to_owned())));
+            tell(outcome.map(|()| true));
+        });
     }
 
     /// The document as it is now, which is loaded for that where nobody has it open; `None` for a relay.
@@ -186,6 +228,16 @@ impl Registry for Loaded {
         let mut slots = lock(&self.slots);
         if lock(&document.state).is_idle_since(used, self.context.options.saves) {
             slots.remove(&document.id);
+        }
+    }
+
+    fn set_unsaved(&self, document: &Arc<Document>, is_unsaved: bool) {
+        let at = Arc::as_ptr(document).addr();
+        let mut unsaved = lock(&self.unsaved);
+        if is_unsaved {
+            unsaved.insert(at, Arc::clone(document));
+        } else {
+            unsaved.remove(&at);
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+use super::hooks::HookError;
 use crate::ids::Id;
 
 /// Most editors that a save names.
@@ -22,6 +25,12 @@ pub(super) struct Edits {
     pub(super) has_saver: bool,
     /// They are an earlier process's.
     pub(super) from_before: bool,
+    /// When the first edit came of what is being saved, while that is.
+    pub(super) saving: Option<Instant>,
+    /// Somebody wants it to be saved now.
+    pub(super) is_urgent: bool,
+    /// Who waits for a version to be saved.
+    waiting: Vec<(u64, oneshot::Sender<Result<(), HookError>>)>,
 }
 
 impl Edits {
@@ -33,6 +42,9 @@ impl Edits {
             editors: Vec::new(),
             has_saver: false,
             from_before: false,
+            saving: None,
+            is_urgent: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -50,8 +62,36 @@ impl Edits {
         }
     }
 
+    /// Since when something of it is not saved.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.saving.or(self.times.map(|(first, _)| first))
+    }
+
+    /// Has `version` saved now; what is returned is told how that went.
+    pub(super) fn wait_for(&mut self, version: u64) -> oneshot::Receiver<Result<(), HookError>> {
+        let (tell, told) = oneshot::channel();
+        self.waiting.push((version, tell));
+        self.is_urgent = true;
+        told
+    }
+
+    /// Tells who waits for what is saved by now, or everybody that it could not be.
+    pub(super) fn tell(&mut self, outcome: &Result<u64, HookError>) {
+        let is_told = |(wanted, _): &mut (u64, _)| match outcome {
+            Ok(version) => *wanted <= *version,
+            Err(_) => true,
+        };
+        for (_, tell) in self.waiting.extract_if(.., is_told) {
+            // Whoever has gone needs no answer.
+            let _ = tell.send(outcome.clone().map(drop));
+        }
+    }
+
     /// When it is to be saved.
     pub(super) fn due(&self, after: Duration, within: Duration) -> Instant {
+        if self.is_urgent {
+            return Instant::now();
+        }
         self.times.map_or_else(Instant::now, |(first, last)| (first + within).min(last + after))
     }
 }

@@ -105,6 +105,8 @@ pub struct Save {
 pub enum SaveReason {
     /// Nobody has edited it for a while.
     Quiet,
+    /// Somebody asked for it.
+    Asked,
     /// It has been edited for long without a pause.
     Overdue,
     /// The hub ends.
@@ -118,6 +120,7 @@ impl SaveReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Quiet => "quiet",
+            Self::Asked => "asked",
             Self::Overdue => "overdue",
             Self::Shutdown => "shutdown",
             Self::Restart => "restart",

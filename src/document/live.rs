@@ -37,7 +37,7 @@ pub struct Document {
     pub(super) kind: Kind,
     pub(super) context: Arc<Context>,
     /// Where it is forgotten.
-    registry: Weak<dyn Registry>,
+    pub(super) registry: Weak<dyn Registry>,
     pub(super) state: Mutex<State>,
     /// Whoever saves it is to do so now.
     pub(super) hurry: Notify,
@@ -47,6 +47,9 @@ pub struct Document {
 pub(super) trait Registry: Send + Sync + fmt::Debug {
     /// Forgets it, unless it is dirty, or was needed since it was used for the `used`th time.
     fn forget(&self, document: &Document, used: u64);
+
+    /// Notes whether something of it is not saved. Called with its state locked.
+    fn set_unsaved(&self, document: &Arc<Document>, is_unsaved: bool);
 }
 
 #[derive(Debug)]

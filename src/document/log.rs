@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::live::InUse;
-use crate::room::{
-    document_log::{Append, Deliver, Log},
-    publication::{Content, Publication},
+use crate::{
+    metrics::labels::DocumentKind,
+    room::{
+        document_log::{Append, Deliver, Log},
+        publication::{Content, Publication},
+    },
 };
 
 /// Gives what is published in one room to its document; as long as it is there, the document is in use.
@@ -19,6 +22,10 @@ impl StepsLog {
 }
 
 impl Log for StepsLog {
+    fn kind(&self) -> DocumentKind {
+        self.0.kind().into()
+    }
+
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
         if matches!(publication.content, Content::Steps(_) | Content::Update { .. }) {
             self.0.submit(publication, room);

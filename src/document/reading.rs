@@ -1,6 +1,6 @@
 //! What a document is read for: clients that come, and route handlers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 
@@ -12,7 +12,7 @@ use super::{
     store::Kind,
 };
 use crate::{
-    ids::Topic,
+    ids::{Id, Topic},
     protocol::steps::{
         ClientsOf, SentSteps, history_gone, put_document, put_steps, put_synced_at, reload, saved, up_to_date,
     },
@@ -21,10 +21,35 @@ use crate::{
     websocket::frame,
 };
 
+/// How a document is, for who watches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status {
+    pub(crate) version: u64,
+    /// The app is asked to save it.
+    pub(crate) is_saving: bool,
+    /// When the first edit came that is not saved.
+    pub(crate) unsaved_since: Option<Instant>,
+}
+
 impl Document {
     /// What its messages are.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// How it is now, for who watches.
+    pub(crate) fn status(&self) -> Status {
+        let state = lock(&self.state);
+        Status {
+            version: state.batches.version(),
+            is_saving: state.edits.saving.is_some(),
+            unsaved_since: state.edits.since().filter(|_| self.options().saves && state.is_dirty()),
+        }
     }
 
     /// What a client is told that joins.

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout, timeout_at},
+};
 
 use super::{
     hooks::{HookError, Save, SaveOutcome, SaveReason, Snapshot},
@@ -41,6 +44,9 @@ impl Document {
     /// Sees to it that what is not saved will be.
     pub(super) fn save_later(self: &Arc<Self>, state: &mut State) {
         if self.options().saves && state.is_dirty() && !std::mem::replace(&mut state.edits.has_saver, true) {
+            if let Some(registry) = self.registry.upgrade() {
+                registry.set_unsaved(self, true);
+            }
             self.context.handle.spawn(Arc::clone(self).save_until_clean());
         }
     }
@@ -50,16 +56,44 @@ impl Document {
         !self.options().saves || !lock(&self.state).is_dirty()
     }
 
+    /// Has what is not saved saved now; `None` where all of it is. What is returned is told how that went.
+    pub(super) fn save_soon(self: &Arc<Self>) -> Option<oneshot::Receiver<Result<(), HookError>>> {
+        let mut state = lock(&self.state);
+        if !self.options().saves || !state.is_dirty() {
+            return None;
+        }
+        let version = state.batches.version();
+        let told = state.edits.wait_for(version);
+        self.save_later(&mut state);
+        drop(state);
+        self.hurry.notify_one();
+        Some(told)
+    }
+
     async fn save_until_clean(self: Arc<Self>) {
         let mut wait = FIRST_WAIT;
         while let Some(save) = self.next_save().await {
             let version = save.content.version;
             let (editors, times) = {
                 let mut state = lock(&self.state);
-                (std::mem::take(&mut state.edits.editors), state.edits.times.take())
+                let edits = &mut state.edits;
+                edits.is_urgent = false;
+                let times = edits.times.take();
+                edits.saving = Some(times.map_or_else(Instant::now, |(first, _)| first));
+                (std::mem::take(&mut edits.editors), times)
             };
-            match self.save(Save { editors: editors.clone(), ..save }).await {
-                Ok(()) => wait = FIRST_WAIT,
+            let begin = Instant::now();
+            let outcome = self.save(Save { editors: editors.clone(), ..save }).await;
+            let counts = &self.context.counts;
+            counts.seconds.observe_time(begin.elapsed());
+            if outcome.is_ok() { &counts.saved } else { &counts.failed }.add(1);
+            match outcome {
+                Ok(()) => {
+                    wait = FIRST_WAIT;
+                    let edits = &mut lock(&self.state).edits;
+                    edits.saving = None;
+                    edits.tell(&Ok(version));
+                }
                 Err(HookError(reason)) => {
                     log::error!(
                         "document {:?} was not saved at version {version}, it is tried again in {wait:?}: {reason}",
@@ -68,6 +102,8 @@ impl Document {
                     {
                         // What came meanwhile is younger.
                         let mut state = lock(&self.state);
+                        state.edits.saving = None;
+                        state.edits.tell(&Err(HookError(reason)));
                         let newer = std::mem::replace(&mut state.edits.editors, editors);
                         let now = Instant::now();
                         let last = state.edits.times.map(|(_, last)| last);
@@ -90,12 +126,17 @@ impl Document {
     }
 
     /// What is to be saved, once it is time to; `None` where nothing is, and then nobody sees to it any more.
-    async fn next_save(&self) -> Option<Save> {
+    async fn next_save(self: &Arc<Self>) -> Option<Save> {
         loop {
             let due = {
                 let mut state = lock(&self.state);
                 if !state.is_dirty() {
                     state.edits.has_saver = false;
+                    let version = state.batches.version();
+                    state.edits.tell(&Ok(version));
+                    if let Some(registry) = self.registry.upgrade() {
+                        registry.set_unsaved(self, false);
+                    }
                     return None;
                 }
                 let options = self.options();
@@ -113,6 +154,7 @@ impl Document {
     fn save_of(&self, state: &State, is_ending: bool) -> Save {
         let reason = match state.edits.times {
             _ if is_ending => SaveReason::Shutdown,
+            _ if state.edits.is_urgent => SaveReason::Asked,
             _ if state.edits.from_before => SaveReason::Restart,
             Some((first, _)) if first.elapsed() >= self.options().save_within => SaveReason::Overdue,
             _ => SaveReason::Quiet,

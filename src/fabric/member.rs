@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::pace::Pace;
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     document::{documents::Documents, store},
     ids::{ClientSessionId, Id, Topic},
     json::quoted,
+    metrics::labels::EndpointKind,
     protocol::{
         self, ClientMessage, Kept, MessageError, notice,
         recovery::{RecoveryResult, Reload},
@@ -89,6 +90,10 @@ impl Joining {
             Some(RecoveryResult::Recovered { missed, .. }) => missed,
             Some(RecoveryResult::Reload { .. }) | None => Vec::new(),
         };
+        let sent = room.shard().counters().sent(EndpointKind::Fabric);
+        let bytes = first.len() + shown.len() + missed.iter().map(Bytes::len).sum::<usize>();
+        sent.messages.add(missed.len() as u64);
+        sent.bytes.add(bytes as u64);
         connection.begin(std::iter::once(first.freeze()).chain(missed).chain([shown]));
         Ok(FabricHandler {
             membership,
@@ -161,6 +166,19 @@ impl FabricHandler {
         for (topic, payload) in held {
             self.publish(topic, None, &payload, "");
         }
+    }
+
+    /// Sends the replies there are.
+    fn send_replies(&mut self, connection: &Connection) {
+        connection.send(self.take_replies(), None, QueuePolicy::Reliable);
+    }
+
+    /// The replies there are, which are about to be sent.
+    pub(super) fn take_replies(&mut self) -> Bytes {
+        let replies = std::mem::take(&mut self.replies).freeze();
+        let sent = self.membership.room().shard().counters().sent(EndpointKind::Fabric);
+        sent.bytes.add(replies.len() as u64);
+        replies
     }
 
     /// Answers a message that is not obeyed; too many of them end the connection.
@@ -254,7 +272,7 @@ impl Handler for FabricHandler {
             protocol::put_ack(&mut self.replies, applied, offset);
         }
         if !self.replies.is_empty() {
-            connection.send(std::mem::take(&mut self.replies).freeze(), None, QueuePolicy::Reliable);
+            self.send_replies(connection);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     },
     document::documents::Documents,
     ids::Id,
+    metrics::labels::EndpointKind,
     protocol::notice,
     recovery::{Identity, RecoveryRequest},
     room::{Rooms, opening::OpenedBy},
@@ -58,6 +59,10 @@ impl Fabric {
 impl Endpoint for Fabric {
     fn path(&self) -> &str {
         PATH
+    }
+
+    fn kind(&self) -> EndpointKind {
+        EndpointKind::Fabric
     }
 
     fn notices(&self) -> Option<EncodeNotice> {

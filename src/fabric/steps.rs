@@ -73,7 +73,7 @@ impl FabricHandler {
     /// Sends an answer that has to come between what the room has sent and what it sends next.
     pub(super) fn answer(&mut self, connection: &Arc<Connection>, put: impl FnOnce(&mut bytes::BytesMut)) {
         put(&mut self.replies);
-        connection.answer(std::mem::take(&mut self.replies).freeze());
+        connection.answer(self.take_replies());
     }
 
     pub(super) fn refuse_with(&mut self, why: NotTaken) {

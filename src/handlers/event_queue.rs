@@ -18,7 +18,13 @@ use super::{
     rooms::HandlerRooms,
 };
 use crate::{
-    Config, Error, connection::Connection, ids::ConnectionId, shard::Shard, sync::lock, websocket::frame,
+    Config, Error,
+    connection::Connection,
+    ids::ConnectionId,
+    metrics::{histogram::Times, thread::Traffic},
+    shard::Shard,
+    sync::lock,
+    websocket::frame,
 };
 
 /// The event queue of a hub.
@@ -35,6 +41,16 @@ pub struct EventQueue {
     rooms: Mutex<HashMap<Box<str>, Arc<HandlerRooms>>>,
     max_inbox_bytes: usize,
     max_pending_bytes: usize,
+    counts: HandlerCounts,
+}
+
+/// What the handlers' thread counts.
+#[derive(Debug)]
+pub struct HandlerCounts {
+    /// What handlers send to single connections.
+    pub sent: Traffic,
+    /// How long it takes to come when it is told that something has happened.
+    pub delay: Times,
 }
 
 impl fmt::Debug for EventQueue {
@@ -55,6 +71,7 @@ impl EventQueue {
             rooms: Mutex::default(),
             max_inbox_bytes: config.max_inbox_bytes,
             max_pending_bytes: config.max_pending_bytes,
+            counts: HandlerCounts { sent: Traffic::default(), delay: Times::of_times() },
         }
     }
 
@@ -122,7 +139,20 @@ impl EventQueue {
 
     /// Takes everything: replaces what `events` held. Their messages count as taken.
     pub fn take(&self, events: &mut Events) {
-        self.unseen.take(events);
+        if let Some(delay) = self.unseen.take(events) {
+            self.counts.delay.observe_time(delay);
+        }
+    }
+
+    /// Has the handlers' thread call [`take`](Self::take), though nothing may have happened, so that it is known how long it
+    /// takes to come. From any thread.
+    pub fn probe(&self) {
+        self.unseen.probe();
+    }
+
+    /// What the handlers' thread counts.
+    pub fn counts(&self) -> &HandlerCounts {
+        &self.counts
     }
 
     /// The handler is about to see this event: the room that it took in the inbox is free again. Returns how
@@ -162,7 +192,16 @@ impl EventQueue {
         let Some(connection) = self.connection(id).filter(|connection| connection.is_open()) else {
             return false;
         };
-        if connection.gather(put) {
+        let mut bytes = 0;
+        let counted = |out: &mut BytesMut| {
+            let before = out.len();
+            put(out);
+            bytes = out.len() - before;
+        };
+        let is_first = connection.gather(counted);
+        self.counts.sent.messages.add(1);
+        self.counts.sent.bytes.add(bytes as u64);
+        if is_first {
             lock(&self.gathering).push(connection);
         }
         true

@@ -1,6 +1,10 @@
 //! What happened on connections that handlers serve, and waits to be seen by them.
 
-use std::{fmt, sync::Mutex};
+use std::{
+    fmt,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use crate::{ids::ConnectionId, sync::lock};
 
@@ -63,40 +67,65 @@ impl Event {
 /// Events in the order they came, each with its connection.
 pub type Events = Vec<(ConnectionId, Event)>;
 
+#[derive(Default)]
+struct Unseen {
+    events: Events,
+    /// When the handlers' thread was told, where it has not come yet.
+    rung: Option<Instant>,
+}
+
 /// Events that the handlers' thread has not taken.
 pub(super) struct UnseenEvents {
-    events: Mutex<Events>,
+    unseen: Mutex<Unseen>,
     notifier: Box<dyn Notifier>,
 }
 
 impl fmt::Debug for UnseenEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnseenEvents").field("events", &lock(&self.events).len()).finish_non_exhaustive()
+        f.debug_struct("UnseenEvents")
+            .field("events", &lock(&self.unseen).events.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl UnseenEvents {
     pub(super) fn new(notifier: Box<dyn Notifier>) -> Self {
-        Self { events: Mutex::default(), notifier }
+        Self { unseen: Mutex::default(), notifier }
     }
 
     /// Leaves an event; from any thread.
     pub(super) fn post(&self, id: ConnectionId, event: Event) {
-        let mut events = lock(&self.events);
-        let first = events.is_empty();
-        events.push((id, event));
-        drop(events);
+        let mut unseen = lock(&self.unseen);
+        let first = unseen.events.is_empty();
+        unseen.events.push((id, event));
+        if first {
+            unseen.rung.get_or_insert_with(Instant::now);
+        }
+        drop(unseen);
         if first {
             self.notifier.notify();
         }
     }
 
-    /// Takes everything: replaces what `events` held.
-    pub(super) fn take(&self, events: &mut Events) {
+    /// Has the handlers' thread come, though there is nothing for it, so that it is known how long that takes; unless it was
+    /// told already. From any thread.
+    pub(super) fn probe(&self) {
+        let mut unseen = lock(&self.unseen);
+        if unseen.rung.is_none() {
+            unseen.rung = Some(Instant::now());
+            drop(unseen);
+            self.notifier.notify();
+        }
+    }
+
+    /// Takes everything: replaces what `events` held. Returns how long ago the handlers' thread was told.
+    pub(super) fn take(&self, events: &mut Events) -> Option<Duration> {
         events.clear();
         if events.capacity() * size_of::<(ConnectionId, Event)>() > KEPT_BYTES {
             *events = Events::new();
         }
-        std::mem::swap(&mut *lock(&self.events), events);
+        let mut unseen = lock(&self.unseen);
+        std::mem::swap(&mut unseen.events, events);
+        unseen.rung.take().map(|rung| rung.elapsed())
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -15,10 +15,12 @@ use super::events::{Event, UnseenEvents};
 use crate::{
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, FrameMeta, QueuePolicy},
+        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, LeftOut, QueuePolicy},
     },
     ids::ConnectionId,
+    metrics::labels::EndpointKind,
     panics::guarded,
+    shard::Shard,
     sync::lock,
     websocket::close::Close,
 };
@@ -30,6 +32,8 @@ pub(super) struct ShardMembers {
     members: Mutex<BTreeMap<ConnectionId, Member>>,
     /// Bytes of publications that are on their way to them.
     pending: AtomicUsize,
+    /// Where what is sent is counted: by the shard.
+    shard: Weak<Shard>,
 }
 
 struct Member {
@@ -46,8 +50,8 @@ impl fmt::Debug for ShardMembers {
 }
 
 impl ShardMembers {
-    pub(super) fn new(room: Arc<str>, unseen: Arc<UnseenEvents>) -> Self {
-        Self { room, unseen, members: Mutex::default(), pending: AtomicUsize::new(0) }
+    pub(super) fn new(room: Arc<str>, unseen: Arc<UnseenEvents>, shard: Weak<Shard>) -> Self {
+        Self { room, unseen, members: Mutex::default(), pending: AtomicUsize::new(0), shard }
     }
 
     pub(super) fn room(&self) -> &Arc<str> {
@@ -79,11 +83,16 @@ impl ShardMembers {
     pub(super) fn send_batch(&self, batch: &Batch) {
         let mut members = lock(&self.members);
         let sent = guarded("sending to a handler's room, whose members are closed", || {
+            let mut left_out = LeftOut::default();
             for (id, member) in members.iter_mut() {
-                let waiting = member.connection.send_batch(batch, |frame| frame.meta.from != Some(*id));
+                let is_for = |frame: &BatchFrame| frame.meta.from != Some(*id);
+                let waiting = member.connection.send_batch(batch, &mut left_out, is_for);
                 if waiting > member.slow_above && !std::mem::replace(&mut member.is_told, true) {
                     self.unseen.post(*id, Event::Slow((*self.room).into()));
                 }
+            }
+            if let Some(shard) = self.shard.upgrade() {
+                left_out.count(batch, members.len(), EndpointKind::Handler, shard.counters());
             }
         });
         if sent.is_none() {

@@ -21,7 +21,7 @@ use std::{
 use self::rooms::HandlerRooms;
 pub use self::{
     connection::HandlerConnection,
-    event_queue::EventQueue,
+    event_queue::{EventQueue, HandlerCounts},
     events::{Event, Events, Notifier},
     rooms::MAX_ROOMS,
 };

@@ -117,6 +117,11 @@ impl Outgoing {
         Self { shard, has_steps, max_pending_bytes, turn: Mutex::new(turn) }
     }
 
+    /// The shard.
+    pub(super) fn shard(&self) -> &Weak<Shard> {
+        &self.shard
+    }
+
     /// Whether it is the one for this shard.
     pub(super) fn is_for(&self, shard: &Weak<Shard>) -> bool {
         self.shard.ptr_eq(shard)

@@ -50,7 +50,8 @@ impl HandlerRooms {
             shard.count += 1;
             Arc::clone(&shard.members)
         } else {
-            let members = Arc::new(ShardMembers::new(name, Arc::clone(&self.unseen)));
+            let members =
+                Arc::new(ShardMembers::new(name, Arc::clone(&self.unseen), outgoing.shard().clone()));
             shards.push(OnShard { outgoing: Arc::clone(outgoing), members: Arc::clone(&members), count: 1 });
             members
         };

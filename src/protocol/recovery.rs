@@ -64,6 +64,16 @@ pub enum RecoveryResult {
     },
 }
 
+impl RecoveryResult {
+    /// [`Reload::code`], or that it need not.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Recovered { .. } => "RECOVERED",
+            Self::Reload { reason, .. } => reason.code(),
+        }
+    }
+}
+
 /// Where a client stands that has joined, and how it can come back.
 #[derive(Debug)]
 pub struct Position {

@@ -98,6 +98,16 @@ impl History {
         self.bytes
     }
 
+    /// How many publications it holds.
+    pub fn len(&self) -> usize {
+        self.publications.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.publications.is_empty()
+    }
+
     /// Forgets the oldest until it takes `bytes` at most.
     pub fn trim(&mut self, bytes: usize) {
         while self.bytes > bytes {

@@ -71,6 +71,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Bytes of histories, and how many there may be.
+    pub(crate) fn history_bytes(&self) -> (usize, usize) {
+        (self.budget.used(), self.limits.total_bytes)
+    }
+}
+
 fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
@@ -140,6 +147,11 @@ impl RoomRecovery {
     /// Bytes of what other members show that a connection may be given at once.
     pub(crate) fn max_shown_bytes(&self) -> usize {
         self.settings.max_shown_bytes
+    }
+
+    /// The history's name.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Somebody joins.

@@ -8,6 +8,7 @@
 use std::{fmt, sync::Arc};
 
 use super::publication::{Publication, Refusal};
+use crate::metrics::labels::DocumentKind;
 
 /// Orders what is published to one document, and answers later.
 ///
@@ -19,6 +20,11 @@ pub trait Log: Send + fmt::Debug {
     /// block, and must not call [`Deliver::deliver`] before it has returned. The answer is another thread's, or
     /// [`Append::Refused`].
     fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append;
+
+    /// What its document is.
+    fn kind(&self) -> DocumentKind {
+        DocumentKind::Relay
+    }
 
     /// What it has given a place goes out to the members now, in the order of the offsets. On the room's thread, which has
     /// locked the room's state: whoever joins from now on is not sent it.
@@ -93,5 +99,13 @@ impl DocumentLog {
     /// Whether what is published is ordered, and kept, by nobody else.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self, Self::Memory(_))
+    }
+
+    /// What its document is.
+    pub(crate) fn kind(&self) -> DocumentKind {
+        match self {
+            Self::Memory(_) => DocumentKind::Relay,
+            Self::Other(log) => log.kind(),
+        }
     }
 }

@@ -66,6 +66,17 @@ impl Room {
             ) => up_to,
             Some(RecoveryResult::Reload { up_to: None, .. }) | None => 0,
         };
+        if let Some(outcome) = &reply.outcome
+            && let Some(count) = self.shard.counters().recovery(outcome.code())
+        {
+            count.add(1);
+        }
+        let kind = state.log.kind();
+        self.shard.counters().members(kind).add(1);
+        if members.is_empty() {
+            self.shard.counters().documents(kind).add(1);
+        }
+        connection.set_member(self.document.clone(), client.clone());
         let place = state.latest.enter(applied);
         *state.clients.entry(client.clone()).or_default() += 1;
         let id = connection.id();
@@ -131,6 +142,11 @@ impl Room {
             if *left == 0 {
                 state.clients.remove(&member.client);
             }
+        }
+        let kind = state.log.kind();
+        self.shard.counters().members(kind).sub(1);
+        if members.is_empty() {
+            self.shard.counters().documents(kind).sub(1);
         }
         self.count.store(members.len(), Ordering::Release);
         drop(state);

@@ -15,6 +15,7 @@ mod rooms;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::{
     collections::HashMap,
@@ -38,9 +39,10 @@ use crate::{
     Error,
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, FrameMeta},
+        batch::{Batch, BatchBuilder, FrameMeta, LeftOut},
     },
     ids::{ClientSessionId, ConnectionId, Id},
+    metrics::labels::EndpointKind,
     panics::guarded,
     recovery::{RoomRecovery, Settings, budget::Relief, history::History},
     shard::{Flush, Shard, Work},
@@ -271,9 +273,11 @@ impl Room {
             {
                 self.append(&mut lock(recovery).history, batch);
             }
+            let mut left_out = LeftOut::default();
             for Member { id, connection, client, .. } in members {
-                connection.send_batch(batch, |frame| frame.is_for(*id, client));
+                connection.send_batch(batch, &mut left_out, |frame| frame.is_for(*id, client));
             }
+            left_out.count(batch, members.len(), EndpointKind::Fabric, self.shard.counters());
         });
         if sent.is_none() {
             if let Some((recovery, offset)) = self.recovery.as_ref().zip(batch.last_offset()) {

@@ -1,8 +1,9 @@
 //! Every document that somebody has open, or that is remembered: a map a shard.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
+    ops::Bound,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ pub struct Rooms {
 pub(super) struct ShardRooms {
     shard: Arc<Shard>,
     by_id: Mutex<HashMap<Id, Arc<Room>>>,
+    /// The same, so that they can be looked at in slices: by where they are in memory.
+    by_place: Mutex<BTreeMap<usize, Arc<Room>>>,
     settings: RoomSettings,
     all: Weak<Rooms>,
 }
@@ -61,7 +64,7 @@ impl Rooms {
         let of_shard = |shard: &Arc<Shard>, all: &Weak<Self>| {
             let settings = settings.clone();
             let (shard, all) = (Arc::clone(shard), Weak::clone(all));
-            Arc::new(ShardRooms { shard, by_id: Mutex::default(), settings, all })
+            Arc::new(ShardRooms { shard, by_id: Mutex::default(), by_place: Mutex::default(), settings, all })
         };
         let rooms = Arc::new_cyclic(|all| Self {
             by_shard: shards.iter().map(|shard| of_shard(shard, all)).collect(),
@@ -115,6 +118,32 @@ impl Rooms {
         self.by_shard.iter().map(open).sum()
     }
 
+    /// Rooms that are remembered, those without members, too.
+    pub(crate) fn count(&self) -> usize {
+        self.by_shard.iter().map(|rooms| lock(&rooms.by_id).len()).sum()
+    }
+
+    /// Bytes of histories, and how many there may be; `None` where nothing is remembered.
+    pub(crate) fn history_bytes(&self) -> Option<(usize, usize)> {
+        let settings = self.by_shard.first()?.settings.recovery.as_ref()?;
+        Some(settings.history_bytes())
+    }
+
+    /// Some rooms of a shard, the next ones behind a place in memory; with the place of the last. On the shard's thread.
+    pub(crate) fn some(
+        &self,
+        shard: usize,
+        after: Bound<usize>,
+        count: usize,
+    ) -> (Vec<Arc<Room>>, Option<usize>) {
+        let Some(rooms) = self.by_shard.get(shard) else { return (Vec::new(), None) };
+        let by_place = lock(&rooms.by_place);
+        let some: Vec<_> =
+            by_place.range((after, Bound::Unbounded)).take(count).map(|(_, room)| Arc::clone(room)).collect();
+        let last = some.last().map(place_of);
+        (some, last)
+    }
+
     /// Whether a room has as many members as it may. On its shard, so that nobody can be joining it.
     pub(crate) fn is_full(&self, room: &Room) -> bool {
         self.max_members > 0 && room.count() >= self.max_members
@@ -164,6 +193,10 @@ impl Rooms {
     }
 }
 
+fn place_of(room: &Arc<Room>) -> usize {
+    Arc::as_ptr(room).addr()
+}
+
 impl ShardRooms {
     fn get(&self, document: &Id) -> Option<Arc<Room>> {
         lock(&self.by_id).get(document).cloned()
@@ -178,6 +211,7 @@ impl ShardRooms {
         let room = Arc::new(Room::new(document.clone(), Arc::clone(&self.shard), this, &self.settings));
         by_id.insert(document, Arc::clone(&room));
         drop(by_id);
+        lock(&self.by_place).insert(place_of(&room), Arc::clone(&room));
         if let Some(opener) = &self.settings.opener {
             room.load(&**opener, by());
         }
@@ -192,8 +226,11 @@ impl ShardRooms {
 impl Registry for ShardRooms {
     fn remove(&self, document: &Id) {
         let mut by_id = lock(&self.by_id);
-        if by_id.get(document).is_some_and(|room| room.count() == 0) {
-            by_id.remove(document);
+        if by_id.get(document).is_some_and(|room| room.count() == 0)
+            && let Some(room) = by_id.remove(document)
+        {
+            drop(by_id);
+            lock(&self.by_place).remove(&place_of(&room));
         }
     }
 

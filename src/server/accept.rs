@@ -167,6 +167,7 @@ fn begin(pending: PendingHandshake) -> AcceptTask {
     let response = match handshake::respond(&upgrade.request, upgrade.admission.protocol.as_deref()) {
         Ok(response) => response,
         Err(refusal) => {
+            shard.counters().refused.count(refusal.status);
             log::info!("refused an upgrade with {}: {}", refusal.status, refusal.text);
             if let Some(entry) = endpoint {
                 entry.endpoint.refused(id);
@@ -178,7 +179,8 @@ fn begin(pending: PendingHandshake) -> AcceptTask {
     let notices = endpoint.as_ref().and_then(|entry| entry.endpoint.notices());
     let connection = Connection::new(id, number, response, shared.config.max_outbox_bytes, shard.now());
     let grant = counted.as_ref().and_then(|counted| counted.grant.clone());
-    let connection = Arc::new(connection.admitted(grant, upgrade.admission.address, notices));
+    let kind = endpoint.as_ref().map(|entry| entry.endpoint.kind()).unwrap_or_default();
+    let connection = Arc::new(connection.admitted(grant, upgrade.admission.address, notices, kind));
     let refusal = refusal(&shared, endpoint.as_deref(), &upgrade, refused, document.as_deref());
     let opened = match &endpoint {
         Some(served) if refusal.is_some() => {
@@ -201,6 +203,7 @@ fn begin(pending: PendingHandshake) -> AcceptTask {
             (Some(handler), Some(permit), counted)
         }
         Err(close) => {
+            shard.counters().refused.count(close.code);
             log::info!("closed connection {id} with {}: {}", close.code, close.reason.escape_debug());
             connection.close(&close);
             (None, None, None)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::{
     connection::endpoint::{Endpoint, EndpointEntry},
     ids::ConnectionId,
+    metrics::labels::EndpointKind,
     sync::lock,
 };
 
@@ -54,6 +55,12 @@ impl Endpoints {
         if let Some(entry) = self.serving(path) {
             entry.endpoint.refused(id);
         }
+    }
+
+    /// Open connections of those of a kind.
+    pub(crate) fn count_of(&self, kind: EndpointKind) -> usize {
+        let entries = lock(&self.0);
+        entries.iter().filter(|entry| entry.endpoint.kind() == kind).map(|entry| entry.count()).sum()
     }
 
     /// Open connections of all of them.

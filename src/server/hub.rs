@@ -22,6 +22,7 @@ use crate::{
     },
     fabric::Fabric,
     ids::Id,
+    panics::guarded,
     room::{
         Room, Rooms,
         opening::{OpenedBy, Opener},
@@ -264,9 +265,41 @@ impl Hub {
     }
 
     /// Whether it takes nothing new any more.
-    #[cfg_attr(not(feature = "binding"), expect(dead_code, reason = "what calls go by it are the binding's"))]
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.is_draining()
+    }
+
+    /// Saves a document that is in memory now, and calls `tell` once it is: with `false` where there was nothing to save. From
+    /// any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]
+    pub fn save_document(
+        &self,
+        document: &Id,
+        tell: impl FnOnce(Result<bool, HookError>) + Send + 'static,
+    ) -> Result<(), Error> {
+        if self.shared.is_draining() {
+            return Err(Error::Closed);
+        }
+        match &self.shared.documents {
+            Some(documents) => documents.save(document, tell),
+            None => tell(Ok(false)),
+        }
+        Ok(())
+    }
+
+    /// Calls `work` on a thread of the hub again and again, until that answers `false` or the hub ends.
+    pub fn every(&self, interval: Duration, mut work: impl FnMut() -> bool + Send + 'static) {
+        self.shared.shards[0].handle().spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                if guarded("doing what is done again and again", &mut work) != Some(true) {
+                    return;
+                }
+            }
+        });
     }
 
     /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one

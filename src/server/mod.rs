@@ -2,7 +2,10 @@
 
 pub mod accept;
 mod endpoints;
+mod health;
 pub mod hub;
+pub mod lists;
 pub mod loopback;
+pub mod metrics;
 mod shared;
 pub mod users;

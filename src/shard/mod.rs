@@ -24,7 +24,12 @@ use self::{
     scheduling::use_batch_scheduling,
 };
 use crate::{
-    Config, Error, admission::users::Users, connection::thread::Thread, panics::guarded, sync::lock,
+    Config, Error,
+    admission::users::Users,
+    connection::thread::Thread,
+    metrics::{ThreadCounters, thread::Waiting},
+    panics::guarded,
+    sync::lock,
     websocket::close::Close,
 };
 
@@ -124,6 +129,11 @@ impl Shard {
         &self.thread
     }
 
+    /// What its thread counts.
+    pub(crate) fn counters(&self) -> &ThreadCounters {
+        self.thread.counters()
+    }
+
     /// See [`Thread::now`].
     pub(crate) fn now(&self) -> u32 {
         self.thread.now()
@@ -163,19 +173,22 @@ impl Shard {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut forgotten = 0;
         loop {
-            interval.tick().await;
+            let due = interval.tick().await;
+            self.thread.counters().delay.observe_time(due.elapsed());
+            self.thread.counters().tick();
             let paused = time.advance(Instant::now(), clock.step);
             let now = milliseconds(time.passed());
             self.thread.set_now(now);
             if paused {
                 log::debug!("this thread was paused, so nobody's silence counts from before");
             }
-            let mut after = Bound::Unbounded;
-            while let Some(last) = self.thread.tick_some(after, clock.deadlines, paused) {
+            let (mut after, mut waiting) = (Bound::Unbounded, Waiting::default());
+            while let Some(last) = self.thread.tick_some(after, clock.deadlines, paused, &mut waiting) {
                 after = Bound::Excluded(last);
                 // Those with something to read have their turn between two slices.
                 tokio::task::yield_now().await;
             }
+            self.thread.counters().set_waiting(waiting);
             if clock.forget.is_some_and(|every| now.wrapping_sub(forgotten) >= every) {
                 forgotten = now;
                 guarded("forgetting", || {

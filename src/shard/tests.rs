@@ -8,6 +8,7 @@ use crate::{
         thread::{Deadlines, TICKS_PER_TURN},
     },
     ids::ConnectionId,
+    metrics::thread::Waiting,
     tests::{join, read_to},
     websocket::close::Close,
 };
@@ -42,7 +43,7 @@ fn the_clock_looks_at_every_connection_in_slices() {
     let deadlines = Deadlines { heartbeat: Some(1), close_timeout: 1000 };
     let pinged = || connections.iter().filter(|connection| connection.buffered_bytes() > 0).count();
     let (mut after, mut turns) = (Bound::Unbounded, Vec::new());
-    while let Some(last) = thread.tick_some(after, deadlines, false) {
+    while let Some(last) = thread.tick_some(after, deadlines, false, &mut Waiting::default()) {
         after = Bound::Excluded(last);
         turns.push(pinged());
     }

@@ -19,7 +19,10 @@ pub mod thread;
 
 pub use error::StoreError;
 
-use crate::ids::{Epoch, Id};
+use crate::{
+    ids::{Epoch, Id},
+    metrics::labels::DocumentKind,
+};
 
 /// What a document's entries are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +31,15 @@ pub enum Kind {
     Steps,
     /// Updates, which may be applied in any order and twice.
     Updates,
+}
+
+impl From<Kind> for DocumentKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Steps => Self::Steps,
+            Kind::Updates => Self::Updates,
+        }
+    }
 }
 
 /// What is kept of a document.

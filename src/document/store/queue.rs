@@ -7,10 +7,16 @@ use std::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use super::{Outcomes, Store, StoreError, Write};
-use crate::{ids::Id, panics::guarded, sync::lock};
+use crate::{
+    ids::Id,
+    metrics::{Counter, histogram::Times},
+    panics::guarded,
+    sync::lock,
+};
 
 /// Bytes of writes of one commit, but for a single one that is larger: they are in memory twice meanwhile.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
@@ -26,6 +32,29 @@ pub(super) struct Shared {
     pub(super) changed: Condvar,
     pub(super) max_waiting_bytes: usize,
     pub(super) file_bytes: AtomicU64,
+    pub(super) counts: StoreCounts,
+    /// Why nothing can be stored now; `None` where it can.
+    pub(super) problem: Mutex<Option<String>>,
+}
+
+/// What the thread of a store counts.
+#[derive(Debug)]
+pub(crate) struct StoreCounts {
+    /// Commits that were made durable.
+    pub commits: Counter,
+    /// Commits that failed.
+    pub failed: Counter,
+    /// How long commits took.
+    pub seconds: Times,
+    /// Bytes that were asked to be stored, and were.
+    pub bytes: Counter,
+}
+
+impl Default for StoreCounts {
+    fn default() -> Self {
+        let [commits, failed, bytes] = [const { Counter::new() }; 3];
+        Self { commits, failed, seconds: Times::of_times(), bytes }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +165,17 @@ impl Shared {
         Some(Turn::of(&mut queue.jobs))
     }
 
+    /// Counts a commit, and notes whether there can be others.
+    fn committed(&self, error: Option<&Arc<StoreError>>, bytes: usize) {
+        if error.is_some() {
+            self.counts.failed.add(1);
+        } else {
+            self.counts.commits.add(1);
+            self.counts.bytes.add(bytes as u64);
+        }
+        *lock(&self.problem) = error.map(|error| format!("the store of documents has failed: {error}"));
+    }
+
     /// Does a turn, and answers. Where there is no store, everything is answered with why.
     pub(super) fn take(&self, turn: Turn, store: &mut OpenedStore) {
         for read in turn.reads {
@@ -151,9 +191,13 @@ impl Shared {
             // Whoever only wants its turn between the others' need not wait for the disk.
             Ok(_) if lists.iter().all(Vec::is_empty) => Ok(lists.iter().map(|_| Ok(())).collect()),
             Ok(store) => {
+                let begin = Instant::now();
                 let outcome = guarded("committing documents", || store.commit(&lists));
+                self.counts.seconds.observe_time(begin.elapsed());
                 self.file_bytes.store(store.bytes(), Relaxed);
-                outcome.unwrap_or(Err(StoreError::Panicked)).map_err(Arc::new)
+                let outcome = outcome.unwrap_or(Err(StoreError::Panicked)).map_err(Arc::new);
+                self.committed(outcome.as_ref().err(), bytes);
+                outcome
             }
             Err(error) => Err(Arc::clone(error)),
         };

@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     SetAside, Store, StoreError, Stored, Write,
-    queue::{Job, OpenedStore, Phase, Queue, ReadJob, Shared, WriteJob},
+    queue::{Job, OpenedStore, Phase, Queue, ReadJob, Shared, StoreCounts, WriteJob},
 };
 use crate::{ids::Id, panics::guarded, sync::lock};
 
@@ -58,6 +58,8 @@ impl StoreHandle {
             changed: Condvar::new(),
             max_waiting_bytes,
             file_bytes: AtomicU64::new(0),
+            counts: StoreCounts::default(),
+            problem: Mutex::new(Some("the store of documents is being opened".to_owned())),
         });
         let of_thread = Arc::clone(&shared);
         thread::Builder::new().name("hub-store".to_owned()).spawn(move || {
@@ -70,9 +72,14 @@ impl StoreHandle {
             let outcome = match &store {
                 Ok(store) => {
                     shared.file_bytes.store(store.bytes(), Relaxed);
+                    *lock(&shared.problem) = None;
                     Ok(())
                 }
-                Err(error) => Err(Arc::clone(error)),
+                Err(error) => {
+                    let problem = format!("the store of documents could not be opened: {error}");
+                    *lock(&shared.problem) = Some(problem);
+                    Err(Arc::clone(error))
+                }
             };
             guarded("telling that the store is open", || opened(outcome));
             while let Some(turn) = shared.next_turn() {
@@ -218,6 +225,16 @@ impl StoreHandle {
     /// Bytes that the store takes of the disk, as of the last commit.
     pub fn file_bytes(&self) -> u64 {
         self.owner.shared.file_bytes.load(Relaxed)
+    }
+
+    /// What its thread counts.
+    pub(crate) fn counts(&self) -> &StoreCounts {
+        &self.owner.shared.counts
+    }
+
+    /// Why nothing can be stored now; `None` where it can.
+    pub fn problem(&self) -> Option<String> {
+        lock(&self.owner.shared.problem).clone()
     }
 
     /// Bytes of writes that wait for the disk.

@@ -1,0 +1,128 @@
+//! Lists of connections and documents, made when somebody asks.
+//!
+//! Each thread looks at what is its own, in slices between which those with something to read have their turn, and keeps
+//! only as many as are asked for. No lock is held over more than one room, and nobody waits for the list but who asked.
+
+mod connections;
+mod documents;
+mod inspecting;
+mod top;
+
+use std::{net::IpAddr, sync::Mutex, time::Duration};
+
+use self::top::Ranked;
+use crate::{json::Object, sync::lock};
+
+/// Most entries of a list.
+pub const MAX_ENTRIES: usize = 1000;
+
+/// How long a thread looks before those with something to read have their turn.
+const SLICE: Duration = Duration::from_micros(200);
+
+/// What is listed of connections, or of documents by their members. `None` is any, in every field.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The user's id.
+    pub user: Option<String>,
+    /// The document's id; of a list of documents its beginning.
+    pub document: Option<String>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The endpoint's path.
+    pub path: Option<String>,
+    /// What a document is: `relay`, `steps` or `updates`.
+    pub kind: Option<String>,
+    /// Whether so much waits that the client reads too slowly.
+    pub slow: Option<bool>,
+    /// At least this old.
+    pub older_than: Option<Duration>,
+}
+
+/// What is listed first.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// The newest connection.
+    #[default]
+    Newest,
+    /// The oldest connection.
+    Oldest,
+    /// That for which most bytes wait.
+    Waiting,
+    /// The connection that has sent nothing for longest.
+    Idle,
+    /// The document with the most members.
+    Members,
+    /// The document of which most is remembered.
+    History,
+    /// The document that was not saved for longest.
+    Unsaved,
+    /// The document whose id comes first.
+    Id,
+}
+
+/// A list that is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Most entries, at most [`MAX_ENTRIES`].
+    pub limit: usize,
+    /// What comes first.
+    pub sort: Sort,
+    /// What is listed.
+    pub filter: Filter,
+}
+
+/// Is given a list as JSON, or `None` where the hub has ended before there was one. From any thread.
+type Tell = Box<dyn FnOnce(Option<String>) + Send>;
+
+/// Puts together what the threads have found. The last of them to drop it has who asked told.
+struct Gathering<K: Ord> {
+    /// What the entries are called.
+    name: &'static str,
+    limit: usize,
+    found: Mutex<Found<K>>,
+}
+
+struct Found<K: Ord> {
+    total: usize,
+    entries: Vec<Ranked<K, String>>,
+    /// Threads that have not answered.
+    left: usize,
+    tell: Option<Tell>,
+}
+
+impl<K: Ord> Gathering<K> {
+    fn new(name: &'static str, limit: usize, left: usize, tell: Tell) -> Self {
+        let found = Found { total: 0, entries: Vec::new(), left, tell: Some(tell) };
+        Self { name, limit, found: Mutex::new(found) }
+    }
+
+    /// A thread has found this many, and of these as many as are asked for.
+    fn add(&self, total: usize, entries: Vec<Ranked<K, String>>) {
+        let mut found = lock(&self.found);
+        found.total += total;
+        found.entries.extend(entries);
+        found.left -= 1;
+    }
+}
+
+impl<K: Ord> Drop for Gathering<K> {
+    fn drop(&mut self) {
+        let Found { total, mut entries, left, tell } = std::mem::replace(
+            &mut *lock(&self.found),
+            Found { total: 0, entries: Vec::new(), left: 0, tell: None },
+        );
+        let Some(tell) = tell else { return };
+        if left > 0 {
+            // A thread has ended before it could answer.
+            return tell(None);
+        }
+        entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
+        entries.truncate(self.limit);
+        let bytes: usize = entries.iter().map(|entry| entry.item.len() + 1).sum();
+        let mut list = String::with_capacity(bytes + 64);
+        let mut object = Object::begin(&mut list);
+        object.number("total", total).list(self.name, entries.iter().map(|entry| entry.item.as_str()));
+        object.end();
+        tell(Some(list));
+    }
+}

@@ -1,4 +1,4 @@
-// Programs of the operating system that the checks start: nginx, Chromium, openssl, valgrind, perf. Brings what is missing
+// Programs of the operating system that the checks start: nginx, Chromium, openssl, promtool, valgrind, perf. Brings what is missing
 // by apt-get where this process may (root on Debian or Ubuntu), else says in one line what to install.
 //
 //   node scripts/system.mjs nginx chromium
@@ -12,6 +12,7 @@ const programs = {
   nginx: { commands: ['nginx'], package: 'nginx' },
   chromium: { commands: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   openssl: { commands: ['openssl'], package: 'openssl' },
+  promtool: { commands: ['promtool'], package: 'prometheus' },
   perf: { commands: ['perf'], package: 'linux-perf' },
   valgrind: { commands: ['valgrind'], package: 'valgrind' },
 };

@@ -21,7 +21,7 @@ function testFiles() {
 }
 
 try {
-  await ensureSystemPackages(['openssl', 'nginx', 'chromium'], { log });
+  await ensureSystemPackages(['openssl', 'nginx', 'chromium', 'promtool'], { log });
   ensureAddonBuilt({ log });
 } catch (error) {
   log(error.message);

@@ -7,7 +7,17 @@ import {
   broadcastRejectedChange,
   broadcastSteps,
   broadcastStepsToClient,
+  connections,
   createWebSocketManager,
+  disconnectConnection,
+  documents,
+  health,
+  inspectDocument,
+  metrics,
+  metricsText,
+  registerMetrics,
+  saveDocument,
+  securityEvents,
   fabricHandler,
   getConnectedDocuments,
   getConnectionCount,
@@ -21,7 +31,12 @@ import {
   renewSession,
   setAccess,
   type HubError,
+  type ConnectionInfo,
+  type DocumentInside,
+  type Health,
   type HubErrorCode,
+  type Metric,
+  type SecurityEvent,
   type WebSocketHandler,
   type WebSocketManager,
 } from '@captify-io/hub';
@@ -43,6 +58,7 @@ import {
   type SecurityEventCode,
   type ServerOptions,
 } from '@captify-io/hub/server';
+import { Registry } from 'prom-client';
 
 class Step {
   toJSON(): unknown {
@@ -68,6 +84,27 @@ export async function route(): Promise<number> {
     const code: HubErrorCode = error.code;
     return code === 'HUB_NOT_RUNNING' || code === 'HUB_OVERLOADED' ? 0 : -1;
   }
+}
+
+export async function watch(hub: Hub): Promise<number> {
+  const { live, ready, reasons }: Health = health();
+  const all: Metric[] = metrics();
+  for (const metric of all) {
+    if (metric.type === 'histogram') console.log(metric.values.map(({ sum, count }) => sum / count));
+    else console.log(metric.values.map(({ labels, value }) => `${labels['code'] ?? ''} ${value}`));
+  }
+  registerMetrics(new Registry());
+  const slow = await connections({ limit: 10, sort: 'waiting', filter: { slow: true, olderThanMs: 60_000 } });
+  const [first]: ConnectionInfo[] = slow.connections;
+  if (first && (first.access ?? 'write') === 'write') await disconnectConnection(first.id, 4001, 'Too slow');
+  const unsaved = await documents({ sort: 'unsaved', filter: { kind: 'steps', document: 'reports/' } });
+  for (const { id, unsavedSince = Date.now() } of unsaved.documents) {
+    if (Date.now() - unsavedSince > 60_000 && (await saveDocument(id)) === 'saved') console.log(id);
+  }
+  const inside: DocumentInside | null = await inspectDocument('document');
+  const events: SecurityEvent[] = securityEvents({ limit: 5 });
+  console.log(live, ready, reasons.join(), metricsText(), inside?.memberList[0]?.position, events[0]?.code);
+  return hub.metrics().length + hub.metricsText().length + Number(hub.health().ready);
 }
 
 export async function administer(request: Request): Promise<number> {

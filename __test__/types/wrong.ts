@@ -2,7 +2,10 @@
 import {
   broadcastSteps,
   getConnectedDocuments,
+  connections,
+  documents,
   getConnectionCount,
+  metrics,
   publish,
   registerHandler,
   type ExtendedWebSocket,
@@ -72,6 +75,10 @@ export const wrong = [
   client.send('steps', []), // wrong
   client.on('open', () => {}), // wrong
   client.on('recovered', ({ offset }) => offset), // wrong
+  connections({ sort: 'members' }), // wrong
+  connections({ filter: { kind: 'relay' } }), // wrong
+  documents({ filter: { path: '/ws/fabric' } }), // wrong
+  metrics().map(({ values }) => values[0]?.sum), // wrong
 ];
 
 hub.paths.push('/ws/other'); // wrong

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -16,11 +16,11 @@ use crate::{
     connection::{
         Connection,
         batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, LeftOut, QueuePolicy},
+        thread::Thread,
     },
     ids::ConnectionId,
     metrics::labels::EndpointKind,
     panics::guarded,
-    shard::Shard,
     sync::lock,
     websocket::close::Close,
 };
@@ -32,8 +32,8 @@ pub(super) struct ShardMembers {
     members: Mutex<BTreeMap<ConnectionId, Member>>,
     /// Bytes of publications that are on their way to them.
     pending: AtomicUsize,
-    /// Where what is sent is counted: by the shard.
-    shard: Weak<Shard>,
+    /// The thread of their shard, which counts what they are sent; `None` where it has ended.
+    thread: Option<Arc<Thread>>,
 }
 
 struct Member {
@@ -50,8 +50,8 @@ impl fmt::Debug for ShardMembers {
 }
 
 impl ShardMembers {
-    pub(super) fn new(room: Arc<str>, unseen: Arc<UnseenEvents>, shard: Weak<Shard>) -> Self {
-        Self { room, unseen, members: Mutex::default(), pending: AtomicUsize::new(0), shard }
+    pub(super) fn new(room: Arc<str>, unseen: Arc<UnseenEvents>, thread: Option<Arc<Thread>>) -> Self {
+        Self { room, unseen, members: Mutex::default(), pending: AtomicUsize::new(0), thread }
     }
 
     pub(super) fn room(&self) -> &Arc<str> {
@@ -91,8 +91,8 @@ impl ShardMembers {
                     self.unseen.post(*id, Event::Slow((*self.room).into()));
                 }
             }
-            if let Some(shard) = self.shard.upgrade() {
-                left_out.count(batch, members.len(), EndpointKind::Handler, shard.counters());
+            if let Some(thread) = &self.thread {
+                left_out.count(batch, members.len(), EndpointKind::Handler, thread.counters());
             }
         });
         if sent.is_none() {

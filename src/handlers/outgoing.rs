@@ -19,7 +19,7 @@ use super::{
     members::{Publication, ShardMembers},
 };
 use crate::{
-    connection::{Connection, batch::QueuePolicy, outbox::Watch},
+    connection::{Connection, batch::QueuePolicy, outbox::Watch, thread::Thread},
     ids::ConnectionId,
     panics::guarded,
     shard::{Flush, Shard, Work},
@@ -117,9 +117,9 @@ impl Outgoing {
         Self { shard, has_steps, max_pending_bytes, turn: Mutex::new(turn) }
     }
 
-    /// The shard.
-    pub(super) fn shard(&self) -> &Weak<Shard> {
-        &self.shard
+    /// The thread of the shard; `None` where it has ended.
+    pub(super) fn thread(&self) -> Option<Arc<Thread>> {
+        Some(Arc::clone(self.shard.upgrade()?.thread()))
     }
 
     /// Whether it is the one for this shard.

@@ -50,8 +50,7 @@ impl HandlerRooms {
             shard.count += 1;
             Arc::clone(&shard.members)
         } else {
-            let members =
-                Arc::new(ShardMembers::new(name, Arc::clone(&self.unseen), outgoing.shard().clone()));
+            let members = Arc::new(ShardMembers::new(name, Arc::clone(&self.unseen), outgoing.thread()));
             shards.push(OnShard { outgoing: Arc::clone(outgoing), members: Arc::clone(&members), count: 1 });
             members
         };

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, Weak, atomic::AtomicBool, mpsc};
+use std::sync::{Arc, Mutex, atomic::AtomicBool, mpsc};
 
 use bytes::BufMut;
 
@@ -31,7 +31,7 @@ fn connection(number: u64) -> Arc<Connection> {
 
 #[test]
 fn a_panic_while_a_room_sends_closes_every_member_so_that_nobody_misses_something_unseen() {
-    let members = ShardMembers::new("room".into(), Arc::new(UnseenEvents::new(Box::new(Deaf))), Weak::new());
+    let members = ShardMembers::new("room".into(), Arc::new(UnseenEvents::new(Box::new(Deaf))), None);
     let connections: Vec<_> = (1..4).map(connection).collect();
     for connection in &connections {
         members.add(Arc::clone(connection), usize::MAX);

@@ -6,6 +6,8 @@
 mod connections;
 mod documents;
 mod inspecting;
+#[cfg(test)]
+mod tests;
 mod top;
 
 use std::{net::IpAddr, sync::Mutex, time::Duration};

@@ -130,35 +130,49 @@ pub struct Batch {
 }
 
 /// Who may not get all frames of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Senders {
-    /// Nobody, or the connection that has sent some of them. Nearly always it is so: it takes no memory, and to look for a
-    /// member, as is done for each, takes one comparison. No connection has the number 0.
-    One(ConnectionId),
-    /// Any of these, sorted.
-    Several(Vec<ConnectionId>),
+#[derive(Debug)]
+struct Senders {
+    /// Whether `one` says it all. Nearly always it is so: it takes no memory, and to look for a member, as is done for each,
+    /// takes one comparison.
+    is_plain: bool,
+    /// The first connection that has sent any of them, or [`NOBODY`].
+    one: ConnectionId,
+    /// All of them, sorted, where there are several.
+    several: Vec<ConnectionId>,
     /// Some frames are for one client only.
-    Restricted,
+    is_restricted: bool,
 }
 
 impl Senders {
+    const NONE: Self = Self { is_plain: true, one: NOBODY, several: Vec::new(), is_restricted: false };
+
     fn of(frames: &[BatchFrame]) -> Self {
-        if frames.iter().any(|frame| frame.meta.to.is_some()) {
-            return Self::Restricted;
+        let is_restricted = frames.iter().any(|frame| frame.meta.to.is_some());
+        let senders = || frames.iter().filter_map(|frame| frame.meta.from);
+        let Some(one) = senders().next() else {
+            return Self { is_plain: !is_restricted, is_restricted, ..Self::NONE };
+        };
+        let mut several = Vec::new();
+        if senders().any(|sender| sender != one) {
+            several.extend(senders());
+            several.sort_unstable();
+            several.dedup();
         }
-        let mut senders = frames.iter().filter_map(|frame| frame.meta.from);
-        let Some(first) = senders.next() else { return Self::One(NOBODY) };
-        let mut others: Vec<_> = senders.filter(|sender| *sender != first).collect();
-        if others.is_empty() {
-            return Self::One(first);
-        }
-        others.push(first);
-        others.sort_unstable();
-        others.dedup();
-        Self::Several(others)
+        Self { is_plain: !is_restricted && several.is_empty(), one, several, is_restricted }
+    }
+
+    /// Whether a connection gets all frames.
+    fn spare(&self, connection: ConnectionId) -> bool {
+        if self.is_plain { self.one != connection } else { self.spare_among_several(connection) }
+    }
+
+    #[cold]
+    fn spare_among_several(&self, connection: ConnectionId) -> bool {
+        !self.is_restricted && self.one != connection && self.several.binary_search(&connection).is_err()
     }
 }
 
+/// No connection has this number.
 const NOBODY: ConnectionId = ConnectionId::new(0);
 
 impl Batch {
@@ -166,16 +180,12 @@ impl Batch {
     pub fn of(frame: Bytes, policy: QueuePolicy) -> Self {
         let frames =
             vec![BatchFrame { end: frame.len(), meta: FrameMeta { policy, ..FrameMeta::default() } }];
-        Self { bytes: frame, history_bytes: 0, frames, senders: Senders::One(NOBODY) }
+        Self { bytes: frame, history_bytes: 0, frames, senders: Senders::NONE }
     }
 
     /// Whether a connection gets every frame, and so all bytes as they are.
     pub fn is_whole_for(&self, connection: ConnectionId) -> bool {
-        match &self.senders {
-            Senders::One(sender) => *sender != connection,
-            Senders::Several(senders) => senders.binary_search(&connection).is_err(),
-            Senders::Restricted => false,
-        }
+        self.senders.spare(connection)
     }
 
     /// The offset of the last publication in it.

@@ -39,7 +39,7 @@ use crate::{
     Error,
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, FrameMeta, LeftOut},
+        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, LeftOut},
     },
     ids::{ClientSessionId, ConnectionId, Id},
     metrics::labels::EndpointKind,
@@ -274,8 +274,9 @@ impl Room {
                 self.append(&mut lock(recovery).history, batch);
             }
             let mut left_out = LeftOut::default();
-            for Member { id, connection, client, .. } in members {
-                connection.send_batch(batch, &mut left_out, |frame| frame.is_for(*id, client));
+            for member in members {
+                let is_for = |frame: &BatchFrame| frame.is_for(member.id, &member.client);
+                member.connection.send_batch(batch, &mut left_out, is_for);
             }
             left_out.count(batch, members.len(), EndpointKind::Fabric, self.shard.counters());
         });

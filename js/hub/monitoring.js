@@ -46,10 +46,10 @@ function query({ limit, sort, filter = {} } = {}, orders, filters) {
 const OF_CONNECTIONS = ['user', 'document', 'address', 'path', 'slow', 'olderThanMs'];
 const OF_DOCUMENTS = ['document', 'kind', 'user', 'address', 'slow', 'olderThanMs'];
 
-/** What a list has answered. */
-function answered(json) {
-  if (typeof json !== 'string') throw new HubError('HUB_CLOSED', 'The hub was closed meanwhile.');
-  return JSON.parse(json);
+/** What the hub has answered, unless it has ended meanwhile. */
+function answered(answer) {
+  if (answer === undefined || answer === null) throw new HubError('HUB_CLOSED', 'The hub was closed meanwhile.');
+  return answer;
 }
 
 /** Registries of prom-client that have the metrics already: modules may be evaluated again and again. */
@@ -126,19 +126,27 @@ class Monitoring {
     return { live: stuck.length === 0, ready: reasons.length === 0, reasons: [...new Set(reasons)] };
   }
 
+  async #answer(ask) {
+    return answered(await this.#guarded(ask)(this.#native));
+  }
+
+  async #ask(ask) {
+    return JSON.parse(await this.#answer(ask));
+  }
+
   async connections(about) {
     const asked = query(about, CONNECTION_ORDERS, OF_CONNECTIONS);
-    return answered(await this.#guarded(() => this.#native.listConnections(asked))());
+    return this.#ask((native) => native.listConnections(asked));
   }
 
   async documents(about) {
     const asked = query(about, DOCUMENT_ORDERS, OF_DOCUMENTS);
-    return answered(await this.#guarded(() => this.#native.listDocuments(asked))());
+    return this.#ask((native) => native.listDocuments(asked));
   }
 
   async inspectDocument(documentId) {
     const of = id(documentId, 'documentId');
-    return answered(await this.#guarded(() => this.#native.inspectDocument(of))());
+    return this.#ask((native) => native.inspectDocument(of));
   }
 
   securityEvents({ limit } = {}) {
@@ -150,12 +158,12 @@ class Monitoring {
       invalid('connectionId must be the id of a connection, as connections() has it');
     }
     const close = closeOf(code, reason);
-    return this.#guarded(() => this.#native.closeListed(Number(connectionId), ...close))();
+    return this.#answer((native) => native.closeListed(Number(connectionId), ...close));
   }
 
   async saveDocument(documentId) {
     const of = id(documentId, 'documentId');
-    const { saved, error } = await this.#guarded(() => this.#native.saveDocument(of))();
+    const { saved, error } = await this.#answer((native) => native.saveDocument(of));
     if (error !== undefined && error !== null) {
       throw new HubError('HUB_UNAVAILABLE', `The document ${documentId} could not be saved: ${error}`);
     }

@@ -46,8 +46,8 @@ pub(super) fn invalid(reason: &str) -> napi::Error<&'static str> {
     napi::Error::new("HUB_INVALID_ARGUMENT", reason.to_owned())
 }
 
-/// How often Node's thread is rung at least, so that it is known how long it takes to come.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked how long Node's thread takes to come.
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Options as `js/hub/options.js` has checked them.
 #[napi(object)]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use napi::{Env, bindgen_prelude::Object};
+use napi::{
+    Env,
+    bindgen_prelude::{Object, ToNapiValue},
+};
 use napi_derive::napi;
 
 use super::{
@@ -10,7 +13,7 @@ use super::{
     numbers::{bytes, id},
 };
 use crate::{
-    Hub,
+    Error, Hub,
     document::hooks::HookError,
     ids::Id,
     metrics::{self, Distribution, Family, histogram::TIMES},
@@ -175,21 +178,22 @@ impl NativeHub {
         self.hub().map(|hub| hub.unready()).unwrap_or_default()
     }
 
-    /// See [`Hub::list_connections`]. Resolves with JSON, or with nothing where the hub has ended meanwhile.
+    /// See [`Hub::list_connections`]. Resolves with JSON, or with nothing where the hub has ended
+    /// meanwhile; so do those below.
     #[napi(catch_unwind)]
     pub fn list_connections<'env>(&self, env: &'env Env, query: NativeQuery) -> Result<Object<'env>> {
         let query = query.try_into()?;
         self.ask(env, |hub, tell| hub.list_connections(query, tell))
     }
 
-    /// See [`Hub::list_documents`]. Resolves as [`NativeHub::list_connections`] does.
+    /// See [`Hub::list_documents`].
     #[napi(catch_unwind)]
     pub fn list_documents<'env>(&self, env: &'env Env, query: NativeQuery) -> Result<Object<'env>> {
         let query = query.try_into()?;
         self.ask(env, |hub, tell| hub.list_documents(query, tell))
     }
 
-    /// See [`Hub::inspect_document`]. Resolves as [`NativeHub::list_connections`] does.
+    /// See [`Hub::inspect_document`].
     #[napi(catch_unwind)]
     pub fn inspect_document<'env>(&self, env: &'env Env, document: String) -> Result<Object<'env>> {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
@@ -220,16 +224,34 @@ impl NativeHub {
         })
     }
 
-    /// Asks the hub, which answers later and on another thread.
-    fn ask<'env, T: napi::bindgen_prelude::ToNapiValue + Send + 'static>(
+    /// Asks the hub, which answers later and on another thread; with nothing where it has ended meanwhile.
+    fn ask<'env, T: ToNapiValue + Send + 'static>(
         &self,
         env: &'env Env,
-        ask: impl FnOnce(&Hub, Box<dyn FnOnce(T) + Send>) -> std::result::Result<(), crate::Error>,
+        ask: impl FnOnce(&Hub, Box<dyn FnOnce(T) + Send>) -> std::result::Result<(), Error>,
     ) -> Result<Object<'env>> {
         let hub = self.hub()?;
         let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        ask(&hub, Box::new(move |answer| deferred.resolve(move |_| Ok(answer))))?;
+        let mut asked = Asked(Some(Box::new(move |answer: Option<T>| deferred.resolve(move |_| Ok(answer)))));
+        ask(&hub, Box::new(move |answer| asked.settle(Some(answer))))?;
         Ok(promise)
+    }
+}
+
+/// A promise that is settled once: with nothing where it is dropped.
+struct Asked<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
+
+impl<T> Asked<T> {
+    fn settle(&mut self, answer: Option<T>) {
+        if let Some(settle) = self.0.take() {
+            settle(answer);
+        }
+    }
+}
+
+impl<T> Drop for Asked<T> {
+    fn drop(&mut self) {
+        self.settle(None);
     }
 }
 

@@ -49,7 +49,7 @@ pub struct EventQueue {
 pub struct HandlerCounts {
     /// What handlers send to single connections.
     pub sent: Traffic,
-    /// How long it takes to come when it is told that something has happened.
+    /// How long it takes to come when it is rung; see [`EventQueue::probe`].
     pub delay: Times,
 }
 
@@ -144,8 +144,9 @@ impl EventQueue {
         }
     }
 
-    /// Has the handlers' thread call [`take`](Self::take), though nothing may have happened, so that it is known how long it
-    /// takes to come. From any thread.
+    /// Has the handlers' thread call [`take`](Self::take), also where nothing has happened, so that it is known how long it
+    /// takes to come. Now and then and not at each event: what holds it up holds up the events, and most of them come while
+    /// nothing does. From any thread.
     pub fn probe(&self) {
         self.unseen.probe();
     }

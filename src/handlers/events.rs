@@ -70,8 +70,8 @@ pub type Events = Vec<(ConnectionId, Event)>;
 #[derive(Default)]
 struct Unseen {
     events: Events,
-    /// When the handlers' thread was told, where it has not come yet.
-    rung: Option<Instant>,
+    /// Since when it is watched how long the handlers' thread takes to come.
+    probed: Option<Instant>,
 }
 
 /// Events that the handlers' thread has not taken.
@@ -98,27 +98,28 @@ impl UnseenEvents {
         let mut unseen = lock(&self.unseen);
         let first = unseen.events.is_empty();
         unseen.events.push((id, event));
-        if first {
-            unseen.rung.get_or_insert_with(Instant::now);
-        }
         drop(unseen);
         if first {
             self.notifier.notify();
         }
     }
 
-    /// Has the handlers' thread come, though there is nothing for it, so that it is known how long that takes; unless it was
-    /// told already. From any thread.
+    /// Has the handlers' thread come, also where there is nothing for it, so that it is known how long that takes. From any
+    /// thread.
     pub(super) fn probe(&self) {
         let mut unseen = lock(&self.unseen);
-        if unseen.rung.is_none() {
-            unseen.rung = Some(Instant::now());
-            drop(unseen);
+        if unseen.probed.is_some() {
+            return;
+        }
+        unseen.probed = Some(Instant::now());
+        let is_told = !unseen.events.is_empty();
+        drop(unseen);
+        if !is_told {
             self.notifier.notify();
         }
     }
 
-    /// Takes everything: replaces what `events` held. Returns how long ago the handlers' thread was told.
+    /// Takes everything: replaces what `events` held. Returns how long that took, where it was watched.
     pub(super) fn take(&self, events: &mut Events) -> Option<Duration> {
         events.clear();
         if events.capacity() * size_of::<(ConnectionId, Event)>() > KEPT_BYTES {
@@ -126,6 +127,6 @@ impl UnseenEvents {
         }
         let mut unseen = lock(&self.unseen);
         std::mem::swap(&mut unseen.events, events);
-        unseen.rung.take().map(|rung| rung.elapsed())
+        unseen.probed.take().map(|probed| probed.elapsed())
     }
 }

@@ -66,23 +66,27 @@ impl Family {
     }
 
     /// The same with a count, which has no labels.
+    #[must_use]
     pub fn of(self, count: u64) -> Self {
         self.with(&[], count)
     }
 
     /// The same with a count that has labels.
+    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "Prometheus has no other numbers")]
     pub fn with(self, labels: &[(&'static str, &'static str)], count: u64) -> Self {
         self.with_number(labels, count as f64)
     }
 
     /// The same with a number that has labels.
+    #[must_use]
     pub fn with_number(mut self, labels: &[(&'static str, &'static str)], number: f64) -> Self {
         self.values.push((labels.to_vec(), Value::Number(number)));
         self
     }
 
     /// The same with a count for each value of one label.
+    #[must_use]
     pub fn by<T>(
         self,
         label: &'static str,
@@ -96,6 +100,7 @@ impl Family {
     }
 
     /// The same with how values are spread.
+    #[must_use]
     pub fn spread(mut self, labels: &[(&'static str, &'static str)], spread: Distribution) -> Self {
         self.values.push((labels.to_vec(), Value::Spread(spread)));
         self

@@ -90,12 +90,14 @@ impl Distribution {
     }
 
     /// The same with what times were counted.
+    #[must_use]
     pub fn and_times(mut self, times: &Times) -> Self {
         self.add(times, SECOND);
         self
     }
 
     /// The same with what was counted.
+    #[must_use]
     pub fn and_counts(mut self, counts: &Counts) -> Self {
         self.add(counts, 1.0);
         self

@@ -5,7 +5,7 @@ use crate::{
     admission::security,
     handlers::EventQueue,
     metrics::{
-        Distribution, Family, ThreadCounters,
+        Counter, Distribution, Family, ThreadCounters,
         labels::{CODES, DocumentKind, EndpointKind},
         thread::{RECOVERIES, Waiting},
     },
@@ -40,9 +40,9 @@ impl Hub {
         let threads = Threads(&all);
         let mut families = self.at_a_glance(outside);
         families.extend(self.traffic(&threads, queue));
-        families.extend(self.admission(&threads, outside));
+        families.extend(admission(&threads, outside));
         families.extend(self.documents_metrics(&threads));
-        families.extend(self.handlers_metrics(&threads, queue, outside));
+        families.extend(handlers_metrics(&threads, queue, outside));
         families.extend(self.store_metrics());
         families
     }
@@ -130,47 +130,6 @@ impl Hub {
         ]
     }
 
-    fn admission(&self, threads: &Threads<'_>, outside: &Outside) -> Vec<Family> {
-        let mut closed =
-            Family::counter("hub_connections_closed_total", "Connections that have ended, by close code.");
-        for (by, by_hub) in [("client", false), ("hub", true)] {
-            let counts = threads.by_code(|thread| thread.endings(by_hub).all());
-            closed = CODES
-                .iter()
-                .zip(counts)
-                .filter(|(code, _)| code.len() != 3)
-                .fold(closed, |family, (code, count)| family.with(&[("code", code), ("by", by)], count));
-        }
-        let mut refused = threads.by_code(|thread| thread.refused.all());
-        for (status, count) in &outside.refused {
-            let index = CODES.iter().position(|code| *code == status.to_string()).unwrap_or(CODES.len() - 1);
-            refused[index] += count;
-        }
-        let mut families = vec![
-            closed,
-            Family::counter(
-                "hub_slow_closes_total",
-                "Connections that were closed because too much waited for them.",
-            )
-            .of(threads.sum(|thread| thread.slow.get())),
-            Family::counter("hub_refused_total", "Upgrades that were refused, by HTTP status or close code.")
-                .by("code", CODES.iter().zip(refused), |(code, count)| (code, *count)),
-            Family::counter(
-                "hub_security_events_total",
-                "What looked like an attack, since the process began.",
-            )
-            .by("code", security::totals(), |(code, count)| (code, *count)),
-            Family::gauge("hub_upgrades_waiting", "Upgrades about which is being decided.")
-                .of(outside.waiting),
-        ];
-        if let Some(times) = &outside.admission {
-            let name =
-                Family::histogram("hub_admission_seconds", "How long it took to decide about an upgrade.");
-            families.push(name.spread(&[], times.clone()));
-        }
-        families
-    }
-
     fn documents_metrics(&self, threads: &Threads<'_>) -> Vec<Family> {
         let (bytes, most) = self.shared.rooms.history_bytes().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "it is a share")]
@@ -194,45 +153,13 @@ impl Hub {
             Family::counter("hub_recoveries_total", "Clients that came back, by what became of them.").by(
                 "outcome",
                 RECOVERIES,
-                |outcome| {
-                    (outcome, threads.sum(|thread| thread.recovery(outcome).map_or(0, |count| count.get())))
-                },
+                |outcome| (outcome, threads.sum(|thread| thread.recovery(outcome).map_or(0, Counter::get))),
             ),
             Family::gauge("hub_history_bytes", "Bytes of what is remembered for who comes back.")
                 .of(bytes as u64),
             Family::gauge("hub_history_limit_bytes", "Bytes that may be remembered.").of(most as u64),
             Family::gauge("hub_history_used_ratio", "What is remembered as a share of what may be.")
                 .with_number(&[], share),
-        ]
-    }
-
-    fn handlers_metrics(&self, threads: &Threads<'_>, queue: &EventQueue, outside: &Outside) -> Vec<Family> {
-        let calls = outside.calls.iter().fold(
-            Family::histogram(
-                "hub_handler_call_seconds",
-                "How long calls of handlers held up Node's thread.",
-            ),
-            |family, (callback, times)| family.spread(&[("callback", callback)], times.clone()),
-        );
-        let [done, failed] = outside.ended_streams;
-        vec![
-            calls,
-            Family::counter("hub_handler_failures_total", "Calls of handlers that have thrown or rejected.")
-                .of(outside.failed_calls),
-            Family::histogram(
-                "hub_event_loop_delay_seconds",
-                "How long Node's thread takes to come when the hub rings; it does so once a second at least.",
-            )
-            .spread(&[], Distribution::of_times().and_times(&queue.counts().delay)),
-            Family::histogram("hub_thread_delay_seconds", "How late the clocks of the hub's threads are.")
-                .spread(
-                    &[],
-                    threads.spread(Distribution::of_times(), |all, thread| all.and_times(&thread.delay)),
-                ),
-            Family::gauge("hub_agent_streams", "Answers of agents that are running.").of(outside.streams),
-            Family::counter("hub_agent_streams_ended_total", "Answers of agents that have ended, by how.")
-                .with(&[("outcome", "done")], done)
-                .with(&[("outcome", "error")], failed),
         ]
     }
 
@@ -267,6 +194,72 @@ impl Hub {
                 .spread(&[], Distribution::of_times().and_times(&saves.seconds)),
         ]
     }
+}
+
+fn admission(threads: &Threads<'_>, outside: &Outside) -> Vec<Family> {
+    let mut closed =
+        Family::counter("hub_connections_closed_total", "Connections that have ended, by close code.");
+    for (by, by_hub) in [("client", false), ("hub", true)] {
+        let counts = threads.by_code(|thread| thread.endings(by_hub).all());
+        closed = CODES
+            .iter()
+            .zip(counts)
+            .filter(|(code, _)| code.len() != 3)
+            .fold(closed, |family, (code, count)| family.with(&[("code", code), ("by", by)], count));
+    }
+    let mut refused = threads.by_code(|thread| thread.refused.all());
+    for (status, count) in &outside.refused {
+        let index = CODES.iter().position(|code| *code == status.to_string()).unwrap_or(CODES.len() - 1);
+        refused[index] += count;
+    }
+    let mut families = vec![
+        closed,
+        Family::counter(
+            "hub_slow_closes_total",
+            "Connections that were closed because too much waited for them.",
+        )
+        .of(threads.sum(|thread| thread.slow.get())),
+        Family::counter("hub_refused_total", "Upgrades that were refused, by HTTP status or close code.").by(
+            "code",
+            CODES.iter().zip(refused),
+            |(code, count)| (code, *count),
+        ),
+        Family::counter("hub_security_events_total", "What looked like an attack, since the process began.")
+            .by("code", security::totals(), |(code, count)| (code, *count)),
+        Family::gauge("hub_upgrades_waiting", "Upgrades about which is being decided.").of(outside.waiting),
+    ];
+    if let Some(times) = &outside.admission {
+        let name = Family::histogram("hub_admission_seconds", "How long it took to decide about an upgrade.");
+        families.push(name.spread(&[], times.clone()));
+    }
+    families
+}
+
+fn handlers_metrics(threads: &Threads<'_>, queue: &EventQueue, outside: &Outside) -> Vec<Family> {
+    let calls = outside.calls.iter().fold(
+        Family::histogram("hub_handler_call_seconds", "How long calls of handlers held up Node's thread."),
+        |family, (callback, times)| family.spread(&[("callback", callback)], times.clone()),
+    );
+    let [done, failed] = outside.ended_streams;
+    vec![
+        calls,
+        Family::counter("hub_handler_failures_total", "Calls of handlers that have thrown or rejected.")
+            .of(outside.failed_calls),
+        Family::histogram(
+            "hub_event_loop_delay_seconds",
+            "How long Node's thread takes to come when the hub rings, four times a second.",
+        )
+        .spread(&[], Distribution::of_times().and_times(&queue.counts().delay)),
+        Family::histogram("hub_thread_delay_seconds", "How late the clocks of the hub's threads are.")
+            .spread(
+                &[],
+                threads.spread(Distribution::of_times(), |all, thread| all.and_times(&thread.delay)),
+            ),
+        Family::gauge("hub_agent_streams", "Answers of agents that are running.").of(outside.streams),
+        Family::counter("hub_agent_streams_ended_total", "Answers of agents that have ended, by how.")
+            .with(&[("outcome", "done")], done)
+            .with(&[("outcome", "error")], failed),
+    ]
 }
 
 /// What all threads have counted.

@@ -40,7 +40,7 @@ impl Now {
 }
 
 impl Hub {
-    /// Calls `tell` with the open connections as JSON: `{ total, connections: […] }`; `None` where the hub has ended meanwhile.
+    /// Calls `tell` with the open connections as JSON: `{ total, connections: […] }`; not where the hub has ended meanwhile.
     /// Called and told from any thread.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Hub {
     pub fn list_connections(
         &self,
         query: Query,
-        tell: impl FnOnce(Option<String>) + Send + 'static,
+        tell: impl FnOnce(String) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);
@@ -69,7 +69,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Closes the connection with this number; calls `tell` with whether there was one that was open.
+    /// Closes the connection with this number; calls `tell` with whether there was one that was open; not where
+    /// the hub has ended meanwhile.
     ///
     /// # Errors
     ///

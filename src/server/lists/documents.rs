@@ -56,12 +56,14 @@ struct Look {
     documents: Option<Documents>,
     paths: Vec<String>,
     query: Query,
+    /// What members are looked at for.
+    of_members: Filter,
     limit: usize,
 }
 
 impl Hub {
     /// Calls `tell` with the documents that somebody has open, that are remembered, or that are not saved, as JSON:
-    /// `{ total, documents: […] }`; `None` where the hub has ended meanwhile. Called and told from any thread.
+    /// `{ total, documents: […] }`; not where the hub has ended meanwhile. Called and told from any thread.
     ///
     /// # Errors
     ///
@@ -69,7 +71,7 @@ impl Hub {
     pub fn list_documents(
         &self,
         query: Query,
-        tell: impl FnOnce(Option<String>) + Send + 'static,
+        tell: impl FnOnce(String) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);
@@ -78,7 +80,8 @@ impl Hub {
         let shards = &self.shared.shards;
         let gathering = Arc::new(Gathering::new("documents", limit, shards.len(), Box::new(tell)));
         let (rooms, documents) = (Arc::clone(&self.shared.rooms), self.shared.documents.clone());
-        let look = Arc::new(Look { rooms, documents, paths: self.paths(), query, limit });
+        let of_members = Filter { document: None, ..query.filter.clone() };
+        let look = Arc::new(Look { rooms, documents, paths: self.paths(), query, of_members, limit });
         for (index, shard) in shards.iter().enumerate() {
             let (of_task, gathering, look) = (Arc::clone(shard), Arc::clone(&gathering), Arc::clone(&look));
             shard.handle().spawn(async move {
@@ -206,12 +209,11 @@ impl Look {
 
     /// How many bytes wait for the members of a room, and whether one of them is listed.
     async fn members_of(&self, room: &Room, now: Now, slices: &mut Slices) -> (usize, bool) {
-        let filter = Filter { document: None, ..self.query.filter.clone() };
         let (mut bytes, mut is_listed, mut first) = (0, false, 0);
         while room.visit_members(first, MEMBERS_PER_TURN, |connection| {
             let waiting = connection.waiting().unwrap_or(0);
             bytes += waiting;
-            is_listed |= filter.admits(connection, waiting, now, &self.paths);
+            is_listed |= self.of_members.admits(connection, waiting, now, &self.paths);
         }) {
             first += MEMBERS_PER_TURN;
             slices.pause().await;

@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Hub {
-    /// Calls `tell` with a document and at most [`MAX_ENTRIES`] of its members as JSON, `null` where it is not in memory; with
-    /// `None` where the hub has ended meanwhile. Called and told from any thread.
+    /// Calls `tell` with a document and at most [`MAX_ENTRIES`] of its members as JSON, `null` where it is not in memory; not
+    /// where the hub has ended meanwhile. Called and told from any thread.
     ///
     /// # Errors
     ///
@@ -29,23 +29,22 @@ impl Hub {
     pub fn inspect_document(
         &self,
         document: Id,
-        tell: impl FnOnce(Option<String>) + Send + 'static,
+        tell: impl FnOnce(String) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);
         }
         let (rooms, documents) = (Arc::clone(&self.shared.rooms), self.shared.documents.clone());
-        let (shard, paths) = (Arc::clone(rooms.shard_of(&document)), self.paths());
-        let told = Told(Some(Box::new(tell)));
-        shard.clone().handle().spawn(async move {
-            let told = told;
+        let shard = Arc::clone(rooms.shard_of(&document));
+        let (handle, paths) = (shard.handle().clone(), self.paths());
+        handle.spawn(async move {
             let now = Now::of(&shard);
             let kept = documents.as_ref().and_then(|documents| documents.get(&document));
             let room = rooms.get(&document);
             let row = match (&room, &kept) {
                 (Some(room), kept) => row_of(room, kept.as_deref(), now),
                 (None, Some(kept)) => row_of_document(kept, now),
-                (None, None) => return told.tell("null".to_owned()),
+                (None, None) => return tell("null".to_owned()),
             };
             let (members, waiting) = match &room {
                 Some(room) => members_of(room, now, &paths, &shard).await,
@@ -61,7 +60,7 @@ impl Hub {
                 }
                 None => None,
             };
-            told.tell(inside(&document, &row.with_waiting(waiting), &members, set_aside.as_deref()));
+            tell(inside(&document, &row.with_waiting(waiting), &members, set_aside.as_deref()));
         });
         Ok(())
     }
@@ -110,23 +109,4 @@ fn inside(document: &Id, row: &Row, members: &[String], set_aside: Option<&[SetA
     }
     object.end();
     json
-}
-
-/// Tells once: dropped without a word, because its thread has ended, that there is no answer.
-struct Told(Option<Box<dyn FnOnce(Option<String>) + Send>>);
-
-impl Told {
-    fn tell(mut self, answer: String) {
-        if let Some(tell) = self.0.take() {
-            tell(Some(answer));
-        }
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
-            tell(None);
-        }
-    }
 }

@@ -73,8 +73,8 @@ pub struct Query {
     pub filter: Filter,
 }
 
-/// Is given a list as JSON, or `None` where the hub has ended before there was one. From any thread.
-type Tell = Box<dyn FnOnce(Option<String>) + Send>;
+/// Is given a list as JSON; dropped where the hub has ended before there was one. From any thread.
+type Tell = Box<dyn FnOnce(String) + Send>;
 
 /// Puts together what the threads have found. The last of them to drop it has who asked told.
 struct Gathering<K: Ord> {
@@ -113,11 +113,8 @@ impl<K: Ord> Drop for Gathering<K> {
             &mut *lock(&self.found),
             Found { total: 0, entries: Vec::new(), left: 0, tell: None },
         );
-        let Some(tell) = tell else { return };
-        if left > 0 {
-            // A thread has ended before it could answer.
-            return tell(None);
-        }
+        // Where a thread has ended before it could answer, there is no list.
+        let Some(tell) = tell.filter(|_| left == 0) else { return };
         entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
         entries.truncate(self.limit);
         let bytes: usize = entries.iter().map(|entry| entry.item.len() + 1).sum();
@@ -125,6 +122,6 @@ impl<K: Ord> Drop for Gathering<K> {
         let mut object = Object::begin(&mut list);
         object.number("total", total).list(self.name, entries.iter().map(|entry| entry.item.as_str()));
         object.end();
-        tell(Some(list));
+        tell(list);
     }
 }

@@ -41,8 +41,6 @@ pub(crate) struct Driver {
     /// Counted among the users for as long as this is here.
     counted: Option<Box<CountedConnection>>,
     meter: Meter,
-    /// Whether an endpoint has taken it.
-    was_served: bool,
     /// There while it sends more than it may.
     throttle: Option<Box<Throttle>>,
 }
@@ -66,13 +64,13 @@ impl Driver {
         counted: Option<Box<CountedConnection>>,
     ) -> Self {
         thread.add(Arc::clone(&connection));
-        let was_served = handler.is_some();
         let stage = handler.map_or(Stage::Left, Stage::Serving);
         let (decoder, meter) = (Decoder::default(), Meter::default());
-        if was_served {
+        if matches!(stage, Stage::Serving(_)) {
+            connection.was_served.store(true, Ordering::Relaxed);
             thread.counters().opened(connection.kind()).add(1);
         }
-        Self { connection, thread, decoder, stage, permit, counted, meter, was_served, throttle: None }
+        Self { connection, thread, decoder, stage, permit, counted, meter, throttle: None }
     }
 
     /// Hands over bytes that came with the upgrade.
@@ -296,7 +294,7 @@ impl Drop for Driver {
         // Out of every count before the peer can see that it is closed.
         self.leave();
         let ended = self.connection.release();
-        if self.was_served {
+        if self.connection.was_served.load(Ordering::Relaxed) {
             self.thread.counters().ended(ended);
         }
         // The endpoint is told now that the socket is closed.

@@ -74,6 +74,8 @@ pub struct Connection {
     reading_paused: AtomicBool,
     /// Whether its client has been sent what it begins with; nothing of the hub's own goes before that.
     has_begun: AtomicBool,
+    /// Whether an endpoint has taken it. Kept here, because the task of a connection has no byte to spare.
+    was_served: AtomicBool,
     /// How its client is told things; `None` where it would not understand them.
     notices: Option<EncodeNotice>,
     /// The client's, as whoever let it in knows it; `None` where nobody does.
@@ -111,6 +113,7 @@ impl Connection {
             pinged: AtomicBool::new(false),
             reading_paused: AtomicBool::new(false),
             has_begun: AtomicBool::new(true),
+            was_served: AtomicBool::new(false),
             notices: None,
             address: None,
             grant: None,

@@ -15,8 +15,8 @@ const MAX_EDITORS: usize = 1000;
 pub(super) struct Edits {
     /// The version that the app has.
     pub(super) saved: u64,
-    /// Whether what it has under that version is another document.
-    pub(super) is_overruling: bool,
+    /// The version of the app's copy where that is another document, which is to be replaced.
+    pub(super) overruled: Option<u64>,
     /// When the first edit came that is not saved, and the last one.
     pub(super) times: Option<(Instant, Instant)>,
     /// By whom.
@@ -37,7 +37,7 @@ impl Edits {
     pub(super) fn new(saved: u64) -> Self {
         Self {
             saved,
-            is_overruling: false,
+            overruled: None,
             times: None,
             editors: Vec::new(),
             has_saver: false,

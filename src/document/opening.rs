@@ -21,8 +21,8 @@ struct Begin {
     batches: Batches,
     /// The version that the app has.
     saved: u64,
-    /// Whether the app's copy is another document, whatever its version, and is to be replaced.
-    is_overruled: bool,
+    /// The version of the app's copy where that is another document, which is to be replaced.
+    overruled: Option<u64>,
     /// Whether the store has it so.
     is_stored: bool,
     /// What is set aside for it, and why.
@@ -32,7 +32,7 @@ struct Begin {
 impl Begin {
     fn with(snapshot: Snapshot, saved: u64, is_stored: bool) -> Self {
         let batches = Batches::new(snapshot.version);
-        Self { snapshot, batches, saved, is_overruled: false, is_stored, set_aside: None }
+        Self { snapshot, batches, saved, overruled: None, is_stored, set_aside: None }
     }
 
     /// Joins the app's copy of a document of updates with those that the store has and the app may not have. Updates may be
@@ -75,7 +75,7 @@ impl Begin {
         }
         let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
         let snapshot = Snapshot { version: base, doc };
-        Ok(Self { snapshot, batches, saved, is_overruled: false, is_stored: true, set_aside: None })
+        Ok(Self { snapshot, batches, saved, overruled: None, is_stored: true, set_aside: None })
     }
 }
 
@@ -120,7 +120,7 @@ impl Loaded {
             (Some(stored), copy) if kind == Kind::Updates => Begin::join(stored, copy)?,
             (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
         };
-        let Begin { snapshot, batches, saved, is_overruled, is_stored, set_aside } = begin;
+        let Begin { snapshot, batches, saved, overruled, is_stored, set_aside } = begin;
         let this: Weak<Self> = Arc::downgrade(self);
         let registry: Weak<dyn Registry> = this;
         let document =
@@ -131,7 +131,7 @@ impl Loaded {
             document.write(vec![document.create(&snapshot, saved)]).await?;
         }
         let mut state = lock(&document.state);
-        state.edits.is_overruling = is_overruled;
+        state.edits.overruled = overruled;
         if state.is_dirty() {
             state.edits.from_before = true;
             state.edits.touch(Instant::now());
@@ -184,7 +184,7 @@ impl Loaded {
             if goes_on == Resolution::Loaded { "the app's" } else { "the hub's" }
         );
         if goes_on == Resolution::Log {
-            return Ok(Begin { saved: loaded_version, is_overruled: true, ..ours });
+            return Ok(Begin { overruled: Some(loaded_version), ..ours });
         }
         // Behind everything that was ever sent: who comes with a version of the old one is given the whole document.
         let next = if loaded_version > version { loaded_version } else { version + 1 };

@@ -36,7 +36,7 @@ const MAX_WAIT: Duration = Duration::from_mins(1);
 impl State {
     /// Whether the app does not have all of it.
     pub(super) fn is_dirty(&self) -> bool {
-        self.edits.is_overruling || self.batches.version() != self.edits.saved
+        self.edits.overruled.is_some() || self.batches.version() != self.edits.saved
     }
 }
 
@@ -163,7 +163,7 @@ impl Document {
             document: self.id.clone(),
             kind: self.kind,
             content: state.content(),
-            previous: state.edits.saved,
+            previous: state.edits.overruled.unwrap_or(state.edits.saved),
             reason,
             editors: Vec::new(),
         }
@@ -183,7 +183,7 @@ impl Document {
                 let kept_from = {
                     let mut state = lock(&self.state);
                     state.edits.saved = version;
-                    state.edits.is_overruling = false;
+                    state.edits.overruled = None;
                     state.edits.from_before = false;
                     if let Some(snapshot) =
                         snapshot.clone().filter(|new| new.version > state.snapshot.version)

@@ -6,7 +6,6 @@ import * as Y from 'yjs';
 import { fromBase64 } from '../../js/yjs/base64.mjs';
 import { startProcess } from '../support/authority.mjs';
 import { later, startHub } from '../support/client-stage.mjs';
-import { UpdatesHub } from '../support/updates-hub.mjs';
 import { differenceOf } from '../support/yjs-stage.mjs';
 import { convergenceRun } from '../support/yjs-world.mjs';
 
@@ -47,25 +46,9 @@ async function kept() {
   };
 }
 
-async function double() {
-  const hub = await UpdatesHub.start();
-  later(() => hub.close());
-  let restarts = 0;
-  return {
-    hub,
-    port: hub.port,
-    async restart() {
-      hub.restart();
-      if ((restarts += 1) % 2 === 0) hub.cut();
-      return hub.port;
-    },
-  };
-}
-
 for (const [kind, start] of [
   ['a relay', relay],
   ['a document that keeps its updates', kept],
-  ['a document that keeps its updates, against the double,', double],
 ]) {
   describe(`random edits in ${kind} become one document`, { timeout: 120_000 * RUNS }, () => {
     for (const seed of seeds) {
@@ -76,7 +59,7 @@ for (const [kind, start] of [
         assert.deepEqual(faults, []);
         if (kind === 'a relay') return;
         const stored = new Y.Doc();
-        Y.applyUpdate(stored, fromBase64(hub.hub?.state ?? (await hub.state(editors[0].client.documentId))));
+        Y.applyUpdate(stored, fromBase64(await hub.state(editors[0].client.documentId)));
         assert.equal(differenceOf([editors[0].doc, stored]), null, 'the hub has all of it');
       });
     }

@@ -5,6 +5,7 @@
  */
 import type { Node } from 'prosemirror-model';
 import type { EditorState, Plugin, Transaction } from 'prosemirror-state';
+import type { EditorView } from 'prosemirror-view';
 import type { FabricClient } from './client.js';
 
 /**
@@ -102,6 +103,12 @@ export function fabricCollab(client: FabricClient, options?: FabricCollabOptions
 
 /** The status by an editor's state. */
 export function fabricStatus(state: EditorState): FabricCollabStatus;
+
+/**
+ * Says anew who this editor's user is, as after a rename: the others see it at once. Holds in place of the option `user`, and
+ * shows somebody who was not shown before.
+ */
+export function setFabricUser(view: Pick<EditorView, 'dispatch' | 'state'>, user: FabricUser): void;
 
 /** Who else is in the document and has shown where, with positions in this state. */
 export function fabricPeers(state: EditorState): FabricPeer[];

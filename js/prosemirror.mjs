@@ -2,4 +2,4 @@
 // would bring second copies of the prosemirror packages, whose states and keys are strangers to each other.
 export { fabricCollab } from './prosemirror/plugin.mjs';
 export { CollabSession } from './prosemirror/session.mjs';
-export { fabricPeers, fabricStatus } from './prosemirror/state.mjs';
+export { fabricPeers, fabricStatus, setFabricUser } from './prosemirror/state.mjs';

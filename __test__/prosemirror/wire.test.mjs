@@ -185,14 +185,14 @@ describe('an editor and the whole document', () => {
 describe('where the others are', () => {
   const user = { userId: 'u1', userName: 'Ada', userColor: '#b4232a' };
 
-  async function pair() {
+  async function editors(count) {
     const server = await start({ doc: paragraphs('0123456789').toJSON() });
     later(() => server.close());
     const documentId = uniqueId();
-    const both = [new Editor(server.base, documentId), new Editor(server.base, documentId)];
-    for (const editor of both) later(() => editor.close());
-    await Promise.all(both.map((editor) => editor.isSettled()));
-    return both;
+    const all = Array.from({ length: count }, () => new Editor(server.base, documentId));
+    for (const editor of all) later(() => editor.close());
+    await Promise.all(all.map((editor) => editor.isSettled()));
+    return all;
   }
 
   const select = (editor, anchor, head) =>
@@ -208,7 +208,7 @@ describe('where the others are', () => {
     );
 
   test('is shown with name and selection, moves with the text, and is gone with its client', async () => {
-    const [ada, noor] = await pair();
+    const [ada, noor] = await editors(2);
     select(ada, 3, 6);
     ada.session.show(user);
     await sees(noor, ['Ada', 3, 6]);
@@ -218,8 +218,22 @@ describe('where the others are', () => {
     await sees(noor);
   });
 
+  test('stays where somebody else writes, and moves on with what its own user writes', async () => {
+    const [ada, noor, kofi] = await editors(3);
+    select(noor, 3, 3);
+    noor.session.show({ ...user, userName: 'Noor' });
+    await sees(ada, ['Noor', 3, 3]);
+    select(kofi, 3, 3);
+    kofi.session.show({ ...user, userName: 'Kofi' });
+    await sees(ada, ['Noor', 3, 3], ['Kofi', 3, 3]);
+    noor.type('--', 3);
+    await until('one text', () => [ada, kofi].every(({ text }) => text === noor.text && text.includes('--')));
+    await sees(ada, ['Noor', 5, 5], ['Kofi', 3, 3]);
+    assert.deepEqual([noor.state.selection.head, kofi.state.selection.head], [5, 3], 'which is where they are');
+  });
+
   test('is right at once although the steps before it come later or are still missing', async () => {
-    const [ada, noor] = await pair();
+    const [ada, noor] = await editors(2);
     noor.type('>>', 1); // not seen by the other one, nor confirmed
     ada.type('abc', 11);
     select(ada, 14, 14);

@@ -5,6 +5,7 @@ import {
   fabricCollab,
   fabricPeers,
   fabricStatus,
+  setFabricUser,
   type FabricCollabReload,
   type FabricCollabState,
   type FabricCollabStatus,
@@ -36,6 +37,7 @@ export function edit(schema: Schema, place: HTMLElement): () => void {
   });
   const view = new EditorView(place, { state: EditorState.create({ schema, plugins }) });
   console.log(fabricStatus(view.state).unconfirmed, fabricPeers(view.state)[0]?.userName);
+  setFabricUser(view, { userName: 'Ada L.', userColor: '#b4232a' });
   return () => {
     view.destroy();
     client.close();

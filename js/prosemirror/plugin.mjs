@@ -6,7 +6,7 @@ import { fabricKey, mayEdit, statePlugin } from './state.mjs';
 
 /** See prosemirror.d.mts. */
 export function fabricCollab(client, options = {}) {
-  const { user, cursor, ...events } = options;
+  const { user: first, cursor, ...events } = options;
   const steps = collab({ clientID: client.clientID });
   const plugin = statePlugin(steps, {
     props: {
@@ -14,8 +14,12 @@ export function fabricCollab(client, options = {}) {
       decorations: (state) => cursorDecorations(state, cursor),
     },
     view(view) {
-      let touched = fabricKey.getState(view.state).touched;
-      const show = () => user && session.show(user);
+      const told = () => fabricKey.getState(view.state);
+      let { touched, user } = told();
+      const show = () => {
+        const fields = told().user ?? first;
+        if (fields) session.show(fields);
+      };
       const session = new CollabSession(view, client, { ...events, onLive: show });
       let isGone = false;
       // Not before whoever makes the view has it: a transaction of this session is dispatched through their hands.
@@ -23,10 +27,10 @@ export function fabricCollab(client, options = {}) {
       return {
         update() {
           session.update();
-          const now = fabricKey.getState(view.state).touched;
+          const now = told();
           // What others write moves the selection of everybody, who all know that by themselves.
-          if (now !== touched) show();
-          touched = now;
+          if (now.touched !== touched || now.user !== user) show();
+          ({ touched, user } = now);
         },
         destroy() {
           isGone = true;

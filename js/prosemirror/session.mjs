@@ -3,7 +3,7 @@ import { receiveTransaction, sendableSteps } from 'prosemirror-collab';
 import { Step, Transform } from 'prosemirror-transform';
 import { difference } from './difference.mjs';
 import { confirmedSelection, Places } from './places.mjs';
-import { change, fabricKey, fabricStatus, unconfirmedOf } from './state.mjs';
+import { by, change, fabricKey, fabricStatus, unconfirmedOf } from './state.mjs';
 
 /** Steps of one batch at most; what is typed meanwhile, or was typed without a connection, goes with the next ones. */
 const MOST_STEPS = 200;
@@ -257,7 +257,7 @@ export class CollabSession {
     // After steps of others what was sent for the version before them is refused.
     this.#mayBeAccepted = own < steps.length ? 0 : Math.max(0, this.#mayBeAccepted - own);
     const version = this.#version + steps.length;
-    this.#dispatch(change(transaction, { version }));
+    this.#dispatch(change(by(transaction, authors), { version }));
     this.#placeWaiting();
     if (this.#showAgain && unconfirmedOf(this.#editor.state).length === 0) this.show(this.#showAgain);
   }

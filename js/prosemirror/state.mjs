@@ -17,23 +17,30 @@ const BEGINNING = {
   fault: null,
   /** How often this editor's own user has changed the document or the selection. */
   touched: 0,
+  /** Who this editor's user is, where that was said since the editor was made. */
+  user: null,
   /** clientID to `{ clientID, userId, userName, userColor, anchor, head }`. */
   peers: new Map(),
 };
+
+const AUTHORS = `${fabricKey.key}authors`;
+
+/** Says whose steps a transaction has. */
+export const by = (tr, authors) => tr.setMeta(AUTHORS, authors.map(String));
 
 /** What the session has to say; a transaction without it is the app's or its user's. */
 export const change = (tr, fields) => tr.setMeta(fabricKey, fields).setMeta('addToHistory', false);
 
 function apply(tr, before) {
   const told = tr.getMeta(fabricKey);
+  const authors = tr.getMeta(AUTHORS) ?? [];
   let after = before;
   if (tr.docChanged && before.peers.size > 0) {
-    // Who writes at its own cursor moves it on; what this user writes there comes behind it.
-    const bias = told ? 1 : -1;
-    const moved = ([id, peer]) => [
-      id,
-      { ...peer, anchor: tr.mapping.map(peer.anchor, bias), head: tr.mapping.map(peer.head, bias) },
-    ];
+    // Who writes at its own cursor moves it on; what anybody else writes there comes behind it.
+    const moved = ([id, peer]) => {
+      const bias = authors.includes(id) ? 1 : -1;
+      return [id, { ...peer, anchor: tr.mapping.map(peer.anchor, bias), head: tr.mapping.map(peer.head, bias) }];
+    };
     after = { ...after, peers: new Map([...before.peers].map(moved)) };
   }
   if (told) return { ...after, ...told };
@@ -46,6 +53,9 @@ function apply(tr, before) {
  */
 export const statePlugin = (collab, more) =>
   new Plugin({ ...more, collab, key: fabricKey, state: { init: () => BEGINNING, apply } });
+
+/** See prosemirror.d.mts. */
+export const setFabricUser = (view, user) => view.dispatch(change(view.state.tr, { user }));
 
 /** The steps that are not confirmed, each with its inverse. */
 export const unconfirmedOf = (state) => fabricKey.get(state).spec.collab.getState(state).unconfirmed;

@@ -284,7 +284,7 @@ const FOREIGN = [
   'undoRedo',
   'yCollab',
 ];
-const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK'];
+const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK', 'HUB_EXAMPLE_DATA'];
 
 test('every name and code in the documents is one that the code has', () => {
   const example = sources('example/lib', '.ts') + sources('example/handlers', '.ts');

@@ -44,6 +44,10 @@ export function exampleWindows(options) {
     get port() {
       return example.port;
     },
+    /** The folder of its documents. */
+    get data() {
+      return example.data;
+    },
     /** An empty page in a browser context of its own, so that it shares nothing with others but the server. */
     async open(name) {
       const context = await browser.newContext();

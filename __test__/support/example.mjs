@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Service, childEnvironment } from './processes.mjs';
+import { Service, atExit, childEnvironment } from './processes.mjs';
 
 const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
 export const exampleRoot = path.join(projectRoot, 'example');
@@ -37,14 +38,15 @@ export async function ensureExampleBuilt({ log = (line) => process.stderr.write(
 /**
  * Starts the built example in production and waits until it serves.
  *
- * @param {{ env?: Record<string, string | undefined> }} [options] `PORT` is 0, a free one, unless it is given here
- * @returns the running server: `url`, `port`, `pid`, its `output` so far, and `stop(signal)`, which resolves with
+ * @param {{ env?: Record<string, string | undefined>, data?: string }} [options] `PORT` is 0, a free one, unless it is given
+ *   here; `data`: the folder of its documents, by default a new one that goes with this process
+ * @returns the running server: `url`, `port`, `pid`, `data`, its `output` so far, and `stop(signal)`, which resolves with
  *   `{ code, signal }` once it has ended
  */
-export async function startExample({ env = {} } = {}) {
+export async function startExample({ env = {}, data = newFolder() } = {}) {
   const service = new Service('the example', process.execPath, ['server.mjs'], {
     cwd: exampleRoot,
-    env: childEnvironment({ NODE_ENV: 'production', PORT: '0', HOSTNAME: undefined, ...env }),
+    env: childEnvironment({ NODE_ENV: 'production', PORT: '0', HOSTNAME: undefined, HUB_EXAMPLE_DATA: data, ...env }),
   });
   try {
     const [, url] = await service.printed(/HTTP Server:\s+(http:\/\/[^\s/]+)/);
@@ -52,6 +54,7 @@ export async function startExample({ env = {} } = {}) {
       url,
       port: Number(new URL(url).port),
       pid: service.pid,
+      data,
       get output() {
         return service.output;
       },
@@ -61,6 +64,12 @@ export async function startExample({ env = {} } = {}) {
     if (!service.ended) await service.stop('SIGKILL');
     throw error;
   }
+}
+
+function newFolder() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-example-'));
+  atExit(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Modification times of a directory's sources and of the directories themselves, which tell of deleted files. */

@@ -1,7 +1,7 @@
 'use client';
 
 import { type FormEvent, useEffect, useState } from 'react';
-import type { Session } from '@/lib/session';
+import type { DocumentSession } from '@/lib/document-session';
 import styles from './agent-panel.module.css';
 import controls from './controls.module.css';
 import { Panel } from './panel';
@@ -17,7 +17,7 @@ const KEPT = 4;
 const TOAST_MS = 5_000;
 
 /** Sends a step through a route handler, as an agent on the server would, and shows what arrives. */
-export function AgentPanel({ session }: { session: Session }) {
+export function AgentPanel({ session }: { session: DocumentSession }) {
   const peers = usePeers(session);
   const { arrivals, toast } = useArrivals(session);
   const [outcome, setOutcome] = useState('');
@@ -84,7 +84,7 @@ export function AgentPanel({ session }: { session: Session }) {
 }
 
 /** The newest steps that came through the WebSocket, and for a few seconds the very newest. */
-function useArrivals(session: Session): { arrivals: Arrival[]; toast: Arrival | null } {
+function useArrivals(session: DocumentSession): { arrivals: Arrival[]; toast: Arrival | null } {
   const [arrivals, setArrivals] = useState<Arrival[]>([]);
   const [toast, setToast] = useState<Arrival | null>(null);
 

@@ -1,14 +1,14 @@
 'use client';
 
 import { colorOf } from '@/lib/identity';
-import type { Peer, Session } from '@/lib/session';
+import type { DocumentSession, Peer } from '@/lib/document-session';
 import styles from './avatars.module.css';
 import { usePeers } from './use-session';
 
 const SHOWN = 5;
 
 /** The people in the document as overlapping circles. */
-export function Avatars({ session }: { session: Session }) {
+export function Avatars({ session }: { session: DocumentSession }) {
   const peers = usePeers(session);
   const more = peers.length - SHOWN;
   return (

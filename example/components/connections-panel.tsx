@@ -1,7 +1,8 @@
 'use client';
 
 import { useEffect, useState } from 'react';
-import type { Session } from '@/lib/session';
+import { pageOf } from '@/lib/document-id';
+import type { DocumentSession } from '@/lib/document-session';
 import styles from './connections-panel.module.css';
 import controls from './controls.module.css';
 import { Panel } from './panel';
@@ -16,7 +17,7 @@ const POLL_MS = 2_000;
 const SHOWN = 6;
 
 /** What the server counts, asked over HTTP, and how far away the hub is, measured over the WebSocket. */
-export function ConnectionsPanel({ session }: { session: Session }) {
+export function ConnectionsPanel({ session }: { session: DocumentSession }) {
   const { roundTripMs, phase } = useStatus(session);
   const connections = useConnections(`${phase} ${usePeers(session).length}`);
   const documents = Object.entries(connections?.documents ?? {}).sort((a, b) => b[1] - a[1]);
@@ -29,7 +30,7 @@ export function ConnectionsPanel({ session }: { session: Session }) {
         </div>
         {documents.slice(0, SHOWN).map(([id, count]) => (
           <div key={id} className={styles.row}>
-            <dt>{id === session.documentId ? id : <a href={`/?document=${encodeURIComponent(id)}`}>{id}</a>}</dt>
+            <dt>{id === session.documentId ? id : <a href={pageOf(id)}>{id}</a>}</dt>
             <dd data-count={id}>{count}</dd>
           </div>
         ))}

@@ -8,14 +8,21 @@ import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next';
 import type { Session } from '@/lib/session';
 import styles from './editor.module.css';
 import { remoteCursors } from './remote-cursors';
+import { Skeleton } from './skeleton';
+import { useStatus } from './use-session';
 
 const title = Decoration.set(Decoration.line({ class: styles.title }).range(0));
 const firstLineAsTitle = EditorView.decorations.compute(['doc'], (state) => {
   return state.doc.length > 0 ? title : Decoration.none;
 });
 
-/** The text itself: CodeMirror bound to the session's Y.Text. Undo takes back one's own changes only. */
+/** The text, once it is there: before, an empty editor would say that there is none. */
 export function Editor({ session }: { session: Session }) {
+  return useStatus(session).loaded ? <Surface session={session} /> : <Skeleton />;
+}
+
+/** CodeMirror bound to the session's Y.Text. Undo takes back one's own changes only. */
+function Surface({ session }: { session: Session }) {
   const parent = useRef<HTMLDivElement>(null);
 
   useEffect(() => {

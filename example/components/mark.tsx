@@ -1,4 +1,4 @@
-import styles from './workspace.module.css';
+import styles from './mark.module.css';
 
 /** The hub's sign. */
 export function Mark() {

@@ -1,14 +1,14 @@
 'use client';
 
 import { LONGEST_NAME } from '@/lib/identity';
-import type { Peer, Session } from '@/lib/session';
+import type { DocumentSession, Peer } from '@/lib/document-session';
 import { Avatar } from './avatars';
 import { Panel } from './panel';
 import styles from './people-panel.module.css';
 import { usePeers } from './use-session';
 
 /** Who has the document open. One's own name can be changed; the others see it at once. */
-export function PeoplePanel({ session }: { session: Session }) {
+export function PeoplePanel({ session }: { session: DocumentSession }) {
   const peers = usePeers(session);
   return (
     <Panel title="Here now" extra={peers.length === 1 ? 'only you' : `${peers.length} people`}>
@@ -24,7 +24,7 @@ export function PeoplePanel({ session }: { session: Session }) {
   );
 }
 
-function OwnName({ session, self }: { session: Session; self: Peer }) {
+function OwnName({ session, self }: { session: DocumentSession; self: Peer }) {
   const rename = (input: HTMLInputElement) => {
     const name = input.value.trim();
     if (name === '') input.value = self.name;

@@ -2,6 +2,7 @@ import { type Extension, type Range, Annotation } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate, WidgetType } from '@codemirror/view';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
+import { drawCaret } from '@/lib/caret';
 import { colorOf, identityFrom } from '@/lib/identity';
 import styles from './remote-cursors.module.css';
 
@@ -102,15 +103,7 @@ class Caret extends WidgetType {
   }
 
   override toDOM(): HTMLElement {
-    const caret = document.createElement('span');
-    caret.className = styles.caret ?? '';
-    caret.dataset.remoteCaret = this.name;
-    caret.style.setProperty('--peer', this.color);
-    caret.ariaHidden = 'true';
-    const label = caret.appendChild(document.createElement('span'));
-    label.className = styles.label ?? '';
-    label.textContent = this.name;
-    return caret;
+    return drawCaret(this.name, this.color);
   }
 
   override ignoreEvent(): boolean {

@@ -2,32 +2,37 @@
 
 import { type ReactNode, useEffect, useState } from 'react';
 import type { ConnectionState } from '@/lib/connection-status';
-import type { Session } from '@/lib/session';
+import type { DocumentSession } from '@/lib/document-session';
 import controls from './controls.module.css';
 import styles from './status.module.css';
 import { useStatus } from './use-session';
 
 /** A restarted server is back sooner than this, and needs no words. */
-const NOTICE_AFTER_MS = 1_200;
+export const NOTICE_AFTER_MS = 1_200;
 /** How it ended is shown for so long. */
 const RETURN_SHOWN_MS = 4_000;
 
 /** The state of the connection in one or two words. */
-export function StatusPill({ session }: { session: Session }) {
+export function StatusPill({ session }: { session: DocumentSession }) {
   const status = useStatus(session);
   const isLive = status.phase === 'open' && status.synced;
   const isOldNews = useLasting(isLive, RETURN_SHOWN_MS);
   const { tone, text } = describe(status, !isOldNews);
   return (
-    <span
-      className={styles.pill}
-      data-tone={tone}
-      data-phase={status.phase}
-      data-synced={status.synced}
-      data-beginning={status.beginning}
-    >
+    <Pill tone={tone} data-phase={status.phase} data-synced={status.synced} data-beginning={status.beginning}>
+      {text}
+    </Pill>
+  );
+}
+
+export type Tone = 'good' | 'busy' | 'warn' | 'bad';
+
+/** A word or two with a dot, for how things stand. */
+export function Pill({ tone, children, ...data }: { tone: Tone; children: string }) {
+  return (
+    <span className={styles.pill} data-tone={tone} {...data}>
       <span className={styles.dot} aria-hidden="true" />
-      <span role="status">{text}</span>
+      <span role="status">{children}</span>
     </span>
   );
 }
@@ -35,7 +40,7 @@ export function StatusPill({ session }: { session: Session }) {
 /** What is said of a live connection while it is news. */
 const NEWS = { connected: 'Live', recovered: 'Back, nothing missed', reload: 'Back, caught up' };
 
-function describe(status: ConnectionState, isNews: boolean): { tone: 'good' | 'busy' | 'warn' | 'bad'; text: string } {
+function describe(status: ConnectionState, isNews: boolean): { tone: Tone; text: string } {
   const { phase, synced, beginning } = status;
   if (phase === 'open' && !synced) return { tone: 'busy', text: 'Catching up' };
   if (phase === 'open') return { tone: 'good', text: isNews && beginning ? NEWS[beginning] : 'Live' };
@@ -45,36 +50,47 @@ function describe(status: ConnectionState, isNews: boolean): { tone: 'good' | 'b
 }
 
 /** True from the loss of a connection until it is back, tries in between included. */
-function isDown({ phase, reason }: ConnectionState): boolean {
+export function isDown({ phase, reason }: ConnectionState): boolean {
   return phase === 'waiting' || (phase === 'connecting' && reason !== '');
 }
 
-/** Says what happens to one's typing while the connection is down, and when it is tried again. */
-export function OfflineNotice({ session }: { session: Session }) {
+function whileDown({ loaded, reason }: ConnectionState): string {
+  if (!loaded) return `The document could not be opened yet: ${reason || 'the server does not answer'}.`;
+  return 'You can go on writing: it is kept here and sent when the connection is back.';
+}
+
+/** Says what is wrong with the connection, and what to do. */
+export function OfflineNotice({ session }: { session: DocumentSession }) {
   const status = useStatus(session);
   const isLongDown = useLasting(isDown(status), NOTICE_AFTER_MS);
-  const seconds = useSecondsUntil(status.retryAt);
   if (status.phase === 'refused') {
     return <Notice tone="bad">The server refused this window: {status.reason}. Reload the page to try again.</Notice>;
   }
   if (status.phase === 'open' && status.reason !== '') {
     return <Notice tone="bad">{status.reason}. The other windows do not have it.</Notice>;
   }
-  if (!isLongDown) return null;
+  return isLongDown ? <DownNotice session={session} /> : null;
+}
+
+/** When the connection is tried again, and what happens to one's typing until then. */
+export function DownNotice({ session }: { session: DocumentSession }) {
+  const status = useStatus(session);
+  const seconds = useSecondsUntil(status.retryAt);
   return (
-    <Notice tone="warn">
+    <div className={styles.notice} data-tone="warn">
       <span className={styles.text}>
-        You can go on writing: it is kept here and sent when the connection is back.{' '}
+        {whileDown(status)}{' '}
         <span className={styles.when}>{status.retryAt === null ? 'Trying…' : `Next try in ${seconds} s.`}</span>
       </span>
-      <button type="button" className={controls.quiet} onClick={() => session.provider.connect()}>
+      <button type="button" className={controls.quiet} onClick={() => session.client.connect()}>
         Try now
       </button>
-    </Notice>
+    </div>
   );
 }
 
-function Notice({ tone, children }: { tone: 'warn' | 'bad'; children: ReactNode }) {
+/** A sentence over the document. */
+export function Notice({ tone, children }: { tone: 'warn' | 'bad'; children: ReactNode }) {
   return (
     <div className={styles.notice} data-tone={tone}>
       {children}
@@ -82,8 +98,8 @@ function Notice({ tone, children }: { tone: 'warn' | 'bad'; children: ReactNode 
   );
 }
 
-/** True once `condition` has been true for `ms`. */
-function useLasting(condition: boolean, ms: number): boolean {
+/** True once `condition` has been true for `ms`, and `of` the same. */
+export function useLasting(condition: boolean, ms: number, of?: unknown): boolean {
   const [lasts, setLasts] = useState(false);
   useEffect(() => {
     if (!condition) return;
@@ -92,12 +108,12 @@ function useLasting(condition: boolean, ms: number): boolean {
       clearTimeout(timer);
       setLasts(false);
     };
-  }, [condition, ms]);
+  }, [condition, ms, of]);
   return condition && lasts;
 }
 
 /** Whole seconds until a `Date.now()`, counted down; 0 where there is nothing to wait for. */
-function useSecondsUntil(time: number | null): number {
+export function useSecondsUntil(time: number | null): number {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
     if (time === null) return;

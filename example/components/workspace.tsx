@@ -1,13 +1,14 @@
 'use client';
 
-import Link from 'next/link';
+import dynamic from 'next/dynamic';
+import { pageOf } from '@/lib/document-id';
 import { AgentPanel } from './agent-panel';
 import { Avatars } from './avatars';
 import { BlockPanel } from './block-panel';
 import { ConnectionsPanel } from './connections-panel';
-import { Editor } from './editor';
-import { Mark } from './mark';
+import { PageHeader } from './page-header';
 import { PeoplePanel } from './people-panel';
+import { Skeleton } from './skeleton';
 import { OfflineNotice, StatusPill } from './status';
 import { useSession } from './use-session';
 import styles from './workspace.module.css';
@@ -17,40 +18,28 @@ interface Props {
   canBlock: boolean;
 }
 
+// Y.js is loaded by browsers alone: the server has a copy of its own, for `merge`, and two in one process do not get along.
+const Editor = dynamic(() => import('./editor').then((module) => module.Editor), { ssr: false, loading: Skeleton });
+const open = async (documentId: string) => new (await import('@/lib/session')).Session(documentId);
+
 /** The page: the text of one document, who is in it, and what the server knows of it. */
 export function Workspace({ documentId, canBlock }: Props) {
-  const session = useSession(documentId);
+  const session = useSession(open, documentId);
   return (
     <div className={styles.page}>
-      <header className={styles.header}>
-        <h1 className={styles.brand}>
-          <Mark />
-          Captify Hub
-        </h1>
-        <span className={styles.document} title={`Document ${documentId}`}>
-          {documentId}
-        </span>
-        <div className={styles.state}>
-          <div className={styles.avatars}>{session && <Avatars session={session} />}</div>
-          {session ? <StatusPill session={session} /> : null}
-          <Link className={styles.elsewhere} href="/agent">
-            Agent
-          </Link>
-          <a
-            className={styles.open}
-            href={`/?document=${encodeURIComponent(documentId)}`}
-            target="_blank"
-            rel="noreferrer"
-          >
-            Open another window
-          </a>
-        </div>
-      </header>
+      <PageHeader about={{ what: 'Document', id: documentId }} again={pageOf(documentId)}>
+        {session && (
+          <>
+            <Avatars session={session} />
+            <StatusPill session={session} />
+          </>
+        )}
+      </PageHeader>
 
       {session && <OfflineNotice session={session} />}
 
       <div className={styles.columns}>
-        <main className={styles.sheet}>{session ? <Editor session={session} /> : null}</main>
+        <main className={styles.sheet}>{session ? <Editor session={session} /> : <Skeleton />}</main>
         {session && (
           <aside className={styles.side} aria-label="About this document">
             <PeoplePanel session={session} />

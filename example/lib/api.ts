@@ -1,7 +1,13 @@
 import type { HubErrorCode } from '@captify-io/hub';
 
 /** Codes of the hub that say: not now. The caller may try again later. */
-const UNAVAILABLE: readonly string[] = ['HUB_NOT_RUNNING', 'HUB_CLOSED', 'HUB_OVERLOADED'] satisfies HubErrorCode[];
+const UNAVAILABLE: readonly string[] = [
+  'HUB_NOT_RUNNING',
+  'HUB_CLOSED',
+  'HUB_OVERLOADED',
+  'HUB_UNAVAILABLE',
+  'HUB_STALE',
+] satisfies HubErrorCode[];
 
 /** What every failed call of this app's API answers: what went wrong for people, and a stable code for programs. */
 export function failure(status: number, code: string, error: string): Response {

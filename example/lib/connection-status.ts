@@ -1,5 +1,4 @@
 import type { FabricClient, FabricStatus } from '@captify-io/hub/client';
-import type { FabricProvider } from '@captify-io/hub/yjs';
 
 /**
  * - `idle`: not asked to connect, or asked to stop.
@@ -23,8 +22,10 @@ export interface ConnectionState {
    * measurements, since the others tell how busy this page was.
    */
   readonly roundTripMs: number | null;
-  /** True once the others have brought this window up to date, or there is nobody who could. */
+  /** True once this window has all that there is of the document. */
   readonly synced: boolean;
+  /** True from the first time on that it had. Before, what it shows is not the document. */
+  readonly loaded: boolean;
 }
 
 /** The hub is asked this often for what it always answers, which gives the round trip. */
@@ -43,18 +44,25 @@ export class ConnectionStatus {
   #probeSentAt: number | null = null;
   #roundTrips: number[] = [];
 
-  constructor(client: FabricClient, provider: FabricProvider) {
+  constructor(client: FabricClient) {
     this.#client = client;
     const { state, retryAt, code, reason } = client.status;
-    this.#state = { phase: 'idle', retryAt, reason, beginning: null, roundTripMs: null, synced: provider.synced };
+    this.#state = { phase: 'idle', retryAt, reason, beginning: null, roundTripMs: null, synced: false, loaded: false };
     this.#follow({ state, retryAt, code, reason });
     client.on('status', (status) => this.#follow(status));
     for (const beginning of ['connected', 'recovered', 'reload'] as const) {
       client.on(beginning, () => this.#begin(beginning));
     }
     client.on('message', ({ type }) => type === 'session' && this.#answered());
-    provider.on('sync', (synced) => this.#set({ synced }));
-    provider.on('error', ({ message }) => this.#set({ reason: message }));
+  }
+
+  setSynced(synced: boolean): void {
+    this.#set({ synced, loaded: synced || this.#state.loaded });
+  }
+
+  /** Says why something could not be sent; it is shown until the connection is another. */
+  setFault(reason: string): void {
+    this.#set({ reason });
   }
 
   /** The same object until something changes: fit for `useSyncExternalStore`. */

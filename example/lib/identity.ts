@@ -4,9 +4,21 @@ export interface Identity {
   color: PeerColor;
 }
 
-/** Names of colours, not values: each has one for light and one for dark in `globals.css`. */
+/** Names of colours: each has a value for light and one for dark in `globals.css`. */
 export const PEER_COLORS = ['violet', 'teal', 'rose', 'amber', 'blue', 'green', 'plum', 'slate'] as const;
 export type PeerColor = (typeof PEER_COLORS)[number];
+
+/** What editors are told that know no names of this app: the value for light. */
+const PLAIN_COLORS: Record<PeerColor, string> = {
+  violet: '#6741d9',
+  teal: '#0b7285',
+  rose: '#c2255c',
+  amber: '#a04f00',
+  blue: '#1864ab',
+  green: '#2b7335',
+  plum: '#9329ab',
+  slate: '#495057',
+};
 
 export const LONGEST_NAME = 24;
 
@@ -70,6 +82,22 @@ export function identityFrom(value: unknown): Identity | null {
 /** The CSS custom property that holds a colour. */
 export function colorOf(color: PeerColor): string {
   return `var(--peer-${color})`;
+}
+
+/** The same as one plain colour. */
+export function plainColorOf(color: PeerColor): string {
+  return PLAIN_COLORS[color];
+}
+
+/** The name of a plain colour, which is another client's word. */
+export function colorNamed(plain: string): PeerColor {
+  return PEER_COLORS.find((color) => PLAIN_COLORS[color] === plain) ?? 'slate';
+}
+
+/** A colour of which nobody else is, for who shares one with a peer that goes before; null where all is well or none is free. */
+export function otherColor(self: Identity, before: readonly Identity[], all: readonly Identity[]): PeerColor | null {
+  if (before.every(({ color }) => color !== self.color)) return null;
+  return PEER_COLORS.find((color) => all.every((peer) => peer.color !== color)) ?? null;
 }
 
 function pick<T>(values: readonly T[]): T {

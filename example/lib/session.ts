@@ -2,15 +2,11 @@ import { FabricClient } from '@captify-io/hub/client';
 import { FabricProvider } from '@captify-io/hub/yjs';
 import * as Y from 'yjs';
 import { ConnectionStatus } from './connection-status';
-import { type Identity, PEER_COLORS, identityFrom, loadIdentity, saveIdentity } from './identity';
+import { type DocumentSession, type Peer, sorted, withOwnColor } from './document-session';
+import { type Identity, identityFrom, loadIdentity, saveIdentity } from './identity';
 
-export interface Peer extends Identity {
-  clientId: number;
-  isSelf: boolean;
-}
-
-/** One window's hold on one document: the text, the connection, and who else is there. */
-export class Session {
+/** One window's hold on one text: the text, the connection, and who else is there. */
+export class Session implements DocumentSession {
   readonly documentId: string;
   readonly doc = new Y.Doc();
   readonly text = this.doc.getText('text');
@@ -23,13 +19,15 @@ export class Session {
     this.documentId = documentId;
     this.client = new FabricClient({ documentId, clientID: String(this.doc.clientID) });
     this.provider = new FabricProvider(this.doc, this.client, { connect: false });
-    this.status = new ConnectionStatus(this.client, this.provider);
+    this.status = new ConnectionStatus(this.client);
+    this.provider.on('sync', (synced) => this.status.setSynced(synced));
+    this.provider.on('error', ({ message }) => this.status.setFault(message));
     this.provider.awareness.on('change', this.#readPeers);
     this.setIdentity(loadIdentity());
+    addEventListener('beforeunload', this.#onLeaving);
     this.provider.connect();
   }
 
-  /** Everyone in the document, this window first; the same array until somebody comes, goes or changes. */
   readonly getPeers = (): readonly Peer[] => this.#peers;
 
   readonly onPeers = (listener: () => void): (() => void) => {
@@ -43,29 +41,27 @@ export class Session {
   }
 
   destroy(): void {
+    removeEventListener('beforeunload', this.#onLeaving);
     this.provider.destroy();
     this.client.close();
     this.doc.destroy();
   }
 
+  /** What only this window has would go with it. */
+  readonly #onLeaving = (event: BeforeUnloadEvent): void => {
+    if (this.provider.unacknowledged > 0) event.preventDefault();
+  };
+
   readonly #readPeers = (): void => {
     const peers: Peer[] = [];
     for (const [clientId, state] of this.provider.awareness.getStates()) {
       const identity = identityFrom(state.user);
-      if (identity) peers.push({ ...identity, clientId, isSelf: clientId === this.doc.clientID });
+      if (identity) peers.push({ ...identity, clientId: String(clientId), isSelf: clientId === this.doc.clientID });
     }
-    peers.sort((a, b) => Number(b.isSelf) - Number(a.isSelf) || a.clientId - b.clientId);
+    sorted(peers);
     if (JSON.stringify(peers) === JSON.stringify(this.#peers)) return;
     this.#peers = peers;
-    this.#avoidSameColor();
+    const identity = withOwnColor(peers);
+    if (identity) this.setIdentity(identity);
   };
-
-  /** Of two windows with one colour the one with the higher id takes another, as long as there are free ones. */
-  #avoidSameColor(): void {
-    const [self, ...others] = this.#peers;
-    if (!self?.isSelf) return;
-    const clashes = others.some((peer) => peer.color === self.color && peer.clientId < self.clientId);
-    const free = PEER_COLORS.find((color) => this.#peers.every((peer) => peer.color !== color));
-    if (clashes && free) this.setIdentity({ name: self.name, color: free });
-  }
 }

@@ -53,8 +53,9 @@ class Window {
   }
 
   /** Resolves once the window is connected, and up to date by all that it can know. */
-  isLive() {
-    return this.page.locator('[data-phase="open"][data-synced="true"]').waitFor();
+  async isLive() {
+    await this.page.locator('[data-phase="open"][data-synced="true"]').waitFor();
+    await this.editor.waitFor();
   }
 
   /** Resolves once the hub has acknowledged everything that was typed here: it is on its disk. */

@@ -1,8 +1,13 @@
-// Real editors in real Chromium, bound to a Y.js document by the provider that the package ships: two windows of each.
+// Real editors in real Chromium, bound to a Y.js document by the provider that the package ships: two windows of each, in a
+// relay and in a document that keeps its updates.
 import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import test, { after, afterEach, before, describe } from 'node:test';
+import { getConnectionCount } from '../js/index.js';
+import { merge } from '../js/yjs.mjs';
 import { launchChromium } from './support/browser.mjs';
 import { ChaosProxy } from './support/chaos-proxy.mjs';
 import { makeFolder } from './support/fixture-apps.mjs';
@@ -16,6 +21,7 @@ const WAIT_MS = 30_000;
 let browser;
 let server;
 let proxy;
+let store;
 const complaints = [];
 
 before(
@@ -26,8 +32,14 @@ before(
     const { outputFiles } = await esbuild.build({ entryPoints, bundle: true, format: 'esm', write: false });
     const script = outputFiles[0].text;
     browser = await launchChromium();
+    store = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-editors-'));
     server = await HubServer.start({
       allowedOrigins: 'any', // of the proxy
+      documents: {
+        kind: (documentId) => (documentId.startsWith('updates') ? 'updates' : 'relay'),
+        store: path.join(store, 'documents.redb'),
+        merge,
+      },
       listener(request, response) {
         const isScript = request.url === '/page.js';
         response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
@@ -43,6 +55,7 @@ after(async () => {
   await browser?.close();
   await proxy?.close();
   await server?.close();
+  await fs.rm(store, { recursive: true, force: true });
 });
 
 afterEach(async () => {
@@ -69,12 +82,11 @@ async function open(editor, documentId, name, port = server.port) {
   };
   /** The text as its user sees it, without the carets of others. */
   const read = () =>
-    text.evaluate((content) => {
+    text.evaluate((content, carets) => {
       const copy = content.cloneNode(true);
-      for (const caret of copy.querySelectorAll('.ProseMirror-yjs-cursor, .collaboration-carets__caret'))
-        caret.remove();
+      for (const caret of copy.querySelectorAll(carets)) caret.remove();
       return [...copy.querySelectorAll('p')].map((line) => line.textContent.replace(/[\u2060\ufeff]/g, '')).join('\n');
-    });
+    }, Object.values(CARETS).join());
   return { page, text, type, read };
 }
 
@@ -90,25 +102,37 @@ function shows(windows, isRight) {
   );
 }
 
-const CARETS = { prosemirror: '.ProseMirror-yjs-cursor', tiptap: '.collaboration-carets__caret' };
+const KINDS = ['relay', 'updates'];
+const CARETS = {
+  prosemirror: '.ProseMirror-yjs-cursor',
+  tiptap: '.collaboration-carets__caret',
+  blocknote: '.bn-collaboration-cursor__base',
+};
 
-for (const editor of ['prosemirror', 'tiptap']) {
-  describe(`two windows with ${editor}`, { timeout: 180_000 }, () => {
+/** BlockNote makes the first block in each window that finds none, and keeps one of them: it has to be there before. */
+const BEGUN = { blocknote: 'begun: ' };
+
+for (const [editor, kind] of Object.keys(CARETS).flatMap((editor) => KINDS.map((kind) => [editor, kind]))) {
+  describe(`two windows with ${editor}, in a document of kind ${kind},`, { timeout: 180_000 }, () => {
     test('that type at the same time end up with the same text, and lose nothing of either', async () => {
-      const id = uniqueId();
+      const id = uniqueId(kind);
       const [ada, noor] = [await open(editor, id, 'Ada'), await open(editor, id, 'Noor')];
       const [first, second] = ['the quick brown fox jumps', 'SPHINX OF BLACK QUARTZ'];
+      const begun = BEGUN[editor] ?? '';
+      await ada.type(begun);
+      await shows([ada, noor], (text) => text.trim() === begun.trim());
       await Promise.all([ada.type(first), noor.type(second)]);
-      await shows([ada, noor], (text) => text.replace(/\n/g, '').length === first.length + second.length);
+      const length = begun.length + first.length + second.length;
+      await shows([ada, noor], (text) => text.replace(/\n/g, '').length === length);
       const late = await open(editor, id, 'Vera');
       await shows([ada, noor, late], (text) => text.length > 0);
     });
 
     test('see where the other one writes, with a name, until the other one leaves', async () => {
-      const id = uniqueId();
+      const id = uniqueId(kind);
       const [ada, noor] = [await open(editor, id, 'Ada'), await open(editor, id, 'Noor')];
       await noor.type('here I am');
-      await shows([ada, noor], (text) => text === 'here I am');
+      await shows([ada, noor], (text) => text.trim() === 'here I am');
       const caret = ada.page.locator(CARETS[editor]);
       await caret.getByText('Noor').waitFor({ state: 'attached' });
       await noor.page.close({ runBeforeUnload: true });
@@ -116,7 +140,7 @@ for (const editor of ['prosemirror', 'tiptap']) {
     });
 
     test('take back by undo what was typed here, not what others typed', async () => {
-      const id = uniqueId();
+      const id = uniqueId(kind);
       const [ada, noor] = [await open(editor, id, 'Ada'), await open(editor, id, 'Noor')];
       await ada.type('kept ');
       await shows([ada, noor], (text) => text.trim() === 'kept');
@@ -129,7 +153,7 @@ for (const editor of ['prosemirror', 'tiptap']) {
     });
 
     test('of which one is cut off have what both wrote meanwhile once it is back', async () => {
-      const id = uniqueId();
+      const id = uniqueId(kind);
       const [ada, noor] = [await open(editor, id, 'Ada', proxy.port), await open(editor, id, 'Noor')];
       await ada.type('before ');
       await shows([ada, noor], (text) => text.trim() === 'before');
@@ -141,7 +165,20 @@ for (const editor of ['prosemirror', 'tiptap']) {
       await noor.page.keyboard.press('Control+Home');
       await noor.page.keyboard.type('online ');
       proxy.hubPort = server.port;
-      await shows([ada, noor], (text) => text === 'online before offline');
+      await shows([ada, noor], (text) => text.trim() === 'online before offline');
     });
+
+    if (kind === 'updates') {
+      test('leave a document behind that is there for who comes when nobody is there any more', async () => {
+        const id = uniqueId(kind);
+        const ada = await open(editor, id, 'Ada');
+        await ada.type('I was here');
+        await ada.page.locator('body[data-unacknowledged="0"]').waitFor();
+        await ada.page.close({ runBeforeUnload: true });
+        await until('nobody to be there', () => getConnectionCount(id) === 0);
+        const noor = await open(editor, id, 'Noor');
+        await shows([noor], (text) => text.trim() === 'I was here');
+      });
+    }
   });
 }

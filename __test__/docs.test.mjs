@@ -283,6 +283,8 @@ const FOREIGN = [
   'yUndoPlugin',
   'undoRedo',
   'yCollab',
+  'withCollaboration',
+  'useCreateBlockNote',
 ];
 const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK', 'HUB_EXAMPLE_DATA'];
 

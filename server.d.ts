@@ -115,6 +115,8 @@ export interface LimitOptions {
  */
 export type SecurityEventCode =
   | 'ACCESS_REFUSED'
+  | 'ADMIN_ACTION'
+  | 'ADMIN_REFUSED'
   | 'ADMISSION_FAILED'
   | 'ADMISSION_TIMEOUT'
   | 'BAD_FRAME'
@@ -144,13 +146,15 @@ export interface SecurityEvent {
   code: SecurityEventCode;
   /** How often it happened since the last event like it. */
   count: number;
+  /** Who has done it on the admin page, as its `authorize` names them. */
+  by?: string;
   user?: string;
   address?: string;
   document?: string;
   origin?: string;
   /** What the origin was compared with: the host that was asked for. */
   host?: string;
-  /** Which option or header helps where an origin was refused. */
+  /** What was done on the admin page, and what came of it; which option or header helps where an origin was refused. */
   hint?: string;
 }
 

@@ -42,7 +42,7 @@ class SecurityEvents {
     return this.#native.securityTotals();
   }
 
-  /** @param {{ user?, address?, document?, origin?, host?, hint? }} [about] */
+  /** @param {{ by?, user?, address?, document?, origin?, host?, hint? }} [about] */
   report(code, about = {}) {
     const given = Object.entries(about).filter(([, value]) => value !== undefined);
     this.#native.reportSecurityEvent(code, Object.fromEntries(given.map(([name, value]) => [name, String(value)])));

@@ -138,6 +138,7 @@ class Hub {
       registerMetrics: (registry) => monitoring.registerMetrics(registry),
       securityEvents: (about) => monitoring.securityEvents(about),
       health: () => monitoring.health(),
+      reportSecurityEvent: (code, about) => this.#security.report(code, about),
     };
     register(this.#registered);
   }

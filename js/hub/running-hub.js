@@ -34,6 +34,7 @@ const { KEY } = require('../shared/global-hub.js');
  * @property {(register: object) => void} registerMetrics
  * @property {(about?: object) => object[]} securityEvents
  * @property {() => object} health
+ * @property {(code: string, about: object) => void} reportSecurityEvent
  */
 
 /** @param {RunningHub} hub */

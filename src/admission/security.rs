@@ -70,9 +70,13 @@ pub enum Kind {
     SessionForged,
     /// No session at all.
     SessionMissing,
+    /// Somebody who runs the hub has done something on its admin page.
+    AdminAction,
+    /// Somebody who may see the admin page has sent it an action from another page, so perhaps without knowing.
+    AdminRefused,
 }
 
-const KINDS: [(Kind, &str); 21] = [
+const KINDS: [(Kind, &str); 23] = [
     (Kind::Connections, "LIMIT_CONNECTIONS"),
     (Kind::ConnectionsPerUser, "LIMIT_CONNECTIONS_PER_USER"),
     (Kind::ConnectionsPerDocument, "LIMIT_CONNECTIONS_PER_DOCUMENT"),
@@ -94,6 +98,8 @@ const KINDS: [(Kind, &str); 21] = [
     (Kind::OriginRefused, "ORIGIN_REFUSED"),
     (Kind::SessionForged, "SESSION_FORGED"),
     (Kind::SessionMissing, "SESSION_MISSING"),
+    (Kind::AdminAction, "ADMIN_ACTION"),
+    (Kind::AdminRefused, "ADMIN_REFUSED"),
 ];
 
 impl Kind {
@@ -111,6 +117,8 @@ impl Kind {
 /// What an event is about; whatever is not known is `None`. What a client wrote is cut.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct About<'a> {
+    /// Who has done it, where that is not the user it is about.
+    pub by: Option<&'a str>,
     /// The user's id.
     pub user: Option<&'a str>,
     /// The client's address.
@@ -128,6 +136,7 @@ pub struct About<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Event {
     kind: Kind,
+    by: Option<Box<str>>,
     user: Option<Box<str>>,
     address: Option<IpAddr>,
     document: Option<Box<str>>,
@@ -153,9 +162,10 @@ pub fn report(kind: Kind, about: About<'_>, count: u64) {
     TOTALS[kind as usize].fetch_add(count, Ordering::Relaxed);
     let cut = |text: &str, bytes| text[..text.floor_char_boundary(bytes)].into();
     let id = |text| cut(text, MAX_ID_BYTES);
-    let About { user, address, document, origin, host, hint } = about;
+    let About { by, user, address, document, origin, host, hint } = about;
     let event = Event {
         kind,
+        by: by.map(id),
         user: user.map(id),
         address,
         document: document.map(id),
@@ -166,7 +176,8 @@ pub fn report(kind: Kind, about: About<'_>, count: u64) {
     let mut queue = lock(&QUEUE);
     let Queue { events, suppressed } = &mut *queue;
     let known = events.len();
-    if known < MAX_EVENTS || events.contains_key(&event) {
+    // What was done by somebody with the right to it has a place however many strangers knock.
+    if known < MAX_EVENTS || kind == Kind::AdminAction || events.contains_key(&event) {
         events.entry(event).or_insert((known, 0)).1 += count;
     } else {
         *suppressed += count;
@@ -179,7 +190,7 @@ pub fn totals() -> impl Iterator<Item = (&'static str, u64)> {
 }
 
 /// Takes what was reported, in the order in which each came first, as a JSON array of
-/// `{"code","count","user","address","document","origin","host","hint"}`; `None` where nothing was.
+/// `{"code","count","by","user","address","document","origin","host","hint"}`; `None` where nothing was.
 /// What was suppressed is an event of its own, `SUPPRESSED`.
 pub fn take() -> Option<String> {
     let Queue { events, suppressed } = std::mem::take(&mut *lock(&QUEUE));
@@ -200,6 +211,7 @@ impl Event {
         let mut json = format!(r#"{{"code":"{}","count":{count}"#, self.kind.code());
         let address = self.address.map(|address| address.to_string());
         let named = [
+            ("by", self.by.as_deref()),
             ("user", self.user.as_deref()),
             ("address", address.as_deref()),
             ("document", self.document.as_deref()),
@@ -245,6 +257,19 @@ mod tests {
         assert_eq!(events.matches("TOKEN_REFUSED").count(), MAX_EVENTS);
         assert!(events.contains(&format!(r#"{{"code":"SUPPRESSED","count":{}}}"#, 10_000 - MAX_EVENTS)));
         assert!(events.len() < MAX_EVENTS * 256);
-        assert_eq!(totals().find(|(code, _)| *code == "TOKEN_REFUSED").unwrap().1, before + 12_000);
+        for user in 0..MAX_EVENTS {
+            report(Kind::TokenRefused, About { user: Some(&user.to_string()), ..About::default() }, 1);
+        }
+        report(
+            Kind::AdminAction,
+            About { by: Some("Ada"), hint: Some("saveDocument: saved"), ..About::default() },
+            1,
+        );
+        let done = r#"{"code":"ADMIN_ACTION","count":1,"by":"Ada","hint":"saveDocument: saved"}"#;
+        assert!(take().unwrap().ends_with(&format!("{done}]")));
+        assert_eq!(
+            totals().find(|(code, _)| *code == "TOKEN_REFUSED").unwrap().1,
+            before + 12_000 + MAX_EVENTS as u64
+        );
     }
 }

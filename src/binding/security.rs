@@ -11,6 +11,8 @@ use crate::admission::security::{self, About, Kind};
 #[napi(object)]
 #[derive(Debug)]
 pub struct NativeSecurityEvent {
+    /// See [`About::by`].
+    pub by: Option<String>,
     /// See [`About::user`].
     pub user: Option<String>,
     /// See [`About::address`].
@@ -37,6 +39,7 @@ impl NativeHub {
     pub fn report_security_event(code: String, about: NativeSecurityEvent) -> Result<()> {
         let kind = Kind::named(&code).ok_or_else(|| invalid("a security event of no known kind"))?;
         let about = About {
+            by: about.by.as_deref(),
             user: about.user.as_deref(),
             address: about.address.as_deref().and_then(address),
             document: about.document.as_deref(),

@@ -26,6 +26,7 @@ const declarations = [
   'server.d.ts',
   'client.d.ts',
   'agent.d.ts',
+  'admin.d.ts',
   'agent-client.d.mts',
   'prosemirror.d.mts',
   'yjs.d.mts',

@@ -81,7 +81,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|client)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|admin|client)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
@@ -104,7 +104,7 @@ async function reachable(entry, found = new Map()) {
 }
 
 test('what route handlers and browsers import has nothing of Node in it, nor of the binary', async () => {
-  for (const entry of ['js/index.js', 'js/agent.js', 'js/client.js', 'js/agent-client.mjs']) {
+  for (const entry of ['js/index.js', 'js/agent.js', 'js/admin.js', 'js/client.js', 'js/agent-client.mjs']) {
     for (const [file, source] of await reachable(path.join(ROOT, entry))) {
       const code = source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
       const found = /require\('[^.][^']*'\)|^ *import\b.*from|\b(process\.\w|__dirname|\.node')/m.exec(code);

@@ -4,10 +4,10 @@
 export const FOLDERS = ['shared', 'http', 'admission', 'hub', 'next'];
 
 /** Folders beside that order, which use what stands in `shared` and themselves. */
-const APART = ['client', 'agent', 'prosemirror', 'yjs'];
+const APART = ['client', 'agent', 'admin', 'prosemirror', 'yjs'];
 
 /** Entries of the package that are bundled: what they reach stands in these folders only. */
-const BUNDLED = ['index.js', 'agent.js', 'client.js', 'agent-client.mjs', 'prosemirror.mjs', 'yjs.mjs'];
+const BUNDLED = ['index.js', 'agent.js', 'admin.js', 'client.js', 'agent-client.mjs', 'prosemirror.mjs', 'yjs.mjs'];
 const BUNDLED_FOLDERS = ['shared', ...APART];
 
 const folderOf = (file) => (file.includes('/') ? file.split('/')[0] : '');

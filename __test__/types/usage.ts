@@ -46,6 +46,7 @@ import {
   type AgentErrorCode,
   type AgentServerMessage,
 } from '@captify-io/hub/agent';
+import { createAdminRoute, type AdminAnswer, type AdminRoute, type AdminRouteOptions } from '@captify-io/hub/admin';
 import { FabricClient, type FabricClientOptions, type FabricMessage, type FabricStatus } from '@captify-io/hub/client';
 import {
   authJs,
@@ -360,4 +361,16 @@ export function edit(apply: (update: unknown) => void): () => void {
   console.log(taken, client.unacknowledged, client.status.reason);
   off();
   return () => client.close();
+}
+
+export const { GET, POST }: AdminRoute = createAdminRoute({
+  authorize: (request) => request.headers.has('cookie') && { name: 'Ada' },
+});
+
+export async function admin(options: AdminRouteOptions): Promise<Response> {
+  const answers: AdminAnswer[] = [true, false, null, undefined, { name: 'Ada' }, Response.redirect('/login', 303)];
+  createAdminRoute({ authorize: async () => answers[0] });
+  createAdminRoute({ authorize: () => Promise.resolve(null) });
+  const { GET } = createAdminRoute(options);
+  return GET(new Request('http://localhost/admin/hub'), { params: Promise.resolve({ path: ['documents'] }) });
 }

@@ -13,6 +13,7 @@ import {
   setAccess,
   type HubError,
 } from '@captify-io/hub';
+import { createAdminRoute } from '@captify-io/hub/admin';
 import { createAgentHandler } from '@captify-io/hub/agent';
 import { FabricClient } from '@captify-io/hub/client';
 import { createHub, startServer, type Hub } from '@captify-io/hub/server';
@@ -41,6 +42,10 @@ export const wrong = [
   publish('/ws/agent', 'room', 'hello', { except: 1 }), // wrong
   createHub({ logLevel: 'verbose' }), // wrong
   createHub({ session: 'cookie' }), // wrong
+  createAdminRoute(), // wrong
+  createAdminRoute({}), // wrong
+  createAdminRoute({ authorize: true }), // wrong
+  createAdminRoute({ authorize: () => ({ user: 'Ada' }) }), // wrong
   createHub({ access: async () => true }), // wrong
   createHub({ trustProxy: true }), // wrong
   createHub({ limits: { messages: 1 } }), // wrong

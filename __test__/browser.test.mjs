@@ -468,10 +468,10 @@ describe('the API of the example', { timeout: 120_000 }, () => {
     assert.deepEqual(await post('/api/fabric/broadcast', valid), { status: 200, body: { delivered: 0 } });
   });
 
-  test('the health check says ok', async () => {
-    const { status, body } = await get('/api/health');
-    assert.equal(status, 200);
-    assert.equal(body.status, 'ok');
+  test('the process is live, and ready for clients', async () => {
+    const { status, body } = await get('/api/live');
+    assert.deepEqual([status, body.live], [200, true]);
+    assert.deepEqual(await get('/api/ready'), { status: 200, body: { ready: true, reasons: [] } });
   });
 
   test('Node can be kept busy for two seconds at most', async () => {

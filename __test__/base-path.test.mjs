@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { visitAdmin } from './support/admin-visit.mjs';
 import { FabricClient, rawUpgrade, tryOpen } from './support/fabric-client.mjs';
 import { makeApp } from './support/fixture-apps.mjs';
 import { until } from './support/processes.mjs';
@@ -28,7 +29,8 @@ async function serves(service) {
     const client = new FabricClient(target);
     const connected = await client.received(({ type }) => type === 'connected');
     assert.equal(connected.documentId, 'document');
-    client.drop();
+    if (prefix === '') await visitAdmin(`${service.http}/base/admin/hub/`, 'document');
+    await client.close();
   }
   const nobody = new FabricClient(`${service.ws}/base/ws/nobody`);
   assert.deepEqual(await nobody.closing(), { code: 1003, reason: 'No handler for /ws/nobody' });

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import test from 'node:test';
+import { visitAdmin } from './support/admin-visit.mjs';
 import { FabricClient, rawUpgrade, tryOpen } from './support/fabric-client.mjs';
 import { filesBelow, makeApp } from './support/fixture-apps.mjs';
 import { freePorts } from './support/ports.mjs';
@@ -192,6 +193,18 @@ function servedPromises({ service, app, mode }) {
     const asked = { call: 'broadcastSteps', documentId: 'nobody', changeId: 'c', steps: [] };
     assert.deepEqual(await broadcast(service, asked), { delivered: 0 });
   });
+
+  promises.set(
+    'the admin page is closed but for whom the app lets in, and has its files, data and actions',
+    async (t) => {
+      const client = await FabricClient.connect(service.ws, 'seen', 'anna');
+      t.after(() => client.drop());
+      await visitAdmin(`${service.http}/admin/hub`, 'seen');
+      const below = await fetch(`${service.http}/admin/hub/else/where`, { headers: { 'x-fixture-admin': 'Ada' } });
+      assert.equal(below.status, 404);
+      await client.close();
+    },
+  );
 
   promises.set('an edge route compiles and is told that no hub can be seen from there', async () => {
     const { status, text } = await get(service, '/api/edge');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { visitAdmin } from './support/admin-visit.mjs';
 import { chapter } from './support/documents.mjs';
 import { FabricClient } from './support/fabric-client.mjs';
 import { makeApp, temporaryDirectory } from './support/fixture-apps.mjs';
@@ -50,6 +51,7 @@ for (const [fixture, bundler] of [
     const client = await FabricClient.connect(`ws://127.0.0.1:${port}`, 'document', 'anna');
     const answer = await fetch(`http://127.0.0.1:${port}/api/counts?documentId=document`);
     assert.equal((await answer.json()).count, 1, 'route handlers see the hub');
+    await visitAdmin(`http://127.0.0.1:${port}/admin/hub`, 'document');
     assert.doesNotMatch(service.output, /next start/);
     const prepared = await run('a session in the image', process.execPath, ['--input-type=module', '--eval', SESSION], {
       cwd: image,

@@ -31,6 +31,8 @@ const PARTS = [
   'app',
 ];
 
+const STYLES = ['base.css', 'overview.css', 'tables.css', 'narrow.css'];
+
 const folder = new URL('../js/admin/page/', import.meta.url);
 const target = fileURLToPath(new URL('../js/admin/assets.js', import.meta.url));
 const read = (name) => fs.readFileSync(new URL(name, folder), 'utf8');
@@ -58,7 +60,7 @@ function file(type, text) {
 
 const files = {
   'admin.js': file('text/javascript; charset=utf-8', PARTS.map(codeOf).join('\n')),
-  'admin.css': file('text/css; charset=utf-8', styleOf('page.css')),
+  'admin.css': file('text/css; charset=utf-8', STYLES.map(styleOf).join('\n')),
   'icon.svg': file('image/svg+xml', read('icon.svg').trim()),
 };
 

@@ -191,11 +191,8 @@ describe('what is served', () => {
 
   test('where no hub runs the page says so', async () => {
     const response = await open.GET(get('?data=overview'));
-    const { health, summary, name } = await response.json();
-    assert.deepEqual(
-      [response.status, health.live, health.ready, summary, name],
-      [200, false, false, undefined, 'Ada'],
-    );
+    const { isRunning, health, summary, name } = await response.json();
+    assert.deepEqual([response.status, isRunning, health.ready, summary, name], [200, false, false, undefined, 'Ada']);
     assert.match(health.reasons.join(), /no hub runs/);
     const action = await open.POST(post({ action: 'disconnectUser', userId: 'ada' }));
     assert.deepEqual([action.status, (await action.json()).code], [503, 'HUB_NOT_RUNNING']);

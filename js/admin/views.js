@@ -12,7 +12,7 @@ const FEW = { limit: 6 };
 const MAX_MEMBERS = 200;
 
 const NOT_RUNNING = {
-  live: false,
+  live: true,
   ready: false,
   reasons: ['no hub runs in this process: the app is started by server.mjs, not by next start'],
 };
@@ -63,7 +63,12 @@ function listOptions(query) {
 async function view(name, query) {
   if (!Object.hasOwn(VIEWS, name)) return undefined;
   const hub = runningHub();
-  const answer = { at: Date.now(), version: VERSION, health: hub ? hub.health() : NOT_RUNNING };
+  const answer = {
+    at: Date.now(),
+    version: VERSION,
+    isRunning: Boolean(hub),
+    health: hub ? hub.health() : NOT_RUNNING,
+  };
   if (!hub) return answer;
   try {
     const [shown, processes] = await Promise.all([VIEWS[name](hub, query), processesOf(hub)]);

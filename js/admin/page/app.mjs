@@ -73,12 +73,12 @@ function go() {
     const isFirst = shown === undefined;
     shown = next;
     parts.main.replaceChildren(next.element);
-    document.title = `${next.title} · Hub`;
     if (!isFirst) {
       parts.main.focus({ preventScroll: true });
       scrollTo(0, 0);
     }
   }
+  tell();
   pull.now();
 }
 
@@ -126,6 +126,8 @@ let newest;
 function tell(answer) {
   newest = answer ?? newest;
   const [tone, words] = condition();
+  // So that a tab among others says whether it should be looked at.
+  document.title = `${tone === 'warn' || tone === 'bad' ? `${words}: ` : ''}${shown.title} · Hub`;
   document.documentElement.dataset.tone = tone;
   if (parts.status.textContent !== words) {
     // The one thing that is read out by itself: that the hub has become better or worse.
@@ -146,7 +148,8 @@ function condition() {
   if (pull.state === 'away') return ['bad', 'No answer'];
   if (!newest) return ['soft', 'Asking'];
   const { live, ready } = newest.health;
-  if (!live) return ['bad', 'Not running'];
+  if (!newest.isRunning) return ['bad', 'Not running'];
+  if (!live) return ['bad', 'Stuck'];
   return ready ? ['good', 'Ready'] : ['warn', 'Not ready'];
 }
 
@@ -162,7 +165,7 @@ function bannerOf() {
   if (newest?.fault) return { tone: 'bad', text: `${newest.fault.error} (${newest.fault.code})` };
   const reasons = newest?.health.reasons ?? [];
   if (reasons.length > 0)
-    return { tone: newest.health.live ? 'warn' : 'bad', text: `Not ready: ${reasons.join('; ')}.` };
+    return { tone: newest.health.live && newest.isRunning ? 'warn' : 'bad', text: `Not ready: ${reasons.join('; ')}.` };
   if (newest && newest.version !== version)
     return { tone: 'warn', text: 'There is a newer version of this page.', button: 'Load it' };
   return undefined;

@@ -24,14 +24,14 @@ export interface AdminRouteOptions {
 /** What a route file exports. */
 export interface AdminRoute {
   /** Serves the page, its files, and what it shows. */
-  GET(request: Request, context?: AdminRouteContext): Promise<Response>;
+  GET(request: Request, context: AdminRouteContext): Promise<Response>;
   /** Does what the page is asked to; only for the page itself, by its origin, and only JSON. */
-  POST(request: Request, context?: AdminRouteContext): Promise<Response>;
+  POST(request: Request, context: AdminRouteContext): Promise<Response>;
 }
 
-/** What Next hands to a route handler beside the request. */
+/** What Next hands to a route handler beside the request: the rest of a catch-all path is in it, below which there is nothing. */
 export interface AdminRouteContext {
-  readonly params?: unknown;
+  params: Promise<any>;
 }
 
 /**

@@ -123,12 +123,13 @@ export class Chart {
       0,
       ...this.#points.map((points) => (points.length > 1 ? points.at(-1).at - points[0].at : 0)),
     );
+    if (held === 0) return 'Gathering';
+    const since = `in the last ${age(Math.round(held / 1000) * 1000)}`;
     const main = extents.at(-1);
-    if (!main || held === 0) return 'Gathering';
+    if (!main) return `Nothing ${since}`;
     const of = this.#lines.length > 1 ? `${this.#lines.at(-1).name} ` : '';
     const [least, greatest] = [main.least, main.greatest].map(this.#format);
-    const between = least === greatest ? least : `${least} to ${greatest}`;
-    return `${of}${between} in the last ${age(Math.round(held / 1000) * 1000)}`;
+    return `${of}${least === greatest ? least : `${least} to ${greatest}`} ${since}`;
   }
 
   #point(event) {

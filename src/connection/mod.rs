@@ -10,8 +10,10 @@ pub mod endpoint;
 // For benchmarks.
 #[doc(hidden)]
 pub mod outbox;
+mod sending;
 pub(crate) mod thread;
 mod throttle;
+mod watching;
 mod writer;
 
 use std::{
@@ -35,7 +37,7 @@ use tokio::{
 pub(crate) use self::driver::Driver;
 use self::writer::{Phase, SLICES, Writer};
 use self::{
-    batch::{Batch, BatchFrame, LeftOut, QueuePolicy},
+    batch::QueuePolicy,
     outbox::{Outbox, Watch},
 };
 use crate::{
@@ -49,9 +51,6 @@ use crate::{
     sync::lock,
     websocket::{close::Close, frame},
 };
-
-/// This share of what may wait for a connection is a sign that its client reads too slowly.
-const SLOW_SHARE: usize = 4;
 
 /// The frame of a [`Notice`] for the clients of an endpoint.
 pub type EncodeNotice = fn(Notice) -> Bytes;
@@ -133,43 +132,6 @@ impl Connection {
         kind: EndpointKind,
     ) -> Self {
         Self { notices, address, grant, kind, ..self }
-    }
-
-    /// Who serves it.
-    pub(crate) fn kind(&self) -> EndpointKind {
-        self.kind
-    }
-
-    /// It is a member of a document now, by this client. Told once.
-    pub(crate) fn set_member(&self, document: Id, client: Id) {
-        let _ = self.member.set((document, client));
-    }
-
-    /// The document and the client it is of, once it is a member.
-    pub(crate) fn member(&self) -> Option<&(Id, Id)> {
-        self.member.get()
-    }
-
-    /// Milliseconds since 1970 when it was made.
-    pub(crate) fn opened_at(&self) -> u64 {
-        self.opened_at
-    }
-
-    /// Milliseconds since a message last came, by the clock of its thread.
-    pub(crate) fn idle(&self, now: u32) -> u32 {
-        now.wrapping_sub(self.active.load(Ordering::Relaxed))
-    }
-
-    /// Bytes that wait for the socket; `None` where it is closing.
-    pub(crate) fn waiting(&self) -> Option<usize> {
-        let writer = lock(&self.writer);
-        let bytes = || writer.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
-        (writer.phase == Phase::Open).then(bytes)
-    }
-
-    /// Whether so many bytes that wait are a sign of a client that reads too slowly.
-    pub(crate) fn is_slow_with(&self, waiting: usize) -> bool {
-        waiting > self.max_outbox_bytes / SLOW_SHARE
     }
 
     /// What it was let in with; `None` where nobody asked.
@@ -299,79 +261,6 @@ impl Connection {
             writer.outbox_mut().grant_waiting();
         }
         self.waits(&mut writer);
-    }
-
-    /// Sends the frames of a batch that are for this member; what is not is noted. Returns how many bytes wait for it then.
-    pub(crate) fn send_batch(
-        &self,
-        batch: &Batch,
-        left_out: &mut LeftOut,
-        is_for: impl Fn(&BatchFrame) -> bool,
-    ) -> usize {
-        let mut writer = lock(&self.writer);
-        if writer.phase == Phase::Open && batch.is_whole_for(self.id) {
-            let written = writer.write(&batch.bytes);
-            if written == batch.bytes.len() {
-                return 0;
-            }
-            return self.queue(&mut writer, batch, written, is_for);
-        }
-        self.send_part(&mut writer, batch, left_out, is_for)
-    }
-
-    /// Sends some frames of a batch, or none where it is closing. Apart, so that what is done for most members is short.
-    #[inline(never)]
-    fn send_part(
-        &self,
-        writer: &mut Writer,
-        batch: &Batch,
-        left_out: &mut LeftOut,
-        is_for: impl Fn(&BatchFrame) -> bool,
-    ) -> usize {
-        if writer.phase != Phase::Open {
-            left_out.note(batch, 0, 0);
-            return 0;
-        }
-        let mut frames = 0;
-        let gathered: Vec<u8> = batch
-            .ranges()
-            .filter(|(_, frame)| is_for(frame))
-            .inspect(|_| frames += 1)
-            .flat_map(|(range, _)| &batch.bytes[range])
-            .copied()
-            .collect();
-        left_out.note(batch, frames, gathered.len());
-        if gathered.is_empty() {
-            return 0;
-        }
-        let written = writer.write(&gathered);
-        if written == gathered.len() {
-            return 0;
-        }
-        self.queue(writer, batch, written, is_for)
-    }
-
-    /// Has what the socket has not taken of a batch wait; returns how many bytes wait then.
-    #[inline(never)]
-    fn queue(
-        &self,
-        writer: &mut Writer,
-        batch: &Batch,
-        mut written: usize,
-        is_for: impl Fn(&BatchFrame) -> bool,
-    ) -> usize {
-        for (range, frame) in batch.ranges().filter(|(_, frame)| is_for(frame)) {
-            let length = range.len();
-            let done = written.min(length);
-            written -= done;
-            if done == 0 {
-                writer.outbox_mut().push(batch.bytes.slice(range), frame.meta.from, frame.meta.policy);
-            } else if done < length {
-                writer.outbox_mut().push_rest(batch.bytes.slice(range.start + done..range.end));
-            }
-        }
-        self.waits(writer);
-        writer.outbox_mut().bytes()
     }
 
     /// Something waits now: closes the connection as slow where it is too much, and wakes its task.

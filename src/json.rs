@@ -86,20 +86,6 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// Appends an array of what is JSON already.
-    pub(crate) fn list<'b>(&mut self, name: &str, all: impl Iterator<Item = &'b str>) -> &mut Self {
-        self.name(name);
-        self.out.push('[');
-        for (index, one) in all.enumerate() {
-            if index > 0 {
-                self.out.push(',');
-            }
-            self.out.push_str(one);
-        }
-        self.out.push(']');
-        self
-    }
-
     /// Ends it.
     pub(crate) fn end(self) {
         self.out.push('}');

@@ -18,7 +18,7 @@ use crate::{
     ids::Id,
     metrics::{self, Distribution, Family, histogram::TIMES},
     server::{
-        lists::{Filter, Query, Sort},
+        lists::{Filter, List, Query, Sort},
         metrics::Outside,
     },
     websocket::close::Close,
@@ -178,26 +178,29 @@ impl NativeHub {
         self.hub().map(|hub| hub.unready()).unwrap_or_default()
     }
 
-    /// See [`Hub::list_connections`]. Resolves with JSON, or with nothing where the hub has ended
+    /// See [`Hub::list_connections`]. Resolves with nothing where the hub has ended
     /// meanwhile; so do those below.
     #[napi(catch_unwind)]
     pub fn list_connections<'env>(&self, env: &'env Env, query: NativeQuery) -> Result<Object<'env>> {
         let query = query.try_into()?;
-        self.ask(env, |hub, tell| hub.list_connections(query, tell))
+        self.ask(env, |hub, tell: Tell<NativeList>| hub.list_connections(query, |list| tell(list.into())))
     }
 
     /// See [`Hub::list_documents`].
     #[napi(catch_unwind)]
     pub fn list_documents<'env>(&self, env: &'env Env, query: NativeQuery) -> Result<Object<'env>> {
         let query = query.try_into()?;
-        self.ask(env, |hub, tell| hub.list_documents(query, tell))
+        self.ask(env, |hub, tell: Tell<NativeList>| hub.list_documents(query, |list| tell(list.into())))
     }
 
     /// See [`Hub::inspect_document`].
     #[napi(catch_unwind)]
     pub fn inspect_document<'env>(&self, env: &'env Env, document: String) -> Result<Object<'env>> {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
-        self.ask(env, |hub, tell| hub.inspect_document(document, tell))
+        self.ask(env, |hub, tell: Tell<NativeList>| {
+            let none = || NativeList { about: "null".to_owned(), name: String::new(), pieces: Vec::new() };
+            hub.inspect_document(document, move |list| tell(list.map_or_else(none, NativeList::from)))
+        })
     }
 
     /// See [`Hub::close_connection`]. Resolves with whether it was there.
@@ -210,16 +213,14 @@ impl NativeHub {
         reason: String,
     ) -> Result<Object<'env>> {
         let close = Close::new(code, reason);
-        self.ask(env, |hub, tell: Box<dyn FnOnce(bool) + Send>| {
-            hub.close_connection(id(connection), &close, tell)
-        })
+        self.ask(env, |hub, tell: Tell<bool>| hub.close_connection(id(connection), &close, tell))
     }
 
     /// See [`Hub::save_document`]. Resolves with `saved`, `nothing`, or why it was not saved.
     #[napi(catch_unwind)]
     pub fn save_document<'env>(&self, env: &'env Env, document: String) -> Result<Object<'env>> {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
-        self.ask(env, |hub, tell: Box<dyn FnOnce(NativeSaved) + Send>| {
+        self.ask(env, |hub, tell: Tell<NativeSaved>| {
             hub.save_document(&document, |outcome| tell(outcome.into()))
         })
     }
@@ -228,7 +229,7 @@ impl NativeHub {
     fn ask<'env, T: ToNapiValue + Send + 'static>(
         &self,
         env: &'env Env,
-        ask: impl FnOnce(&Hub, Box<dyn FnOnce(T) + Send>) -> std::result::Result<(), Error>,
+        ask: impl FnOnce(&Hub, Tell<T>) -> std::result::Result<(), Error>,
     ) -> Result<Object<'env>> {
         let hub = self.hub()?;
         let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
@@ -237,6 +238,9 @@ impl NativeHub {
         Ok(promise)
     }
 }
+
+/// Is given an answer of the hub.
+type Tell<T> = Box<dyn FnOnce(T) + Send>;
 
 /// A promise that is settled once: with nothing where it is dropped.
 struct Asked<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
@@ -252,6 +256,24 @@ impl<T> Asked<T> {
 impl<T> Drop for Asked<T> {
     fn drop(&mut self) {
         self.settle(None);
+    }
+}
+
+/// See [`List`].
+#[napi(object)]
+#[derive(Debug)]
+pub(super) struct NativeList {
+    /// See [`List::about`]; `null` where there is nothing.
+    pub about: String,
+    /// See [`List::name`].
+    pub name: String,
+    /// See [`List::pieces`].
+    pub pieces: Vec<String>,
+}
+
+impl From<List> for NativeList {
+    fn from(List { about, name, pieces }: List) -> Self {
+        Self { about, name: name.to_owned(), pieces }
     }
 }
 

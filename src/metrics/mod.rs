@@ -2,7 +2,7 @@
 //!
 //! What is counted often is counted by one thread each, so that it costs a load and a store and no lock: a shard has its own
 //! [`ThreadCounters`], and whoever asks adds them up. Nothing here knows a document, a client or a user: what tells one
-//! number from another are a few [labels](labels) that are known beforehand.
+//! number from another are a few [labels] that are known beforehand.
 
 pub mod counter;
 pub mod family;

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, ops::Bound, sync::Arc};
 use tokio::task::yield_now;
 
 use super::{
-    Filter, Gathering, MAX_ENTRIES, Query, Sort,
+    Filter, Gathering, List, MAX_ENTRIES, Query, Sort,
     top::{Ranked, Top},
 };
 use crate::{
@@ -40,7 +40,7 @@ impl Now {
 }
 
 impl Hub {
-    /// Calls `tell` with the open connections as JSON: `{ total, connections: […] }`; not where the hub has ended meanwhile.
+    /// Calls `tell` with the open connections and how many there are; not where the hub has ended meanwhile.
     /// Called and told from any thread.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Hub {
     pub fn list_connections(
         &self,
         query: Query,
-        tell: impl FnOnce(String) + Send + 'static,
+        tell: impl FnOnce(List) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);

@@ -10,7 +10,7 @@ use std::{
 use tokio::task::yield_now;
 
 use super::{
-    Filter, Gathering, MAX_ENTRIES, Query, SLICE, Sort,
+    Filter, Gathering, List, MAX_ENTRIES, Query, SLICE, Sort,
     connections::Now,
     top::{Ranked, Top},
 };
@@ -62,8 +62,7 @@ struct Look {
 }
 
 impl Hub {
-    /// Calls `tell` with the documents that somebody has open, that are remembered, or that are not saved, as JSON:
-    /// `{ total, documents: […] }`; not where the hub has ended meanwhile. Called and told from any thread.
+    /// Calls `tell` with the documents that somebody has open, that are remembered, or that are not saved, and how many there are; not where the hub has ended meanwhile. Called and told from any thread.
     ///
     /// # Errors
     ///
@@ -71,7 +70,7 @@ impl Hub {
     pub fn list_documents(
         &self,
         query: Query,
-        tell: impl FnOnce(String) + Send + 'static,
+        tell: impl FnOnce(List) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{
-    MAX_ENTRIES,
+    List, MAX_ENTRIES,
     connections::{Now, put_connection},
     documents::{MEMBERS_PER_TURN, Row, Slices, put_document, row_of, row_of_document},
 };
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Hub {
-    /// Calls `tell` with a document and at most [`MAX_ENTRIES`] of its members as JSON, `null` where it is not in memory; not
+    /// Calls `tell` with a document and at most [`MAX_ENTRIES`] of its members, `None` where it is not in memory; not
     /// where the hub has ended meanwhile. Called and told from any thread.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Hub {
     pub fn inspect_document(
         &self,
         document: Id,
-        tell: impl FnOnce(String) + Send + 'static,
+        tell: impl FnOnce(Option<List>) + Send + 'static,
     ) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Closed);
@@ -44,7 +44,7 @@ impl Hub {
             let row = match (&room, &kept) {
                 (Some(room), kept) => row_of(room, kept.as_deref(), now),
                 (None, Some(kept)) => row_of_document(kept, now),
-                (None, None) => return tell("null".to_owned()),
+                (None, None) => return tell(None),
             };
             let (members, waiting) = match &room {
                 Some(room) => members_of(room, now, &paths, &shard).await,
@@ -60,7 +60,7 @@ impl Hub {
                 }
                 None => None,
             };
-            tell(inside(&document, &row.with_waiting(waiting), &members, set_aside.as_deref()));
+            tell(Some(inside(&document, &row.with_waiting(waiting), &members, set_aside.as_deref())));
         });
         Ok(())
     }
@@ -91,12 +91,11 @@ async fn members_of(room: &Room, now: Now, paths: &[String], shard: &Shard) -> (
     }
 }
 
-fn inside(document: &Id, row: &Row, members: &[String], set_aside: Option<&[SetAside]>) -> String {
+fn inside(document: &Id, row: &Row, members: &[String], set_aside: Option<&[SetAside]>) -> List {
     let mut json = String::new();
     let mut object = Object::begin(&mut json);
     put_document(&mut object, document, row);
     object.number("historyEntries", row.history_entries);
-    object.list("memberList", members.iter().map(String::as_str));
     if let Some(set_aside) = set_aside {
         object.raw(
             "setAside",
@@ -108,5 +107,5 @@ fn inside(document: &Id, row: &Row, members: &[String], set_aside: Option<&[SetA
         );
     }
     object.end();
-    json
+    List::new(json, "memberList", members)
 }

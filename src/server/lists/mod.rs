@@ -13,7 +13,10 @@ mod top;
 use std::{net::IpAddr, sync::Mutex, time::Duration};
 
 use self::top::Ranked;
-use crate::{json::Object, sync::lock};
+use crate::{
+    json::{Object, array},
+    sync::lock,
+};
 
 /// Most entries of a list.
 pub const MAX_ENTRIES: usize = 1000;
@@ -73,8 +76,29 @@ pub struct Query {
     pub filter: Filter,
 }
 
-/// Is given a list as JSON; dropped where the hub has ended before there was one. From any thread.
-type Tell = Box<dyn FnOnce(String) + Send>;
+/// What is told of many, in pieces, so that whoever parses it need not do so at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// A JSON object, without the list.
+    pub about: String,
+    /// The name of the list in it.
+    pub name: &'static str,
+    /// JSON arrays, which make the list.
+    pub pieces: Vec<String>,
+}
+
+/// Entries of a piece of a list.
+const ENTRIES_PER_PIECE: usize = 200;
+
+impl List {
+    fn new<T: AsRef<str>>(about: String, name: &'static str, entries: &[T]) -> Self {
+        let piece = |some: &[T]| array(some, |out, entry| out.push_str(entry.as_ref()));
+        Self { about, name, pieces: entries.chunks(ENTRIES_PER_PIECE).map(piece).collect() }
+    }
+}
+
+/// Is given a list; dropped where the hub has ended before there was one. From any thread.
+type Tell = Box<dyn FnOnce(List) + Send>;
 
 /// Puts together what the threads have found. The last of them to drop it has who asked told.
 struct Gathering<K: Ord> {
@@ -117,11 +141,11 @@ impl<K: Ord> Drop for Gathering<K> {
         let Some(tell) = tell.filter(|_| left == 0) else { return };
         entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
         entries.truncate(self.limit);
-        let bytes: usize = entries.iter().map(|entry| entry.item.len() + 1).sum();
-        let mut list = String::with_capacity(bytes + 64);
-        let mut object = Object::begin(&mut list);
-        object.number("total", total).list(self.name, entries.iter().map(|entry| entry.item.as_str()));
+        let mut about = String::new();
+        let mut object = Object::begin(&mut about);
+        object.number("total", total);
         object.end();
-        tell(list);
+        let entries: Vec<_> = entries.into_iter().map(|entry| entry.item).collect();
+        tell(List::new(about, self.name, &entries));
     }
 }

@@ -222,9 +222,21 @@ export interface HubOptions {
   historyTotalBytes?: number;
   /**
    * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key
-   * that this process makes for itself, which is enough for one process.
+   * that lies in `stateDir`, or that this process makes for itself, which is enough for one process.
    */
   tokenSecret?: string;
+  /**
+   * The folder through which a process that ends as planned leaves to the next one what rooms remember, so that clients are
+   * recovered there and nobody is told to reload. Made where there is none, for this process's user alone; where it cannot be
+   * used, the log says so and clients reload. `false` is off. Default: `HUB_STATE_DIR`, where it is not `off`; else `.hub` in
+   * the app's directory for `startServer` in production, and off otherwise.
+   */
+  stateDir?: string | false;
+  /**
+   * Longest time over which the end of the hub spreads the closing of its clients, in milliseconds, at most 60 000. Few are
+   * closed sooner: one a millisecond. 0 closes all at once. Default 2000.
+   */
+  drainMs?: number;
   /**
    * `false` makes Node pipe every socket to the hub through a private loopback connection instead of handing its
    * descriptor over. Slower; the same behaviour. Default `true`, which falls back by itself where there is no plain
@@ -233,6 +245,8 @@ export interface HubOptions {
   handOver?: boolean;
   /** Least severe message the hub writes to stderr. Default `'warn'`. */
   logLevel?: 'off' | 'error' | 'warn' | 'info' | 'debug';
+  /** `'json'` writes the log as lines of JSON, as security events are. Default `'text'`. */
+  logFormat?: 'text' | 'json';
   /**
    * Says whose an upgrade is: {@link authJs}, or a function of your own. Nobody: the handshake completes and the hub
    * closes with 4401. Default: everybody is let in, which is said at start.
@@ -418,12 +432,13 @@ export interface Hub {
   /** Paths with an endpoint, in the order they were registered; `['/ws/fabric']` at least. */
   readonly paths: readonly string[];
   /**
-   * Ends the hub: new upgrades get 503, queues are flushed, every client is closed with 1012 (service restart).
-   * Resolves when the last connection is gone or `timeoutMs` (default 5000) has passed, whichever is first; a client that
-   * for a second neither answers nor takes anything is not waited for. Calling it again returns the same promise. After it
-   * a new hub may be created.
+   * Ends the hub: new upgrades get 503, queues are flushed, every client is closed with 1012 (service restart) within
+   * `drainMs`, and what rooms remember is left in `stateDir`. Resolves when the last connection is gone or `timeoutMs`
+   * (default 5000) has passed, whichever is first; a client that for a second neither answers nor takes anything is not waited
+   * for. Each client is told when to come back: not before `awayMs` (default 0) after the end, the time until the next process
+   * serves. Calling it again returns the same promise. After it a new hub may be created.
    */
-  close(options?: { timeoutMs?: number }): Promise<CloseReport>;
+  close(options?: { timeoutMs?: number; awayMs?: number }): Promise<CloseReport>;
 }
 
 /**

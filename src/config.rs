@@ -1,6 +1,6 @@
 //! What a hub can be told.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{admission::limits::Limits, error::Error};
 
@@ -45,8 +45,16 @@ pub struct Config {
     pub recovery_window: Option<Duration>,
     /// Bounds of what is remembered.
     pub history: HistoryLimits,
-    /// What tokens are signed with, at least 32 bytes. `None` makes a key for this process. Default `None`.
+    /// What tokens are signed with, at least 32 bytes. `None` makes a key for this process, or takes that of `state_dir`.
+    /// Default `None`.
     pub token_secret: Option<Secret>,
+    /// The folder through which a hub that ends by [`Hub::close`](crate::Hub::close) leaves what it remembers to the next one,
+    /// so that clients are recovered there. Made where there is none. Where it cannot be used the log says so, and clients
+    /// reload. `None` leaves nothing, as does `recovery_window` with `None`. Default `None`.
+    pub state_dir: Option<PathBuf>,
+    /// Longest time over which the end of a hub spreads the closing of its clients. Few are closed sooner: one a millisecond.
+    /// Zero closes all at once. Default 2 s.
+    pub drain: Duration,
     /// How much clients may do.
     pub limits: Limits,
     /// How long before its end a session's client is told so. Default 60 s.
@@ -109,6 +117,8 @@ impl Default for Config {
             recovery_window: Some(Duration::from_mins(2)),
             history: HistoryLimits::default(),
             token_secret: None,
+            state_dir: None,
+            drain: Duration::from_secs(2),
             limits: Limits::default(),
             session_warning: Duration::from_mins(1),
         }

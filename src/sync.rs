@@ -8,8 +8,8 @@
 //!   The map of documents → `Document::state`.
 //! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
 //! - `ShardRooms::by_id`, the map of a thread's rooms, is held for a look-up or to add or remove a room, and nothing is taken
-//!   meanwhile.
-//! - `Thread::connections` → `Connection::writer`, and `Thread::scratch` → all of a connection and its room.
+//!   meanwhile but `ShardRooms::left`, a leaf, for a room that an earlier process has left.
+//! - `OfShard::told` → `Thread::connections` → `Connection::writer`, and `Thread::scratch` → all of a connection and its room.
 //! - the map of users → `UserEntry::grants` → `User::meter`; `Expiries::due` → `Grant::session_end`.
 //! - of a handler's connection: `HandlerConnection::joined` → `HandlerRooms::by_name`, and → `Outgoing::turn`. Steps are
 //!   taken out of `turn` before any is done.

@@ -93,6 +93,11 @@ fn a_batch_that_is_let_in_is_an_array_of_steps_and_is_read_from_each_of_them_on(
 }
 
 #[test]
+fn what_a_process_left_is_read_as_it_was_written_or_not_at_all() {
+    run("state", targets::state);
+}
+
+#[test]
 fn a_record_is_read_as_it_was_written_or_not_at_all() {
     run("records", targets::records);
 }

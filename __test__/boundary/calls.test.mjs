@@ -473,7 +473,9 @@ overEveryWay((at) => {
     await eachRejects('HUB_CLOSED');
     early.write(upgradeRequest('/ws/fabric?documentId=a&clientID=b'));
     assert.equal((await early.response()).status, 503);
-    assert.deepEqual(await stubborn.closeFrame(), { code: 1012, reason: 'Service restart' });
+    const { code, reason } = await stubborn.closeFrame();
+    assert.equal(code, 1012);
+    assert.match(reason, /^Service restart; retry \d+$/);
     assert.deepEqual(await closing, { terminated: 1 });
     await stubborn.gone();
     assert.equal(getConnectionCount(documentId), 0);
@@ -488,7 +490,7 @@ overEveryWay((at) => {
       const client = await fresh.connect(documentId);
       for (let index = 0; index < 50; index += 1) await broadcastSteps(documentId, ['x'.repeat(50_000)], String(index));
       const closing = fresh.hub.close();
-      assert.deepEqual(await client.closing(), { code: 1012, reason: 'Service restart' });
+      assert.equal((await client.closing()).code, 1012);
       assert.equal(client.all('steps').length, 50);
       assert.deepEqual(await closing, { terminated: 0 });
     } finally {

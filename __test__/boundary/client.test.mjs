@@ -174,6 +174,31 @@ describe('the client', () => {
     return found.slice(0, count).map((wait) => Math.round(wait * 10) / 10);
   }
 
+  test('waits as long as the hub says that ends, and as ever where it says nothing of it', async () => {
+    const reasons = [
+      'Service restart; retry 1500000',
+      'Service restart; retry 250000',
+      'Service restart; retry soon',
+      '',
+    ];
+    const base = await startActor((socket) => {
+      greet(socket);
+      socket.on('message', () => {});
+      setImmediate(() => socket.close(1012, reasons.shift()));
+    });
+    const found = [];
+    const client = make(base, { firstWaitMs: 1_000_000, longestWaitMs: 8_000_000, random: () => 1 });
+    client.on('status', ({ state, retryAt }) => {
+      if (state === 'waiting') found.push(Math.round((retryAt - Date.now()) / 1000));
+    });
+    for (let round = 1; round <= 4; round += 1) {
+      client.connect();
+      await until('the wait', () => found.length >= round, { everyMs: 2 });
+    }
+    // Seconds; the first hint has more than six digits.
+    assert.deepEqual(found, [1000, 250, 2000, 4000]);
+  });
+
   test('waits twice as long with every try, up to the longest, and anything between nothing and that', async () => {
     assert.deepEqual(await waits(1012, 6, { random: () => 1 }), [1, 2, 4, 8, 8, 8]);
     assert.deepEqual(await waits(1012, 6, { random: () => 0.5 }), [0.5, 1, 2, 4, 4, 4]);

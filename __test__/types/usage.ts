@@ -221,8 +221,11 @@ export async function serve(): Promise<CloseReport> {
     historyMaxBytes: 1 << 20,
     historyTotalBytes: 16 << 20,
     tokenSecret: 'a secret of at least thirty-two bytes',
+    stateDir: './.hub',
+    drainMs: 2000,
     handOver: true,
     logLevel: 'warn',
+    logFormat: 'json',
     session: authJs({
       secret: ['new', 'old'],
       cookieNames: 'session',

@@ -6,6 +6,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each fuzz target uses one of them")]
 #![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
 
+use std::time::Duration;
+
 use captify_hub::{
     admission::upgrade::Upgrade,
     config::Secret,
@@ -21,6 +23,8 @@ use captify_hub::{
         updates::{UpdatesMessage, parse_updates},
     },
     recovery::RecoveryRequest,
+    recovery::saved,
+    recovery::state_file::{self, StateKey},
     recovery::token::{Claims, Signer},
     websocket::decoder::{Codec, Decoder, FrameError},
     websocket::handshake::Request,
@@ -159,6 +163,26 @@ pub(crate) fn recovery(data: &[u8]) {
     if let Some(client_session) = signer.verify(&ask.token, fixed) {
         assert_eq!(ask.token, signer.sign(client_session, fixed));
     }
+}
+
+/// What a process left to the next one, as whatever it may be: rooms are read as they are written, and of a file only what was
+/// signed.
+pub(crate) fn state(data: &[u8]) {
+    let bytes = ::bytes::Bytes::copy_from_slice(data);
+    if let Ok(rooms) = saved::decode(bytes.clone()) {
+        let encoded = saved::encode(&rooms, usize::MAX);
+        assert!(encoded.bytes == data && encoded.left_out == 0);
+        let (some, max) = (saved::encode(&rooms, data.len() / 2), data.len() / 2);
+        assert!(some.bytes.len() <= max && saved::decode(some.bytes.into()).is_ok());
+    }
+    let (key, now, window) =
+        (StateKey::of(&Secret::new([7; 32])), Duration::from_hours(1), Duration::from_mins(1));
+    assert!(state_file::open(&bytes, &key, now, window).is_err(), "what nobody has signed is read");
+    let (mut file, end) = state_file::seal(data, &key, now);
+    file.extend_from_slice(data);
+    file.extend_from_slice(&end);
+    let is_read = state_file::open(&file.into(), &key, now, window).is_ok();
+    assert_eq!(is_read, saved::decode(bytes).is_ok());
 }
 
 /// The steps of a batch: what is let in is an array of steps, as another reader finds it, and is read from each of its steps

@@ -5,6 +5,7 @@
 
 const { AccessDecisions } = require('./access.js');
 const { describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 const { isCut, last, requestSource, rawHeader } = require('./forwarded.js');
 const { advice } = require('./origin.js');
 const { holdSocket } = require('../http/hold-socket.js');
@@ -172,7 +173,7 @@ class Gate {
     const hint = advice(origin, from, last(rawHeader(request, 'x-forwarded-host')));
     this.#security.report('ORIGIN_REFUSED', { address, origin, host, hint });
     if (process.env.NODE_ENV === 'production' || ['off', 'error'].includes(this.#options.logLevel)) return;
-    this.#log(`warn: a WebSocket from the page ${quoted(origin)} to ${quoted(host)} got 403: ${hint}`);
+    this.#log('warn', `a WebSocket from the page ${quoted(origin)} to ${quoted(host)} got 403: ${hint}`);
   }
 
   #wait(request, socket, deliver, admission, found, beganMs) {
@@ -283,19 +284,17 @@ class Gate {
   /** Nobody is let in by a failure. */
   #failed(error, admission) {
     const late = error instanceof Timeout;
-    this.#security.report(late ? 'ADMISSION_TIMEOUT' : 'ADMISSION_FAILED', {
-      user: admission.user,
-      address: admission.address,
-    });
+    const about = { user: admission.user, address: admission.address };
+    this.#security.report(late ? 'ADMISSION_TIMEOUT' : 'ADMISSION_FAILED', about);
     if (this.#options.logLevel !== 'off')
-      this.#log(`error: session or access: ${late ? error.message : describe(error)}`);
+      this.#log('error', `session or access: ${late ? error.message : describe(error)}`, about);
     return { ...admission, ...(late ? TOO_LATE : FAILED) };
   }
 
-  #log(text) {
+  #log(level, text, about) {
     if (performance.now() - this.#loggedAt < LOG_EVERY_MS) return;
     this.#loggedAt = performance.now();
-    process.stderr.write(`[hub] ${text}\n`);
+    log(level, text, about);
   }
 }
 

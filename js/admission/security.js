@@ -3,6 +3,7 @@
 // The stream of what looks like an attack: one event a kind, user, address and document in a while, with a count.
 
 const { attempt, describe } = require('../shared/callbacks.js');
+const { log, toLine } = require('../shared/log.js');
 
 /** Events that are kept for who asks. */
 const KEPT = 1000;
@@ -57,7 +58,7 @@ class SecurityEvents {
       this.#kept.push(event);
       attempt(
         () => this.#onEvent({ ...event }),
-        (thrown) => process.stderr.write(`[hub] error: onSecurityEvent threw: ${describe(thrown)}\n`),
+        (thrown) => log('error', `onSecurityEvent threw: ${describe(thrown)}`),
       );
     }
     if (this.#kept.length > KEPT) this.#kept.splice(0, this.#kept.length - KEPT);
@@ -73,15 +74,6 @@ class SecurityEvents {
     clearInterval(this.#timer);
     this.flush();
   }
-}
-
-/** What JSON leaves as it is and a terminal or a reader of logs obeys: controls, line separators, changes of direction. */
-const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** JSON in one line, in which everything is escaped that could begin another or change how it looks. */
-function toLine(value) {
-  const line = JSON.stringify(value);
-  return line.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function toStderr(event) {

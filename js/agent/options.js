@@ -3,6 +3,7 @@
 const { integer } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 
 /** Longest delay a timer takes; a longer one would fire at once. */
 const LONGEST_MS = 0x7fff_ffff;
@@ -48,7 +49,7 @@ for (const [name, { min = 0, max }] of Object.entries(NUMBERS)) {
 
 function logError(error, { threadId, streamId }) {
   const where = streamId ? `stream ${JSON.stringify(streamId)} of ` : '';
-  console.error(`[hub] error: agent: ${where}thread ${JSON.stringify(threadId)}: ${describe(error)}`);
+  log('error', `agent: ${where}thread ${JSON.stringify(threadId)}: ${describe(error)}`);
 }
 
 /** Checks the options of createAgentHandler and fills in the defaults. */

@@ -1,6 +1,7 @@
 'use strict';
 
 const { attempt, describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 const { Follower } = require('./follower.js');
 const { Front } = require('./front.js');
 const { History } = require('./history.js');
@@ -219,7 +220,7 @@ class AgentStream {
     const { threadId, streamId, userId } = this;
     attempt(
       () => this.#options.onError(error, { threadId, streamId, userId }),
-      (thrown) => console.error(`[hub] error: agent: onError threw: ${describe(thrown)}`),
+      (thrown) => log('error', `agent: onError threw: ${describe(thrown)}`),
     );
   }
 

@@ -8,6 +8,7 @@ const STABLE_MS = 10_000;
 const LAST_LOOK_MS = 250;
 
 const NORMAL = 1000;
+const SERVICE_RESTART = 1012;
 const TRY_AGAIN_LATER = 1013;
 /** What a browser does not tell apart. */
 const UNREACHED = 'the server is not there, or the network, a proxy or a Content-Security-Policy is in the way';
@@ -21,6 +22,15 @@ const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
  * through, and that came through after all.
  */
 const REPLACED = 4409;
+
+/**
+ * How long the hub would have this client wait, as it says in `Service restart; retry 1234`: as long as the next process
+ * takes to be there, and each client a little longer than another. Undefined where it says nothing of it.
+ */
+function hintOf(code, reason) {
+  const hint = code === SERVICE_RESTART && /; retry (\d{1,6})$/.exec(reason);
+  return hint ? Number(hint[1]) : undefined;
+}
 
 const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
 const now = () => performance.now();
@@ -103,8 +113,9 @@ class ReconnectingSocket {
     const { firstWaitMs, longestWaitMs, random } = this.#options;
     const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
     // All of it is random, so that a thousand clients do not come back in one instant.
-    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
-    this.#tries += 1;
+    const hint = hintOf(code, reason);
+    const wait = hint ?? (isLater ? (longest * (1 + random())) / 2 : longest * random());
+    if (hint === undefined) this.#tries += 1;
     this.#in(wait, () => this.connect());
     this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
   }

@@ -4,6 +4,7 @@
 
 const { id, json, jsonList, text } = require('../shared/arguments.js');
 const { describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 const { HubError, invalid } = require('../shared/errors.js');
 const { KINDS } = require('./document-options.js');
 const { applyAll, BadSteps, flat, mergeUpdates } = require('./merging.js');
@@ -182,7 +183,7 @@ class Documents {
   }
 
   #warn(documentId, message) {
-    if (this.#logs) process.stderr.write(`[hub] error: document ${documentId}: ${message}\n`);
+    if (this.#logs) log('error', `document ${documentId}: ${message}`, { document: documentId });
   }
 
   #needs(kind, documentId) {

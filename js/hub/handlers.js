@@ -3,6 +3,7 @@
 // Handlers in TypeScript: takes what happened on their connections from the native side in batches and calls them.
 
 const { asError, attempt, describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 const { pathOf, serving, subpathOf } = require('./paths.js');
 const { HandlerCalls } = require('./handler-calls.js');
 const { HandlerSocket } = require('./handler-socket.js');
@@ -334,7 +335,7 @@ class Handlers {
   }
 
   #log(text) {
-    if (this.#logs) process.stderr.write(`[hub] error: ${text}\n`);
+    if (this.#logs) log('error', text);
   }
 }
 

@@ -1,5 +1,7 @@
 'use strict';
 
+const cluster = require('node:cluster');
+
 const { anyId, id } = require('../shared/arguments.js');
 const { integer } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
@@ -18,6 +20,7 @@ const { StartupGate } = require('./startup-gate.js');
 const { dispatch } = require('../http/dispatch.js');
 const { refuse, refusePlain } = require('../http/refuse.js');
 const { runningHub } = require('../shared/global-hub.js');
+const { log, setLogFormat } = require('../shared/log.js');
 const { register, unregister } = require('./running-hub.js');
 const { SecurityEvents, toStderr } = require('../admission/security.js');
 const { warnings } = require('./warnings.js');
@@ -28,6 +31,9 @@ const { takeOver } = require('./upgrade.js');
 const PREFIX = '/ws';
 const DEFAULT_CLOSE_MS = 5000;
 const RESTARTING = 'The server is restarting.';
+
+/** How long a process waits for the one before, which serves until this one is ready, to leave what it remembers. */
+const OVERLAP_MS = 10_000;
 
 function owns(url) {
   const path = pathOf(url ?? '');
@@ -52,6 +58,7 @@ function guarded(call) {
  */
 function createHub(options, whenRegistered) {
   const checked = hubOptions(options);
+  setLogFormat(checked.logFormat);
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
   let handlers;
@@ -70,7 +77,7 @@ function createHub(options, whenRegistered) {
   const quiet = checked.logLevel === 'off' ? () => {} : toStderr;
   documents = new Documents(native, checked.documents, checked.logLevel !== 'off');
   const security = new SecurityEvents(onSecurityEvent ?? quiet, NativeHub);
-  for (const line of warnings(checked)) process.stderr.write(`[hub] ${line}\n`);
+  for (const [level, line] of warnings(checked)) log(level, line);
   return new Hub(native, checked, { handlers, documents, security, whenRegistered });
 }
 
@@ -87,6 +94,8 @@ class Hub {
   #monitoring;
   #registered;
   #detachers = new Set();
+  /** Until the process before has ended, where that still serves; clients that come back are to find what it remembers. */
+  #handedOver;
   #basePath = '';
 
   constructor(native, options, { handlers, documents, security, whenRegistered }) {
@@ -99,6 +108,7 @@ class Hub {
     const serve = guarded((handler) => handlers.serve(handler));
     for (const handler of registeredHandlers()) serve(handler);
     this.#security = security;
+    if (options.stateDir !== undefined) this.#waitForState();
     this.#gate = new Gate(options, security);
     const monitoring = new Monitoring(native, guarded, {
       gate: this.#gate,
@@ -110,6 +120,7 @@ class Hub {
     });
     this.#monitoring = monitoring;
     this.#registered = {
+      logFormat: options.logFormat,
       publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
       publishToRoom: guarded((path, room, message, except) => handlers.publish(path, room, message, except)),
@@ -141,6 +152,12 @@ class Hub {
       reportSecurityEvent: (code, about) => this.#security.report(code, about),
     };
     register(this.#registered);
+  }
+
+  /** Only under Node's cluster are two processes there at once: the next one listens before the last one ends. */
+  #waitForState() {
+    const done = () => (this.#handedOver = undefined);
+    this.#handedOver = this.#native.waitForState(cluster.isWorker ? OVERLAP_MS : 0).then(done, done);
   }
 
   owns(url) {
@@ -198,8 +215,8 @@ class Hub {
     request.url = this.#target(request.url) ?? request.url;
     if (this.#closing) return refuse(socket, 503, RESTARTING);
     const registered = this.#whenRegistered(request);
-    if (!registered) return this.#take(request, socket, head);
-    this.#startupGate.hold(registered, socket, (refusal) => {
+    if (!registered && !this.#handedOver) return this.#take(request, socket, head);
+    this.#startupGate.hold(Promise.all([registered, this.#handedOver]), socket, (refusal) => {
       if (refusal) refuse(socket, 503, refusal);
       else this.#take(request, socket, head);
     });
@@ -210,7 +227,7 @@ class Hub {
       const { code, message } = fromNative(cause);
       // EMFILE is the likely one: Node still has the socket and can say so.
       if (this.#options.logLevel !== 'off') {
-        process.stderr.write(`[hub] error: an upgrade was refused: ${message} (${code})\n`);
+        log('error', `an upgrade was refused: ${message} (${code})`);
       }
       refuse(socket, 503, code === 'HUB_CLOSED' ? RESTARTING : 'The server cannot take another connection.');
     };
@@ -236,7 +253,7 @@ class Hub {
       return chooseProtocol(request, this.#handlers.handlerOf(request));
     } catch (error) {
       // The client is told that none was taken, and decides whether it can go on.
-      if (this.#options.logLevel !== 'off') process.stderr.write(`[hub] error: handleProtocols: ${describe(error)}\n`);
+      if (this.#options.logLevel !== 'off') log('error', `handleProtocols: ${describe(error)}`);
       return '';
     }
   }
@@ -301,21 +318,22 @@ class Hub {
     return guarded(() => this.#native.renewSession(renewal.user, renewal.session, renewal.leftMs))();
   }
 
-  close({ timeoutMs = DEFAULT_CLOSE_MS } = {}) {
+  close({ timeoutMs = DEFAULT_CLOSE_MS, awayMs = 0 } = {}) {
     try {
       integer(timeoutMs, 'timeoutMs');
+      integer(awayMs, 'awayMs');
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#closing ??= this.#close(timeoutMs);
+    this.#closing ??= this.#close(timeoutMs, awayMs);
     return this.#closing;
   }
 
-  async #close(timeoutMs) {
+  async #close(timeoutMs, awayMs) {
     const deadline = performance.now() + timeoutMs;
     this.#startupGate.close(RESTARTING);
     this.#gate.close();
-    const terminated = await this.#native.close(timeoutMs);
+    const terminated = await this.#native.close(timeoutMs, awayMs);
     await this.#handlers.finish(deadline - performance.now());
     this.#native.discard();
     this.#security.close();

@@ -1,5 +1,7 @@
 'use strict';
 
+const { resolve } = require('node:path');
+
 const { callback, flag, integer, oneOf } = require('../shared/checks.js');
 const { invalid } = require('../shared/errors.js');
 const { trustedProxies } = require('../admission/forwarded.js');
@@ -11,6 +13,7 @@ const { originRule } = require('../admission/origin.js');
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 const LOG_LEVELS = ['off', 'error', 'warn', 'info', 'debug'];
+const LOG_FORMATS = ['text', 'json'];
 
 function secret(value, name) {
   // The value itself is never in a message.
@@ -20,16 +23,32 @@ function secret(value, name) {
   return value;
 }
 
+/** The path of a folder; `undefined` for none. */
+function folder(value, name) {
+  if (value === false) return undefined;
+  if (typeof value !== 'string' || value === '') invalid(`option ${name} must be the path of a folder, or false`);
+  return resolve(value);
+}
+
+/** `HUB_STATE_DIR`, false where it is `off`, undefined where it is not set. */
+function stateDirFromEnvironment(env = process.env) {
+  const path = env.HUB_STATE_DIR?.trim() || undefined;
+  return path === 'off' ? false : path;
+}
+
 const DEFAULTS = {
   handOver: true,
   heartbeatIntervalMs: 30_000,
   logLevel: 'warn',
+  logFormat: 'text',
   registrationTimeoutMs: 10_000,
   allowedOrigins: 'same',
   trustProxy: false,
   limits: {},
   admissionTimeoutMs: 10_000,
   sessionWarningMs: 60_000,
+  stateDir: false,
+  drainMs: 2000,
 };
 
 const CHECKS = {
@@ -44,9 +63,12 @@ const CHECKS = {
   historyMaxBytes: (value) => integer(value, 'historyMaxBytes'),
   historyTotalBytes: (value) => integer(value, 'historyTotalBytes'),
   tokenSecret: (value) => secret(value, 'tokenSecret'),
+  stateDir: (value) => folder(value, 'stateDir'),
+  drainMs: (value) => integer(value, 'drainMs', { max: 60_000 }),
   registrationTimeoutMs: (value) => integer(value, 'registrationTimeoutMs', { max: MAX_TIMER_MS }),
   handOver: (value) => flag(value, 'handOver'),
   logLevel: (value) => oneOf(value, 'logLevel', LOG_LEVELS),
+  logFormat: (value) => oneOf(value, 'logFormat', LOG_FORMATS),
   session: (value) => callback(value, 'session'),
   sessionWarningMs: (value) => integer(value, 'sessionWarningMs'),
   access: (value) => callback(value, 'access'),
@@ -59,11 +81,12 @@ const CHECKS = {
 };
 
 /** Checks the options of createHub; what is neither given nor in DEFAULTS is left to the native side's. */
-function hubOptions(options = {}) {
+function hubOptions(options = {}, env = process.env) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
   const checked = {};
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  for (const [name, value] of Object.entries({ ...DEFAULTS, ...Object.fromEntries(given) })) {
+  const stateDir = stateDirFromEnvironment(env) ?? DEFAULTS.stateDir;
+  for (const [name, value] of Object.entries({ ...DEFAULTS, stateDir, ...Object.fromEntries(given) })) {
     if (!Object.hasOwn(CHECKS, name)) {
       invalid(`option ${name} is not known; there are ${Object.keys(CHECKS).join(', ')}`);
     }
@@ -72,4 +95,4 @@ function hubOptions(options = {}) {
   return checked;
 }
 
-module.exports = { DEFAULTS, hubOptions };
+module.exports = { DEFAULTS, hubOptions, stateDirFromEnvironment };

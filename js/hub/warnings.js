@@ -3,11 +3,11 @@
 /** What must be said at start: what is open to everybody. Loud in production, one plain line each otherwise. */
 function warnings({ session, limits, logLevel }, env = process.env) {
   if (!['warn', 'info', 'debug'].includes(logLevel)) return [];
-  const loud = env.NODE_ENV === 'production' ? 'WARNING: ' : 'warn: ';
+  const loud = env.NODE_ENV === 'production' ? 'warning' : 'warn';
   const lines = [];
   if (!session)
-    lines.push(`${loud}no option session: everybody who reaches this server may read and write every document`);
-  if (!limits.native) lines.push(`${loud}limits are off: one client can use all of this process`);
+    lines.push([loud, 'no option session: everybody who reaches this server may read and write every document']);
+  if (!limits.native) lines.push([loud, 'limits are off: one client can use all of this process']);
   return lines;
 }
 

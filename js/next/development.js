@@ -4,6 +4,7 @@ const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 const { registeredHandlers, fabricHandler } = require('../shared/handler-registry.js');
+const { log } = require('../shared/log.js');
 const { pathOf } = require('../hub/paths.js');
 
 /** The route that registers the app's handlers, where it has one. */
@@ -107,7 +108,7 @@ class EditedHandlers {
   #say(text) {
     if (this.#said === text) return;
     this.#said = text;
-    process.stderr.write(`[hub] warn: ${text}\n`);
+    log('warn', text);
   }
 }
 

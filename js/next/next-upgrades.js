@@ -3,6 +3,7 @@
 const { isAnswered } = require('../http/dispatch.js');
 const { asksForWebSocket } = require('../http/offers.js');
 const { describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 const { refuse, refuseLater } = require('../http/refuse.js');
 const { toOriginForm } = require('../http/target.js');
 
@@ -38,9 +39,10 @@ class NextUpgrades {
     this.#decoy = decoy;
     this.#server = server;
     if (typeof app.upgradeHandler === 'function' || decoy.listenerCount('upgrade') > 0) return;
-    process.stderr.write(
-      '[hub] warn: this version of Next takes no upgrades from a custom server (app.upgradeHandler is missing): hot ' +
-        'reload and rewrites of WebSockets do not work\n',
+    log(
+      'warn',
+      'this version of Next takes no upgrades from a custom server (app.upgradeHandler is missing): hot reload and ' +
+        'rewrites of WebSockets do not work',
     );
   }
 
@@ -68,7 +70,7 @@ class NextUpgrades {
         this.#decoy.emit('upgrade', request, socket, head);
       }
     } catch (error) {
-      process.stderr.write(`[hub] error: Next failed to serve an upgrade of ${request.url}: ${describe(error)}\n`);
+      log('error', `Next failed to serve an upgrade of ${request.url}: ${describe(error)}`);
     }
     if (answer.isGiven) return;
     if (answer.isComing) return answer.expect(REWRITE_MS, 504, 'The server behind this rewrite did not answer.');

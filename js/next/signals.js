@@ -4,6 +4,7 @@ const { constants } = require('node:os');
 const { isatty } = require('node:tty');
 
 const { describe } = require('../shared/callbacks.js');
+const { log } = require('../shared/log.js');
 
 /** A signal that comes twice within this time is one: npm and a terminal both pass Ctrl-C on. */
 const SAME_MS = 500;
@@ -62,12 +63,12 @@ function onSignal(shutdown) {
       shutdown(code).then(
         (exitCode) => leave(exitCode, before),
         (error) => {
-          process.stderr.write(`[hub] error: shutdown failed: ${describe(error)}\n`);
+          log('error', `shutdown failed: ${describe(error)}`);
           leave(1, before);
         },
       );
     } else if (Date.now() - since > SAME_MS) {
-      process.stderr.write(`[hub] warn: ${name} came again: ended at once\n`);
+      log('warn', `${name} came again: ended at once`);
       leave(code, before);
     }
   };

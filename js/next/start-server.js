@@ -1,5 +1,6 @@
 'use strict';
 
+const cluster = require('node:cluster');
 const { EventEmitter, once } = require('node:events');
 const http = require('node:http');
 const { createRequire } = require('node:module');
@@ -16,7 +17,9 @@ const {
 } = require('./command-line.js');
 const { EditedHandlers } = require('./development.js');
 const { HubError, invalid } = require('../shared/errors.js');
+const { log } = require('../shared/log.js');
 const { createHub } = require('../hub/hub.js');
+const { stateDirFromEnvironment } = require('../hub/options.js');
 const { nextConfig } = require('./next-config.js');
 const { NextUpgrades } = require('./next-upgrades.js');
 const { instrumentationRegistered } = require('./instrumentation.js');
@@ -35,6 +38,12 @@ const BACKLOG = 4096;
 /** Part of the shutdown's time that is kept for HTTP and Next after the hub has closed its clients. */
 const HTTP_SHARE = 0.25;
 
+/** Where what is remembered outlives a restart, beside the default of the store of documents. */
+const STATE_DIR = '.hub';
+
+/** Longest time for which clients are told to stay away while the process starts anew. */
+const MAX_AWAY_MS = 30_000;
+
 /** How often a shutdown closes the connections that have had their answer. */
 const IDLE_ROUND_MS = 50;
 
@@ -42,9 +51,11 @@ function serverOptions(options) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
   const given = commandLine(options.args ?? process.argv.slice(2));
   const mode = nodeEnvironment();
+  const dir = resolve(options.dir ?? process.cwd());
+  const dev = options.dev ?? mode !== 'production';
   return {
-    dir: resolve(options.dir ?? process.cwd()),
-    dev: options.dev ?? mode !== 'production',
+    dir,
+    dev,
     port: portOf({ 'option port': options.port, 'argument --port': given.port, PORT: fromEnvironment('PORT') }),
     hostname: hostnameOf(options.hostname ?? given.hostname),
     keepAliveTimeoutMs: keepAliveOf(
@@ -52,9 +63,15 @@ function serverOptions(options) {
     ),
     shutdownTimeoutMs: integer(options.shutdownTimeoutMs ?? DEFAULT_SHUTDOWN_MS, 'shutdownTimeoutMs', { min: 1 }),
     next: { ...given.next, ...options.next },
-    hub: options.hub ?? {},
+    hub: withStateDir(options.hub ?? {}, dir, dev),
     print: options.banner === false ? () => {} : (options.banner ?? console.log),
   };
+}
+
+/** An edit restarts a development server, and what was remembered then may be of what is edited. */
+function withStateDir(hub, dir, dev) {
+  if (typeof hub !== 'object' || hub.stateDir !== undefined) return hub;
+  return { ...hub, stateDir: stateDirFromEnvironment() ?? (dev ? false : join(dir, STATE_DIR)) };
 }
 
 /** A path is a unix-domain socket, or a pipe of Windows, as hosts such as Passenger and iisnode give it. */
@@ -184,7 +201,7 @@ async function start(checked) {
   const server = http.createServer();
   if (checked.keepAliveTimeoutMs !== undefined) server.keepAliveTimeout = checked.keepAliveTimeoutMs;
   const warning = hostnameWarning(hostname);
-  if (warning) process.stderr.write(`[hub] warn: ${warning}\n`);
+  if (warning) log('warn', warning);
   let app;
   try {
     const port = typeof checked.port === 'number' ? checked.port : undefined;
@@ -205,12 +222,14 @@ async function start(checked) {
     hub.started();
     const at = server.address();
     if (dev && typeof at === 'string') {
-      process.stderr.write('[hub] warn: edited handlers take effect only where PORT is a number\n');
+      log('warn', 'edited handlers take effect only where PORT is a number');
     } else if (dev) {
       edited = new EditedHandlers(dir, urlOf(server, hostname), config);
     }
+    // As long as this start has taken the next one will take.
+    const awayMs = Math.min(Math.ceil(performance.now()), MAX_AWAY_MS);
     let closing;
-    const close = () => (closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }));
+    const close = () => (closing ??= shutDown({ hub, server, app, upgrades, shutdownTimeoutMs, awayMs }));
     return { hub, server, url: urlOf(server, hostname), port: at.port ?? at, close };
   } catch (error) {
     server.close();
@@ -227,13 +246,17 @@ function announce({ hub, server, url }, { dev, hostname, print }) {
   if (process.connected) process.send('ready', () => {});
 }
 
-async function shutDown({ hub, server, app, upgrades, shutdownTimeoutMs }) {
+async function shutDown({ hub, server, app, upgrades, shutdownTimeoutMs, awayMs }) {
   const httpMs = Math.ceil(shutdownTimeoutMs * HTTP_SHARE);
-  // Refuses new connections from here on, and lets those with a request go on.
-  const http = closeHttp(server, shutdownTimeoutMs - httpMs);
-  await hub.close({ timeoutMs: Math.max(0, shutdownTimeoutMs - 2 * httpMs) });
+  // Under Node's cluster the next process listens already, and is to have every new connection from here on. Otherwise
+  // nobody would serve pages until the next one does, so this one goes on while it says goodbye.
+  const isReplaced = cluster.isWorker;
+  const http = isReplaced ? closeHttp(server, shutdownTimeoutMs - httpMs) : undefined;
+  const timeoutMs = Math.max(0, shutdownTimeoutMs - 2 * httpMs);
+  await hub.close({ timeoutMs, awayMs: isReplaced ? 0 : awayMs });
   upgrades.destroy();
-  await http;
+  // Refuses new connections from here on, and lets those with a request go on.
+  await (http ?? closeHttp(server, httpMs));
   await app.close();
 }
 
@@ -242,7 +265,7 @@ async function withDeadline(closed, timeoutMs) {
   let timer;
   const deadline = new Promise((done) => {
     timer = setTimeout(() => {
-      process.stderr.write(`[hub] warn: shutdown was cut off after ${timeoutMs} ms\n`);
+      log('warn', `shutdown was cut off after ${timeoutMs} ms`);
       done();
     }, timeoutMs);
   });

@@ -9,13 +9,14 @@ use std::{
 
 use napi::{
     Env,
-    bindgen_prelude::{Function, Object, Uint8Array},
+    bindgen_prelude::{Function, Object, ToNapiValue, Uint8Array},
 };
 use napi_derive::napi;
 
 use super::{
     admission::{NativeAdmission, NativeLimits, milliseconds, upgrade},
     hooks::{NativeDocuments, NodeHooks, start_store},
+    log_line::Format,
     notifier::NodeNotifier,
     numbers::{Taken, number},
 };
@@ -74,8 +75,14 @@ pub struct NativeOptions {
     pub history_total_bytes: Option<u32>,
     /// See [`Config::token_secret`].
     pub token_secret: Option<String>,
+    /// See [`Config::state_dir`].
+    pub state_dir: Option<String>,
+    /// See [`Config::drain`].
+    pub drain_ms: Option<u32>,
     /// Least severe message written to stderr.
     pub log_level: String,
+    /// `json` for lines that machines read.
+    pub log_format: Option<String>,
     /// See [`Config::session_warning`].
     pub session_warning_ms: Option<u32>,
     /// `None` where there are no limits.
@@ -115,10 +122,10 @@ impl From<&NativeOptions> for Config {
                 total_bytes: size(options.history_total_bytes, default.history.total_bytes),
             },
             token_secret: options.token_secret.as_deref().map(Secret::new),
+            state_dir: options.state_dir.as_ref().map(Into::into),
+            drain: milliseconds_or(options.drain_ms, default.drain),
             limits: options.limits.as_ref().map_or_else(Limits::none, Limits::from),
-            session_warning: options
-                .session_warning_ms
-                .map_or(default.session_warning, |warning| Duration::from_millis(warning.into())),
+            session_warning: milliseconds_or(options.session_warning_ms, default.session_warning),
             ..default
         }
     }
@@ -177,7 +184,8 @@ impl NativeHub {
     /// Starts the hub's threads. `notify` is called, on this thread, when there is something to [`take`](Self::take).
     #[napi(constructor, catch_unwind)]
     pub fn new(options: NativeOptions, notify: Function<'_, (), ()>) -> Result<Self> {
-        if !super::log::set_level(&options.log_level) {
+        let format = if options.log_format.as_deref() == Some("json") { Format::Json } else { Format::Text };
+        if !super::log::set_level(&options.log_level, format) {
             return Err(invalid("option logLevel must be 'off', 'error', 'warn', 'info' or 'debug'"));
         }
         let notifier = NodeNotifier::new(&notify)
@@ -353,25 +361,27 @@ impl NativeHub {
         lock(&self.hub).as_ref().map(|hub| hub.paths()).unwrap_or_default()
     }
 
-    /// Ends the hub; see [`Hub::close`], which a thread of its own waits for. Resolves with what had to be cut off.
+    /// See [`Hub::wait_for_state`], which a thread of its own waits for. Resolves with whether the state is this process's.
     #[napi(catch_unwind)]
-    pub fn close<'env>(&self, env: &'env Env, timeout_ms: u32) -> napi::Result<Object<'env>> {
+    pub fn wait_for_state<'env>(&self, env: &'env Env, patience_ms: u32) -> napi::Result<Object<'env>> {
+        let hub = lock(&self.hub).clone();
+        aside(env, "hub-waiting", move || {
+            hub.is_some_and(|hub| hub.wait_for_state(Duration::from_millis(patience_ms.into())))
+        })
+    }
+
+    /// Ends the hub; see [`Hub::close_for`], which a thread of its own waits for. Resolves with what had to be cut off.
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env, timeout_ms: u32, away_ms: u32) -> napi::Result<Object<'env>> {
         // What this turn has published leaves before anybody is closed.
         self.queue.flush();
-        let (deferred, promise) = env.create_deferred()?;
         let hub = lock(&self.hub).clone();
-        let resolve = move |terminated: u32| deferred.resolve(move |_| Ok(terminated));
-        let Some(hub) = hub else {
-            resolve(0);
-            return Ok(promise);
-        };
-        let closing = std::thread::Builder::new().name("hub-close".to_owned()).spawn(move || {
-            let terminated = hub.close(Duration::from_millis(timeout_ms.into()));
+        aside(env, "hub-close", move || {
+            let time = |milliseconds: u32| Duration::from_millis(milliseconds.into());
+            let terminated = hub.map_or(0, |hub| hub.close_for(time(timeout_ms), time(away_ms)));
             log::logger().flush();
-            resolve(count(terminated));
-        });
-        closing.map_err(|error| napi::Error::from_reason(error.to_string()))?;
-        Ok(promise)
+            count(terminated)
+        })
     }
 
     /// Drops the hub: after `close` has resolved, or to end it without a word.
@@ -379,6 +389,25 @@ impl NativeHub {
     pub fn discard(&self) {
         drop(lock(&self.hub).take());
     }
+}
+
+/// Does what blocks on a thread of its own; resolves with what came of it.
+fn aside<'env, T: ToNapiValue + Send + 'static>(
+    env: &'env Env,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> napi::Result<Object<'env>> {
+    let (deferred, promise) = env.create_deferred()?;
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let done = work();
+        deferred.resolve(move |_| Ok(done));
+    });
+    thread.map_err(|error| napi::Error::from_reason(error.to_string()))?;
+    Ok(promise)
+}
+
+fn milliseconds_or(given: Option<u32>, default: Duration) -> Duration {
+    given.map_or(default, |given| Duration::from_millis(given.into()))
 }
 
 pub(super) fn count(count: usize) -> u32 {

@@ -7,13 +7,21 @@
 use std::{
     collections::VecDeque,
     io::Write,
-    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    sync::{
+        Condvar, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{
+    Level, LevelFilter, Log, Metadata, Record,
+    kv::{self, VisitSource},
+};
+use serde_json::{Map, Value};
 
+use super::log_line::{self, Format};
 use crate::sync::lock;
 
 /// Lines that wait for stderr; the ones after them are left out.
@@ -52,11 +60,12 @@ impl Queue {
     }
 
     /// Everything to be written now.
-    fn drain(&mut self) -> String {
+    fn drain(&mut self, format: Format) -> String {
         let mut text: String = self.waiting.drain(..).collect();
         if self.left_out > 0 {
             let left_out = std::mem::take(&mut self.left_out);
-            text.extend(["[hub] warn: ", &left_out.to_string(), " more lines were left out\n"]);
+            let message = format!("{left_out} more lines were left out");
+            text.push_str(&log_line::line(format, Level::Warn, Map::new(), message));
         }
         text
     }
@@ -88,7 +97,7 @@ impl Stderr {
                 continue;
             }
             queue.writing = true;
-            let text = queue.drain();
+            let text = queue.drain(format());
             drop(queue);
             // Nobody is left to be told that stderr is gone.
             let _ = std::io::stderr().write_all(text.as_bytes());
@@ -104,8 +113,12 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let level = record.level().as_str().to_ascii_lowercase();
-            let line = format!("[hub] {level}: {}\n", record.args());
+            let mut about = About(Map::new());
+            if format() == Format::Json {
+                // It fails only where a visitor does.
+                let _ = record.key_values().visit(&mut about);
+            }
+            let line = log_line::line(format(), record.level(), about.0, record.args().to_string());
             lock(&self.queue).push(record.level(), line, Instant::now());
             self.filled.notify_one();
         }
@@ -125,9 +138,34 @@ impl Log for Stderr {
     }
 }
 
-/// Writes from now on what is at least as severe as `level`: `off`, `error`, `warn`, `info` or `debug`.
-pub(super) fn set_level(level: &str) -> bool {
+/// What a line is about: those of its pairs that say something.
+struct About(Map<String, Value>);
+
+impl<'kvs> VisitSource<'kvs> for About {
+    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let value = match value.to_u64() {
+            Some(number) => number.into(),
+            None => match value.to_borrowed_str() {
+                Some(text) => text.into(),
+                None => return Ok(()),
+            },
+        };
+        self.0.insert(key.as_str().to_owned(), value);
+        Ok(())
+    }
+}
+
+/// Whether lines are JSON.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+fn format() -> Format {
+    if IS_JSON.load(Ordering::Relaxed) { Format::Json } else { Format::Text }
+}
+
+/// Writes from now on what is at least as severe as `level`: `off`, `error`, `warn`, `info` or `debug`; as JSON, or as text.
+pub(super) fn set_level(level: &str, format: Format) -> bool {
     let Ok(level) = level.parse::<LevelFilter>() else { return false };
+    IS_JSON.store(format == Format::Json, Ordering::Relaxed);
     // The second hub of a process finds the logger there already.
     if log::set_logger(&*STDERR).is_ok() {
         let writing = thread::Builder::new().name("hub-log".to_owned()).spawn(|| STDERR.write_all());
@@ -147,7 +185,7 @@ mod tests {
 
     use log::{Level, LevelFilter};
 
-    use super::{MAX_A_SECOND, MAX_WAITING, Queue};
+    use super::{Format, MAX_A_SECOND, MAX_WAITING, Queue};
 
     #[test]
     fn what_strangers_cause_is_bounded_and_says_what_was_left_out() {
@@ -157,16 +195,16 @@ mod tests {
             queue.push(Level::Warn, "stranger\n".to_owned(), begin);
         }
         queue.push(Level::Error, "fault\n".to_owned(), begin);
-        let text = queue.drain();
+        let text = queue.drain(Format::Text);
         assert_eq!(text.matches("stranger").count(), MAX_A_SECOND as usize);
         assert!(text.contains("fault") && text.ends_with("[hub] warn: 50 more lines were left out\n"));
         queue.push(Level::Warn, "stranger\n".to_owned(), begin + Duration::from_secs(1));
-        assert_eq!(queue.drain(), "stranger\n", "the next second begins anew");
+        assert_eq!(queue.drain(Format::Text), "stranger\n", "the next second begins anew");
 
         for _ in 0..MAX_WAITING + 7 {
             queue.push(Level::Error, "fault\n".to_owned(), begin);
         }
-        assert!(queue.drain().ends_with("[hub] warn: 7 more lines were left out\n"));
+        assert!(queue.drain(Format::Text).ends_with("[hub] warn: 7 more lines were left out\n"));
         assert!(queue.is_empty());
     }
 }

@@ -7,6 +7,7 @@ mod hooks;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod hub;
 mod log;
+mod log_line;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod monitoring;
 mod notifier;

@@ -58,6 +58,6 @@ impl NativeHub {
 
     /// Refuses what comes once the hub is closed, or drains.
     fn check_open(&self) -> Result<()> {
-        if self.hub()?.is_draining() { Err(Error::Closed.into()) } else { Ok(()) }
+        if self.hub()?.is_sealed() { Err(Error::Closed.into()) } else { Ok(()) }
     }
 }

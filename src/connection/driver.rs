@@ -73,6 +73,11 @@ impl Driver {
         Self { connection, thread, decoder, stage, permit, counted, meter, throttle: None }
     }
 
+    /// Whose task it is.
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     /// Hands over bytes that came with the upgrade.
     pub(crate) fn begin(&mut self, early: &[u8]) {
         // A user may have sent too much over connections before this one.
@@ -87,7 +92,8 @@ impl Driver {
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let done = guarded("serving a connection", || work(self));
         if done.is_none() {
-            log::error!("connection {} is closed after a panic", self.connection.id());
+            let (connection, document, user) = self.connection.about();
+            log::error!(connection, document, user; "connection {} is closed after a panic", self.connection.id());
             self.leave();
             self.connection.fail(&Close::internal());
         }
@@ -197,7 +203,11 @@ impl Driver {
         }
         send_replies(&self.connection, replies);
         if let Err(fault) = outcome {
-            log::info!("connection {} broke the protocol: {fault:?}", self.connection.id());
+            let (connection, document, user) = self.connection.about();
+            log::info!(
+                connection, document, user;
+                "connection {} broke the protocol: {fault:?}", self.connection.id()
+            );
             self.connection.report(Kind::BadFrame, 1);
             self.leave();
             self.connection.fail(&Close::from(fault));
@@ -223,7 +233,11 @@ impl Driver {
             self.connection.notify(Notice::RateLimited(wait));
         }
         if held.is_over {
-            log::info!("connection {id} goes on sending too much: closed with 1013");
+            let (connection, document, user) = self.connection.about();
+            log::info!(
+                connection, document, user;
+                "connection {id} goes on sending too much: closed with 1013"
+            );
             self.connection.report(Kind::RateClosed, 1);
             self.leave();
             self.connection.close(&Close::limit("Too much was sent"));
@@ -232,7 +246,10 @@ impl Driver {
         // It cannot be heard meanwhile, and is not to blame for its silence.
         self.connection.set_reading_paused(true);
         if held.is_first {
-            log::info!("connection {id} sends too much: held back for {wait:?}");
+            let (connection, document, user) = self.connection.about();
+            log::info!(
+                connection, document, user; "connection {id} sends too much: held back for {wait:?}"
+            );
             self.connection.report(Kind::RateLimited, 1);
         }
     }

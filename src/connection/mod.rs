@@ -144,11 +144,16 @@ impl Connection {
         self.address
     }
 
+    /// What a line of the log says it is about: its number, and its document and user where they are known.
+    fn about(&self) -> (u64, Option<&str>, Option<&str>) {
+        let grant = self.grant();
+        let document = grant.and_then(|grant| grant.document.as_deref());
+        (self.id.number(), document, grant.and_then(|grant| grant.user.id()))
+    }
+
     /// Reports what its client did, and how often.
     pub(crate) fn report(&self, kind: Kind, count: u64) {
-        let grant = self.grant();
-        let (user, document) =
-            (grant.and_then(|grant| grant.user.id()), grant.and_then(|grant| grant.document.as_deref()));
+        let (_, document, user) = self.about();
         let about = About { user, address: self.address, document, ..About::default() };
         security::report(kind, about, count);
     }
@@ -272,7 +277,10 @@ impl Connection {
             outbox.push(frame::close(&Close::slow()), None, QueuePolicy::Reliable);
             writer.phase = Phase::Ending { linger: true };
             writer.ended = Some(by_hub(&Close::slow()));
-            log::warn!("connection {} reads too slowly: closed with 1013", self.id);
+            let (connection, document, user) = self.about();
+            log::warn!(
+                connection, document, user; "connection {} reads too slowly: closed with 1013", self.id
+            );
             self.report(Kind::TooSlow, 1);
         }
         writer.wake();
@@ -388,7 +396,8 @@ impl Connection {
                 return;
             }
             if self.pinged.swap(true, Ordering::Relaxed) && !self.reading_paused.load(Ordering::Relaxed) {
-                log::info!("connection {} answers no ping: dropped", self.id);
+                let (connection, document, user) = self.about();
+                log::info!(connection, document, user; "connection {} answers no ping: dropped", self.id);
                 self.terminate();
             } else {
                 self.heard.store(now, Ordering::Relaxed);

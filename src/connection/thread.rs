@@ -177,13 +177,28 @@ impl Thread {
         }
     }
 
-    /// Closes every connection. On this thread.
-    pub(crate) fn close_all(&self, close: &Close) {
-        for connection in lock(&self.connections).values() {
-            if guarded("closing a connection", || connection.close(close)).is_none() {
+    /// Connections there are.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.connections).len()
+    }
+
+    /// Closes the next `count` connections behind one, each as `close` says; returns the last of them, `None` where there
+    /// was none. On this thread.
+    pub(crate) fn close_some(
+        &self,
+        after: Bound<ConnectionId>,
+        count: usize,
+        mut close: impl FnMut() -> Close,
+    ) -> Option<ConnectionId> {
+        let mut last = None;
+        for (id, connection) in lock(&self.connections).range((after, Bound::Unbounded)).take(count) {
+            last = Some(*id);
+            let close = close();
+            if guarded("closing a connection", || connection.close(&close)).is_none() {
                 connection.terminate();
             }
         }
+        last
     }
 
     /// Ticks the next connections behind one; returns the last of them, `None` where there was none. After a pause of the

@@ -70,7 +70,7 @@ impl Document {
         let document = Arc::clone(self);
         self.context.handle.spawn(async move {
             if let Err(HookError(reason)) = document.write(vec![write]).await {
-                log::error!("document {:?}: the snapshot at {version} was not stored: {reason}", document.id);
+                log::error!(document = document.id.text(); "document {:?}: the snapshot at {version} was not stored: {reason}", document.id);
             }
         });
         true

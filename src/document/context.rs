@@ -90,7 +90,7 @@ impl Context {
         if let Some(room) = rooms.and_then(|rooms| rooms.get(document))
             && let Err(error) = room.publish(&Draft::notice(to, message), None)
         {
-            log::warn!("the members of document {document:?} were not told {message}: {error:?}");
+            log::warn!(document = document.text(); "the members of document {document:?} were not told {message}: {error:?}");
         }
     }
 }

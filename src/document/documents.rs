@@ -135,7 +135,7 @@ impl Documents {
         self.0.context.handle.spawn(async move {
             for document in shared.unsaved().await {
                 if let Err(HookError(reason)) = shared.open(document.clone(), OpenedBy::default()).await {
-                    log::error!("document {document:?} is not saved, and could not be opened: {reason}");
+                    log::error!(document = document.text(); "document {document:?} is not saved, and could not be opened: {reason}");
                 }
             }
         });
@@ -179,7 +179,7 @@ impl Opener for Documents {
                     opened.done(DocumentLog::Other(Box::new(StepsLog::new(document))));
                 }
                 Err(HookError(reason)) => {
-                    log::error!("document {document:?} could not be loaded: {reason}");
+                    log::error!(document = document.text(); "document {document:?} could not be loaded: {reason}");
                     drop(opened);
                 }
             }

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) batches: Batches,
     /// The offset that was given last, in the room that is open.
     offset: u64,
+    /// The offset up to which the room was sent everything by an earlier process: the batches from then have none.
+    pub(super) resumed_at: u64,
     /// How often what was accepted was given up: answers of the store from before are of no use.
     generation: u64,
     /// What is not saved.
@@ -95,6 +97,7 @@ impl Document {
             snapshot,
             batches,
             offset: 0,
+            resumed_at: 0,
             generation: 0,
             edits: Edits::new(saved),
             asked: None,
@@ -111,6 +114,18 @@ impl Document {
     /// The version up to which the members were sent everything.
     pub fn version(&self) -> u64 {
         lock(&self.state).batches.version()
+    }
+
+    /// The room that opens goes on behind `offset`, up to which an earlier process sent everything, if the document still
+    /// has the version that it had then; returns whether it does.
+    pub(super) fn resume(&self, version: u64, offset: u64) -> bool {
+        let mut state = lock(&self.state);
+        let is_same = state.batches.version() == version && state.offset == 0;
+        if is_same {
+            state.offset = offset;
+            state.resumed_at = offset;
+        }
+        is_same
     }
 
     /// A batch asks for its place. The room is told later, in the order of what it has asked.
@@ -137,7 +152,7 @@ impl Document {
             }
         };
         if let Some(Rejected { error, .. }) = rejected {
-            log::error!("document {:?} takes no steps: {error}", self.id);
+            log::error!(document = self.id.text(); "document {:?} takes no steps: {error}", self.id);
         }
     }
 
@@ -150,7 +165,7 @@ impl Document {
             asked.answer(Ok(offset));
         };
         if let Err(Rejected { error, .. }) = self.context.store.write(Vec::new(), answer) {
-            log::error!("document {:?} takes no messages: {error}", self.id);
+            log::error!(document = self.id.text(); "document {:?} takes no messages: {error}", self.id);
         }
     }
 
@@ -171,7 +186,7 @@ impl Document {
                     Ok(state.next_offset())
                 }
                 Err(error) => {
-                    log::error!("document {:?} takes no steps: {error}", self.id);
+                    log::error!(document = self.id.text(); "document {:?} takes no steps: {error}", self.id);
                     state.give_up();
                     Err(Refusal::Unavailable)
                 }
@@ -247,6 +262,7 @@ impl Document {
         // The next room begins anew.
         if state.uses == 0 {
             state.offset = 0;
+            state.resumed_at = 0;
             state.batches.forget_offsets();
         }
         self.forget_later(&state);

@@ -38,4 +38,13 @@ impl Log for StepsLog {
     fn delivered(&mut self, publication: &Publication, offset: u64) {
         self.0.delivered(publication, offset);
     }
+
+    fn position(&self) -> Option<u64> {
+        // A version is never given to other steps, over restarts, too.
+        Some(self.0.version())
+    }
+
+    fn resume(&mut self, position: u64, offset: u64) -> bool {
+        self.0.resume(position, offset)
+    }
 }

@@ -180,6 +180,7 @@ impl Loaded {
             Resolution::Loaded
         };
         log::warn!(
+            document = id.text();
             "document {id:?}: the app has version {loaded_version}, the hub has saved {saved} and goes up to {version}; {} goes on",
             if goes_on == Resolution::Loaded { "the app's" } else { "the hub's" }
         );

@@ -96,6 +96,7 @@ impl Document {
                 }
                 Err(HookError(reason)) => {
                     log::error!(
+                        document = self.id.text();
                         "document {:?} was not saved at version {version}, it is tried again in {wait:?}: {reason}",
                         self.id
                     );
@@ -175,7 +176,7 @@ impl Document {
         // Where that cannot be noted it is saved all the same: a full disk is no reason not to.
         let saving = Write::Saving { document: document.clone(), position: version };
         if let Err(HookError(reason)) = self.write(vec![saving]).await {
-            log::warn!("document {document:?} is saved without a note of it: {reason}");
+            log::warn!(document = document.text(); "document {document:?} is saved without a note of it: {reason}");
         }
         match self.context.hooks.save(save).await? {
             SaveOutcome::Saved(doc) => {
@@ -220,6 +221,7 @@ impl Document {
             (self.ask(self.replace(&good, state.edits.saved, reason, set_aside)), version)
         };
         log::error!(
+            document = self.id.text();
             "document {:?}: steps behind version {} do not fit and are set aside, everybody goes on at version {version}: {reason}",
             self.id,
             good_version

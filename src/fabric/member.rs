@@ -186,6 +186,9 @@ impl FabricHandler {
         connection.report(Kind::BadMessage, 1);
         protocol::put_error(&mut self.replies, fault.code());
         log::info!(
+            connection = connection.id().number(),
+            document = self.membership.room().document().text(),
+            user = self.user.as_deref();
             "connection {} of client {:?}, document {:?}: {}",
             connection.id(),
             self.client,
@@ -193,7 +196,12 @@ impl FabricHandler {
             describe(fault)
         );
         if self.faults.take(FORGIVEN, 1, rate::now()) > 0 {
-            log::warn!("connection {} goes on sending such messages: closed with 1008", connection.id());
+            log::warn!(
+                connection = connection.id().number(),
+                document = self.membership.room().document().text(),
+                user = self.user.as_deref();
+                "connection {} goes on sending such messages: closed with 1008", connection.id()
+            );
             self.read_end(connection);
             connection.close(&Close::bad_messages());
         }

@@ -109,7 +109,7 @@ impl Handler for OpeningHandler {
                 Poll::Pending => return Poll::Pending,
             };
             if let Some(close) = closes {
-                log::warn!("connection {} is turned away: {}", connection.id(), close.reason);
+                log::warn!(connection = connection.id().number(); "connection {} is turned away: {}", connection.id(), close.reason);
                 connection.close(&close);
             }
         }

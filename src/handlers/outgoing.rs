@@ -167,6 +167,7 @@ impl Outgoing {
         self.pushed(turn);
         if on_way > self.max_pending_bytes {
             log::warn!(
+                connection = to.connection.id().number();
                 "connection {} is sent more than its thread can take: closed with 1013",
                 to.connection.id()
             );

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::budget::Budget;
+use super::{budget::Budget, saved::SavedClientSession, shown::Shown};
 use crate::ids::ClientSessionId;
 
 /// The client sessions of a document that are away.
@@ -21,6 +21,17 @@ struct Away {
     since: u32,
     /// The number of its last message that was applied.
     applied: u64,
+    /// What it shows once it is back; `None` for nothing.
+    shown: Option<Box<Shown>>,
+}
+
+/// A client session that comes back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// The number of its last message that was applied.
+    pub applied: u64,
+    /// What it goes on to show; `None` where that is not known.
+    pub shown: Option<Box<Shown>>,
 }
 
 /// What one costs of the budget: its entry, at the load that a hash map keeps.
@@ -32,11 +43,29 @@ impl DetachedSessions {
         Self { away: HashMap::new(), budget }
     }
 
-    /// A client session's connection has ended.
-    pub fn leave(&mut self, client_session: ClientSessionId, applied: u64, now: u32) {
-        if self.away.insert(client_session, Away { since: now, applied }).is_none() {
+    /// A client session's connection has ended. `shown` is what it goes on to show when it is back.
+    pub fn leave(
+        &mut self,
+        client_session: ClientSessionId,
+        applied: u64,
+        shown: Option<Box<Shown>>,
+        now: u32,
+    ) {
+        if self.away.insert(client_session, Away { since: now, applied, shown }).is_none() {
             self.budget.charge(COST);
         }
+    }
+
+    /// Those that are away.
+    pub fn save(&self, now: u32) -> Vec<SavedClientSession> {
+        let away = self.away.iter();
+        away.map(|(id, Away { since, applied, shown })| SavedClientSession {
+            id: *id,
+            applied: *applied,
+            age: now.wrapping_sub(*since),
+            shown: shown.as_deref().cloned().unwrap_or_default(),
+        })
+        .collect()
     }
 
     /// A message of a client session that is away was applied: it was published before that, and only now has its place.
@@ -46,11 +75,11 @@ impl DetachedSessions {
         }
     }
 
-    /// A client session comes back that was away for `window` milliseconds at most. Returns its last applied message.
-    pub fn take(&mut self, client_session: ClientSessionId, now: u32, window: u32) -> Option<u64> {
-        let away = self.away.remove(&client_session)?;
+    /// A client session comes back that was away for `window` milliseconds at most.
+    pub fn take(&mut self, client_session: ClientSessionId, now: u32, window: u32) -> Option<Returned> {
+        let Away { since, applied, shown } = self.away.remove(&client_session)?;
         self.budget.give_back(COST);
-        (now.wrapping_sub(away.since) <= window).then_some(away.applied)
+        (now.wrapping_sub(since) <= window).then_some(Returned { applied, shown })
     }
 
     /// Forgets who was away for longer than `window` milliseconds, or than what is left of that where more are away than
@@ -76,19 +105,23 @@ impl Drop for DetachedSessions {
 mod tests {
     use std::sync::Arc;
 
-    use super::{COST, DetachedSessions};
+    use super::{COST, DetachedSessions, Returned};
     use crate::{ids::ClientSessionId, recovery::budget::Budget};
 
     const A: ClientSessionId = ClientSessionId::new(1);
     const B: ClientSessionId = ClientSessionId::new(2);
 
+    fn applied(returned: Option<Returned>) -> Option<u64> {
+        returned.map(|returned| returned.applied)
+    }
+
     #[test]
     fn a_client_session_comes_back_once_and_within_its_window() {
         let budget = Arc::new(Budget::new(1 << 20));
         let mut detached = DetachedSessions::new(Arc::clone(&budget));
-        detached.leave(A, 7, 1000);
-        detached.leave(B, 0, 1000);
-        assert_eq!(detached.take(A, 1100, 100), Some(7));
+        detached.leave(A, 7, None, 1000);
+        detached.leave(B, 0, None, 1000);
+        assert_eq!(applied(detached.take(A, 1100, 100)), Some(7));
         assert_eq!(detached.take(A, 1100, 100), None, "somebody is there for it");
         assert_eq!(detached.take(B, 1101, 100), None, "too late");
         assert_eq!(budget.used(), 0);
@@ -97,21 +130,21 @@ mod tests {
     #[test]
     fn the_clock_may_wrap_meanwhile() {
         let mut detached = DetachedSessions::new(Arc::new(Budget::new(1 << 20)));
-        detached.leave(A, 7, u32::MAX);
+        detached.leave(A, 7, None, u32::MAX);
         detached.forget(99, 100);
-        assert_eq!(detached.take(A, 99, 100), Some(7));
+        assert_eq!(applied(detached.take(A, 99, 100)), Some(7));
     }
 
     #[test]
     fn what_is_forgotten_is_given_back() {
         let budget = Arc::new(Budget::new(2 * COST));
         let mut detached = DetachedSessions::new(Arc::clone(&budget));
-        detached.leave(A, 1, 0);
-        detached.leave(B, 2, 50);
+        detached.leave(A, 1, None, 0);
+        detached.leave(B, 2, None, 50);
         detached.forget(101, 100);
         assert_eq!(budget.used(), COST);
-        assert_eq!(detached.take(B, 101, 100), Some(2));
-        detached.leave(A, 1, 0);
+        assert_eq!(applied(detached.take(B, 101, 100)), Some(2));
+        detached.leave(A, 1, None, 0);
         drop(detached);
         assert_eq!(budget.used(), 0);
     }
@@ -121,11 +154,11 @@ mod tests {
         let budget = Arc::new(Budget::new(2 * COST));
         let mut detached = DetachedSessions::new(Arc::clone(&budget));
         for (client_session, since) in [(1, 0), (2, 40), (3, 60), (4, 90)] {
-            detached.leave(ClientSessionId::new(client_session), client_session, since);
+            detached.leave(ClientSessionId::new(client_session), client_session, None, since);
         }
         detached.forget(100, 100);
         assert_eq!(budget.used(), 2 * COST);
         assert_eq!(detached.take(ClientSessionId::new(2), 100, 100), None);
-        assert_eq!(detached.take(ClientSessionId::new(3), 100, 100), Some(3));
+        assert_eq!(applied(detached.take(ClientSessionId::new(3), 100, 100)), Some(3));
     }
 }

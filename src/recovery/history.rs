@@ -7,7 +7,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
-use super::budget::{Budget, Relief};
+use super::{
+    budget::{Budget, Relief},
+    saved::SavedPublication,
+};
 use crate::{
     config::HistoryLimits,
     connection::batch::Batch,
@@ -48,6 +51,30 @@ impl History {
     /// An empty history. What it holds comes out of `budget`.
     pub fn new(limits: HistoryLimits, budget: Arc<Budget>) -> Self {
         Self { publications: VecDeque::new(), last: 0, bytes: 0, limits, budget }
+    }
+
+    /// A history that goes on behind the offset `last`, with what was published up to there. `elapsed` milliseconds have
+    /// passed since that was saved, of which `now` is the end.
+    pub(crate) fn go_on(&mut self, last: u64, publications: Vec<SavedPublication>, elapsed: u32, now: u32) {
+        self.clear();
+        for SavedPublication { frame, from, to, age } in publications {
+            let at = now.wrapping_sub(age.saturating_add(elapsed));
+            self.push(Publication { frame, from, to: to.map(Box::new), at });
+        }
+        self.last = last;
+    }
+
+    /// What it holds.
+    pub(crate) fn save(&self, now: u32) -> Vec<SavedPublication> {
+        let publications = self.publications.iter();
+        publications
+            .map(|Publication { frame, from, to, at }| SavedPublication {
+                frame: frame.clone(),
+                from: *from,
+                to: to.as_deref().cloned(),
+                age: now.wrapping_sub(*at),
+            })
+            .collect()
     }
 
     /// Appends the publications among the frames of a batch that was sent at `now`.

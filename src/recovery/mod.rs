@@ -6,22 +6,34 @@
 pub mod budget;
 pub mod client_session;
 pub mod history;
+pub mod saved;
+pub mod shown;
+pub mod state_dir;
+pub mod state_file;
 pub mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 
 use self::{
     budget::Budget,
-    client_session::DetachedSessions,
+    client_session::{DetachedSessions, Returned},
     history::History,
+    saved::{SavedClientSession, SavedRoom},
+    shown::Shown,
     token::{Claims, Signer},
 };
 use crate::{
     Config, Error,
     admission::upgrade::Upgrade,
-    config::HistoryLimits,
+    config::{HistoryLimits, Secret},
     ids::{ClientSessionId, Epoch, Id},
     protocol::recovery::{Position, RecoveryResult, Reload},
 };
@@ -46,13 +58,19 @@ pub(crate) struct Settings {
     window: u32,
     /// Bytes of what others show that a client is given at once.
     max_shown_bytes: usize,
+    /// Whether what clients show is remembered when they leave: the next process will have them back.
+    keeps_shown: AtomicBool,
 }
 
 impl Settings {
-    /// `None` where nothing is to be remembered.
-    pub(crate) fn of(config: &Config) -> Result<Option<Arc<Self>>, Error> {
+    /// `None` where nothing is to be remembered. Tokens are signed with `secret`; without one, with a key that nobody has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] where there are no random bytes for it.
+    pub(crate) fn of(config: &Config, secret: Option<&Secret>) -> Result<Option<Arc<Self>>, Error> {
         let Some(window) = config.recovery_window else { return Ok(None) };
-        let signer = match &config.token_secret {
+        let signer = match secret {
             Some(secret) => Signer::new(secret),
             None => Signer::random().map_err(Error::Start)?,
         };
@@ -67,7 +85,18 @@ impl Settings {
             limits,
             window: milliseconds(window),
             max_shown_bytes: config.max_outbox_bytes / 4,
+            keeps_shown: AtomicBool::new(false),
         })))
+    }
+
+    /// How long clients are remembered, in milliseconds.
+    pub(crate) fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// From now on what clients show is remembered when they leave.
+    pub(crate) fn keep_shown(&self) {
+        self.keeps_shown.store(true, Ordering::Relaxed);
     }
 }
 
@@ -122,6 +151,14 @@ pub(crate) struct Identity<'a> {
     pub(crate) user: Option<&'a str>,
 }
 
+/// A client session that goes on over another connection.
+#[derive(Debug)]
+pub(crate) struct GoesOn {
+    pub(crate) client_session: ClientSessionId,
+    /// What it goes on to show; `None` where that is not known.
+    pub(crate) shown: Option<Box<Shown>>,
+}
+
 /// What one room remembers. Only its thread uses it.
 #[derive(Debug)]
 pub(crate) struct RoomRecovery {
@@ -142,6 +179,52 @@ impl RoomRecovery {
             empty_since: None,
             settings,
         }
+    }
+
+    /// What an earlier process remembered of the same room, `elapsed` milliseconds ago.
+    pub(crate) fn restored(settings: Arc<Settings>, saved: SavedRoom, elapsed: u32, now: u32) -> Self {
+        let mut restored = Self::new(settings);
+        let at = |age: u32| now.wrapping_sub(age.saturating_add(elapsed));
+        restored.epoch = saved.epoch;
+        restored.history.go_on(saved.last, saved.publications, elapsed, now);
+        for SavedClientSession { id, applied, age, shown } in saved.client_sessions {
+            let shown = (!shown.is_empty()).then(|| Box::new(shown));
+            restored.detached.leave(id, applied, shown, at(age));
+        }
+        restored.mark_empty(at(saved.empty_for));
+        restored
+    }
+
+    /// What is remembered, for the next process. `log_position` is where the log stood, where the order is given elsewhere.
+    pub(crate) fn save(&self, document: &Id, log_position: Option<u64>, now: u32) -> SavedRoom {
+        SavedRoom {
+            document: document.clone(),
+            epoch: self.epoch,
+            last: self.history.last(),
+            log_position,
+            empty_for: self.empty_since.map_or(0, |since| now.wrapping_sub(since)),
+            publications: self.history.save(now),
+            client_sessions: self.detached.save(now),
+        }
+    }
+
+    /// Nothing of what is remembered is true any more: everybody who comes back is to reload.
+    pub(crate) fn begin_anew(&mut self) {
+        let mut anew = Self::new(Arc::clone(&self.settings));
+        anew.empty_since = self.empty_since.take();
+        *self = anew;
+    }
+
+    /// A member has left. `shown` is what it has shown of itself.
+    pub(crate) fn leave(
+        &mut self,
+        client_session: ClientSessionId,
+        applied: u64,
+        shown: Option<Box<Shown>>,
+        now: u32,
+    ) {
+        let shown = shown.filter(|_| self.settings.keeps_shown.load(Ordering::Relaxed));
+        self.detached.leave(client_session, applied, shown, now);
     }
 
     /// Bytes of what other members show that a connection may be given at once.
@@ -183,21 +266,23 @@ impl RoomRecovery {
     }
 
     /// Decides about a client that comes back. `replace` ends the client session's connection that is still there, if there is
-    /// one, and answers its last applied message. Returns the client session that goes on, too.
+    /// one, and answers its last applied message. Returns the client session that goes on, too, with what it goes on to show.
     pub(crate) fn recover(
         &mut self,
         ask: &RecoveryRequest,
         who: Identity<'_>,
         now: u32,
         replace: impl FnOnce(ClientSessionId) -> Option<u64>,
-    ) -> (RecoveryResult, Option<ClientSessionId>) {
+    ) -> (RecoveryResult, Option<GoesOn>) {
         let reload = |reason| (RecoveryResult::Reload { reason, up_to: None }, None);
         let client_session = match self.client_session_of(ask, who) {
             Ok(client_session) => client_session,
             Err(reason) => return reload(reason),
         };
         let window = self.settings.window;
-        let Some(up_to) = replace(client_session).or_else(|| self.detached.take(client_session, now, window))
+        let replaced = replace(client_session).map(|applied| Returned { applied, shown: None });
+        let Some(Returned { applied: up_to, shown }) =
+            replaced.or_else(|| self.detached.take(client_session, now, window))
         else {
             return reload(Reload::TokenExpired);
         };
@@ -206,7 +291,7 @@ impl RoomRecovery {
             // The client session goes on all the same: what of its own messages was applied is known.
             Err(reason) => RecoveryResult::Reload { reason, up_to: Some(up_to) },
         };
-        (outcome, Some(client_session))
+        (outcome, Some(GoesOn { client_session, shown }))
     }
 
     /// The client session that a client shows to be its own.

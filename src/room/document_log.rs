@@ -31,6 +31,19 @@ pub trait Log: Send + fmt::Debug {
     fn delivered(&mut self, publication: &Publication, offset: u64) {
         let _ = (publication, offset);
     }
+
+    /// What tells, in the next process, whether the log still stands where it stood: all that was delivered is in it, and
+    /// nothing else. `None` where nothing does.
+    fn position(&self) -> Option<u64> {
+        None
+    }
+
+    /// Goes on behind an offset that an earlier process gave, if it still stands where it stood then; returns whether it
+    /// does. Called before anything is appended.
+    fn resume(&mut self, position: u64, offset: u64) -> bool {
+        let _ = (position, offset);
+        false
+    }
 }
 
 /// What a log says to a publication at once.
@@ -56,6 +69,10 @@ pub trait Deliver: Send + Sync {
     /// Takes answers, in the order of their offsets; from any thread.
     fn deliver(self: Arc<Self>, answers: Vec<Appended>);
 }
+
+/// Nothing tells whether a log stands where it stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoPosition;
 
 /// The log of a room.
 #[derive(Debug)]
@@ -96,6 +113,31 @@ impl MemoryLog {
 }
 
 impl DocumentLog {
+    /// What tells whether it still stands where it stood; `None` for a log in memory, which has nothing but its offset.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPosition`] where nothing tells.
+    pub(crate) fn position(&self) -> Result<Option<u64>, NoPosition> {
+        match self {
+            Self::Memory(log) => log.last.map(|_| None),
+            Self::Other(log) => log.position().map(Some),
+        }
+        .ok_or(NoPosition)
+    }
+
+    /// Goes on behind an offset that an earlier process gave; returns whether it does.
+    pub(crate) fn resume(&mut self, position: Option<u64>, offset: u64) -> bool {
+        match (self, position) {
+            (Self::Memory(MemoryLog { last: Some(last) }), None) => {
+                *last = offset;
+                true
+            }
+            (Self::Other(log), Some(position)) => log.resume(position, offset),
+            _ => false,
+        }
+    }
+
     /// Whether what is published is ordered, and kept, by nobody else.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self, Self::Memory(_))

@@ -31,7 +31,9 @@ impl Room {
         let waiting = std::mem::take(&mut loading.waiting);
         let held = std::mem::take(&mut loading.held);
         let is_open = log.is_some();
-        if let Some(log) = log {
+        let mut given_back = None;
+        if let Some(mut log) = log {
+            self.resume(&mut log, loading.resumes);
             state.log = log;
             for mut publication in held {
                 let answer = publication.answer.take();
@@ -39,8 +41,9 @@ impl Room {
                 self.submit(&mut state, &publication.draft(), answer);
             }
         } else {
-            log::error!("document {:?} could not be opened", self.document);
+            log::error!(document = self.document.text(); "document {:?} could not be opened", self.document);
             loading.has_failed = true;
+            given_back = self.give_back(loading.resumes);
             state.loading = Some(loading);
             drop(held);
         }
@@ -54,6 +57,9 @@ impl Room {
         }
         if !is_open && let Some(registry) = self.registry.upgrade() {
             // The next one who comes finds none, and tries again.
+            if let Some(saved) = given_back {
+                registry.keep(saved);
+            }
             let document = self.document.clone();
             self.shard.push(Work::Do("forgetting a room", Box::new(move || registry.remove(&document))));
         }

@@ -16,7 +16,7 @@ use crate::{
     connection::{Connection, batch::QueuePolicy},
     ids::{ClientSessionId, ConnectionId, Id},
     protocol::recovery::{Position, RecoveryResult, Reload},
-    recovery::{Identity, RecoveryRequest},
+    recovery::{GoesOn, Identity, RecoveryRequest},
     shard::Flush,
     sync::lock,
     websocket::close::Close,
@@ -59,7 +59,8 @@ impl Room {
             self.send(&members, &batch);
         };
         let who = Identity { document: &self.document, client: &client, user };
-        let (client_session, reply) = self.greet(begun, who, ask, &mut members, &mut state);
+        let (goes_on, reply) = self.greet(begun, who, ask, &mut members, &mut state);
+        let GoesOn { client_session, shown } = goes_on;
         let applied = match reply.outcome {
             Some(
                 RecoveryResult::Recovered { up_to, .. } | RecoveryResult::Reload { up_to: Some(up_to), .. },
@@ -77,7 +78,7 @@ impl Room {
             self.shard.counters().documents(kind).add(1);
         }
         connection.set_member(self.document.clone(), client.clone());
-        let place = state.latest.enter(applied);
+        let place = state.latest.enter(applied, shown);
         *state.clients.entry(client.clone()).or_default() += 1;
         let id = connection.id();
         members.push(Member { id, connection, client, client_session, place });
@@ -95,7 +96,7 @@ impl Room {
     }
 
     /// What a connection that is about to become a member is sent; and its client session, which is `begun` where it takes
-    /// nobody's place.
+    /// nobody's place, with what that goes on to show.
     fn greet(
         &self,
         begun: ClientSessionId,
@@ -103,10 +104,11 @@ impl Room {
         ask: Option<&RecoveryRequest>,
         members: &mut [Member],
         state: &mut State,
-    ) -> (ClientSessionId, JoinReply) {
+    ) -> (GoesOn, JoinReply) {
         let Some(recovery) = &self.recovery else {
             let outcome = ask.map(|_| RecoveryResult::Reload { reason: Reload::Off, up_to: None });
-            return (begun, JoinReply { position: None, outcome, shown: Bytes::new() });
+            let goes_on = GoesOn { client_session: begun, shown: None };
+            return (goes_on, JoinReply { position: None, outcome, shown: Bytes::new() });
         };
         let mut recovery = lock(recovery);
         recovery.mark_used();
@@ -118,17 +120,18 @@ impl Room {
             state.latest.hide(older.place);
             Some(state.latest.applied(older.place))
         };
-        let (outcome, client_session) = match ask {
+        let (outcome, goes_on) = match ask {
             None => (None, None),
             Some(ask) => {
-                let (outcome, client_session) = recovery.recover(ask, who, self.shard.now(), replace);
-                (Some(outcome), client_session)
+                let (outcome, goes_on) = recovery.recover(ask, who, self.shard.now(), replace);
+                (Some(outcome), goes_on)
             }
         };
-        let client_session = client_session.unwrap_or(begun);
+        let GoesOn { client_session, shown: own } =
+            goes_on.unwrap_or(GoesOn { client_session: begun, shown: None });
         let position = Some(recovery.position(client_session, who));
         let shown = state.latest.shown(recovery.max_shown_bytes());
-        (client_session, JoinReply { position, outcome, shown })
+        (GoesOn { client_session, shown: own }, JoinReply { position, outcome, shown })
     }
 
     fn leave(&self, connection: ConnectionId) {
@@ -136,7 +139,7 @@ impl Room {
         let Some(index) = members.iter().position(|member| member.id == connection) else { return };
         let member = members.swap_remove(index);
         let mut state = lock(&self.state);
-        let applied = state.latest.leave(member.place);
+        let (applied, shows) = state.latest.leave(member.place);
         if let Some(left) = state.clients.get_mut(&member.client) {
             *left -= 1;
             if *left == 0 {
@@ -153,7 +156,7 @@ impl Room {
         if let Some(recovery) = &self.recovery {
             let (mut recovery, now) = (lock(recovery), self.shard.now());
             if member.client_session != NO_CLIENT_SESSION {
-                recovery.detached.leave(member.client_session, applied, now);
+                recovery.leave(member.client_session, applied, shows, now);
             }
             if members.is_empty() {
                 recovery.mark_empty(now);

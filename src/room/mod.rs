@@ -6,12 +6,14 @@
 
 pub mod document_log;
 mod latest;
+mod left;
 mod load;
 mod membership;
 pub mod opening;
 mod pending;
 pub mod publication;
 mod rooms;
+mod saving;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ pub use self::rooms::Rooms;
 use self::{
     document_log::{Append, DocumentLog, MemoryLog},
     latest::{Latest, Place},
+    left::LeftRoom,
     opening::{Loading, Opener},
     pending::Pending,
     publication::{Answer, Draft, Refusal},
@@ -44,7 +47,7 @@ use crate::{
     ids::{ClientSessionId, ConnectionId, Id},
     metrics::labels::EndpointKind,
     panics::guarded,
-    recovery::{RoomRecovery, Settings, budget::Relief, history::History},
+    recovery::{RoomRecovery, Settings, budget::Relief, history::History, saved::SavedRoom},
     shard::{Flush, Shard, Work},
     sync::lock,
     websocket::close::Close,
@@ -67,6 +70,9 @@ trait Registry: Send + Sync + fmt::Debug {
 
     /// Has the largest histories give way, once the thread has time for it.
     fn relieve(&self, relief: Relief);
+
+    /// Keeps what a room remembers that could not be opened, for who opens it next.
+    fn keep(&self, saved: SavedRoom);
 }
 
 /// The connections that have one document open.
@@ -81,7 +87,8 @@ pub struct Room {
     members: Mutex<Vec<Member>>,
     /// As many as `members` holds; for counting without its lock.
     count: AtomicUsize,
-    /// What is remembered for those who come back; `None` where that is nothing. Only the room's thread locks it.
+    /// What is remembered for those who come back; `None` where that is nothing. Once the room is open, only its thread
+    /// locks it.
     recovery: Option<Box<Mutex<RoomRecovery>>>,
     /// Bytes of its history, for whoever makes room.
     history_bytes: AtomicUsize,
@@ -107,6 +114,8 @@ struct State {
     joining: usize,
     /// While the room is loading.
     loading: Option<Box<Loading>>,
+    /// What it remembers was saved for the next process: what were published now would be lost.
+    is_saved: bool,
 }
 
 #[derive(Debug)]
@@ -125,18 +134,40 @@ struct Member {
 const NO_CLIENT_SESSION: ClientSessionId = ClientSessionId::new(0);
 
 impl Room {
-    fn new(document: Id, shard: Arc<Shard>, registry: Weak<dyn Registry>, settings: &RoomSettings) -> Self {
+    /// A room without members, which goes on from what an earlier process has left of it.
+    fn new(
+        document: Id,
+        shard: Arc<Shard>,
+        registry: Weak<dyn Registry>,
+        settings: &RoomSettings,
+        left: Option<LeftRoom>,
+    ) -> Self {
         let RoomSettings { max_pending_bytes, recovery, opener } = settings;
-        let recovery = recovery.clone().map(|settings| Box::new(Mutex::new(RoomRecovery::new(settings))));
+        let mut log = DocumentLog::Memory(MemoryLog::new(recovery.is_some()));
+        let mut loading: Option<Box<Loading>> = opener.is_some().then(Box::default);
+        let left = left.filter(|LeftRoom { saved, .. }| match &mut loading {
+            Some(loading) => {
+                loading.resumes = Some((saved.log_position, saved.last));
+                true
+            }
+            None => log.resume(saved.log_position, saved.last),
+        });
+        let recovery = recovery.clone().map(|settings| match left {
+            Some(left) => left.restore(settings, shard.now()),
+            None => RoomRecovery::new(settings),
+        });
+        let history_bytes = recovery.as_ref().map_or(0, |recovery| recovery.history.bytes());
+        let recovery = recovery.map(|recovery| Box::new(Mutex::new(recovery)));
         let state = State {
             gathered: BatchBuilder::default(),
             scheduled: false,
             clients: HashMap::new(),
             latest: Latest::default(),
-            log: DocumentLog::Memory(MemoryLog::new(recovery.is_some())),
+            log,
             pending: None,
             joining: 0,
-            loading: opener.is_some().then(Box::default),
+            loading,
+            is_saved: false,
         };
         Self {
             document,
@@ -147,7 +178,7 @@ impl Room {
             members: Mutex::default(),
             count: AtomicUsize::new(0),
             recovery,
-            history_bytes: AtomicUsize::new(0),
+            history_bytes: AtomicUsize::new(history_bytes),
             is_late: AtomicBool::new(false),
         }
     }
@@ -189,6 +220,9 @@ impl Room {
         answer: Option<Answer>,
     ) -> Result<usize, PublishError> {
         let mut state = lock(&self.state);
+        if state.is_saved && draft.is_ordered() {
+            return Err(PublishError::Closed);
+        }
         let receivers = match draft.to {
             Some(client) => state.clients.get(client).copied().unwrap_or(0),
             None => self.count(),
@@ -352,13 +386,18 @@ pub(crate) enum PublishError {
     Overloaded,
     /// The document's log has no place for it.
     Refused(Refusal),
+    /// The hub has ended.
+    Closed,
 }
 
 impl From<PublishError> for Error {
-    /// Whoever calls a hub is told the same either way: to try again later. No call of it has a condition yet that could be
-    /// stale.
-    fn from(_: PublishError) -> Self {
-        Self::Overloaded
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Closed => Self::Closed,
+            // Whoever calls a hub is told the same either way: to try again later. No call of it has a condition yet that
+            // could be stale.
+            PublishError::Overloaded | PublishError::Refused(_) => Self::Overloaded,
+        }
     }
 }
 

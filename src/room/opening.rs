@@ -75,6 +75,8 @@ pub(super) struct Loading {
     pub(super) held_bytes: usize,
     /// It could not be opened.
     pub(super) has_failed: bool,
+    /// Where its log stood, and the last offset, of which an earlier process has left what the room remembers.
+    pub(super) resumes: Option<(Option<u64>, u64)>,
 }
 
 /// How far a room is for somebody who wants to join it.

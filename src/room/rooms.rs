@@ -10,13 +10,15 @@ use std::{
 
 use super::{
     Registry, Room, RoomSettings,
+    left::LeftRoom,
     opening::{OpenedBy, Opener},
 };
 use crate::{
     Config, Error,
+    config::Secret,
     connection::Connection,
     ids::{ConnectionId, Id},
-    recovery::{Identity, RecoveryRequest, Settings, budget::Relief},
+    recovery::{Identity, RecoveryRequest, Settings, budget::Relief, saved::SavedRoom},
     shard::{Forget, Shard, Work},
     sync::lock,
 };
@@ -41,12 +43,15 @@ pub(super) struct ShardRooms {
     by_id: Mutex<HashMap<Id, Arc<Room>>>,
     /// The same, so that they can be looked at in slices: by where they are in memory.
     by_place: Mutex<BTreeMap<usize, Arc<Room>>>,
+    /// What an earlier process has left of rooms that nobody has needed yet.
+    left: Mutex<HashMap<Id, LeftRoom>>,
     settings: RoomSettings,
     all: Weak<Rooms>,
 }
 
 impl Rooms {
-    /// Rooms on these shards, which see to it that they forget.
+    /// Rooms on these shards, which see to it that they forget. Tokens are signed with `secret`, or else with a key of this
+    /// process.
     ///
     /// # Errors
     ///
@@ -54,17 +59,25 @@ impl Rooms {
     pub(crate) fn new(
         shards: &[Arc<Shard>],
         config: &Config,
+        secret: Option<&Secret>,
         opener: Option<Arc<dyn Opener>>,
     ) -> Result<Arc<Self>, Error> {
         let settings = RoomSettings {
             max_pending_bytes: config.max_pending_bytes,
-            recovery: Settings::of(config)?,
+            recovery: Settings::of(config, secret)?,
             opener,
         };
         let of_shard = |shard: &Arc<Shard>, all: &Weak<Self>| {
             let settings = settings.clone();
             let (shard, all) = (Arc::clone(shard), Weak::clone(all));
-            Arc::new(ShardRooms { shard, by_id: Mutex::default(), by_place: Mutex::default(), settings, all })
+            Arc::new(ShardRooms {
+                shard,
+                by_id: Mutex::default(),
+                by_place: Mutex::default(),
+                left: Mutex::default(),
+                settings,
+                all,
+            })
         };
         let rooms = Arc::new_cyclic(|all| Self {
             by_shard: shards.iter().map(|shard| of_shard(shard, all)).collect(),
@@ -104,6 +117,53 @@ impl Rooms {
     /// The room of a document; from any thread.
     pub(crate) fn get(&self, document: &Id) -> Option<Arc<Room>> {
         self.of_document(document.text()).get(document)
+    }
+
+    /// The room of a document, also where only an earlier process had it; from any thread.
+    pub(crate) fn remembered(&self, document: &Id) -> Option<Arc<Room>> {
+        let rooms = self.of_document(document.text());
+        let found = rooms.get(document);
+        if found.is_none() && lock(&rooms.left).contains_key(document) {
+            return Some(rooms.get_or_open(document.clone(), OpenedBy::default));
+        }
+        found
+    }
+
+    /// Goes on from what an earlier process has left `elapsed` milliseconds ago. Where a room is open already, its clients
+    /// are to reload.
+    pub(crate) fn restore(&self, saved: Vec<SavedRoom>, elapsed: u32) {
+        let since = Instant::now();
+        for saved in saved {
+            let rooms = self.of_document(saved.document.text());
+            lock(&rooms.left).insert(saved.document.clone(), LeftRoom { saved, elapsed, since });
+        }
+    }
+
+    /// From now on what clients show is remembered when they leave.
+    pub(crate) fn keep_shown(&self) {
+        if let Some(settings) = &self.by_shard[0].settings.recovery {
+            settings.keep_shown();
+        }
+    }
+
+    /// What all rooms remember, for the next process, as far as their threads say so in time. Blocks. Nothing can be published
+    /// from then on that clients would miss.
+    pub(crate) fn save(&self, deadline: Instant) -> Vec<SavedRoom> {
+        let (tell, told) = std::sync::mpsc::channel();
+        for rooms in &self.by_shard {
+            let (here, tell) = (Arc::clone(rooms), tell.clone());
+            rooms.shard.push(Work::Do(
+                "saving what rooms remember",
+                // Whoever waited for it may have given up.
+                Box::new(move || drop(tell.send(here.save()))),
+            ));
+        }
+        drop(tell);
+        let mut saved = Vec::new();
+        while let Ok(of_shard) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            saved.extend(of_shard);
+        }
+        saved
     }
 
     /// All rooms, also those without members.
@@ -208,7 +268,9 @@ impl ShardRooms {
             return Arc::clone(room);
         }
         let this: Weak<Self> = Arc::downgrade(self);
-        let room = Arc::new(Room::new(document.clone(), Arc::clone(&self.shard), this, &self.settings));
+        let left = lock(&self.left).remove(&document).filter(|left| !self.is_over(left));
+        let room = Room::new(document.clone(), Arc::clone(&self.shard), this, &self.settings, left);
+        let room = Arc::new(room);
         by_id.insert(document, Arc::clone(&room));
         drop(by_id);
         lock(&self.by_place).insert(place_of(&room), Arc::clone(&room));
@@ -216,6 +278,18 @@ impl ShardRooms {
             room.load(&**opener, by());
         }
         room
+    }
+
+    /// What its rooms remember. On its thread.
+    fn save(&self) -> Vec<SavedRoom> {
+        let open: Vec<_> = self.all_here().iter().filter_map(|room| room.save()).collect();
+        let left = std::mem::take(&mut *lock(&self.left)).into_values();
+        let left = left.filter(|left| !self.is_over(left)).map(LeftRoom::into_saved);
+        open.into_iter().chain(left).collect()
+    }
+
+    fn is_over(&self, left: &LeftRoom) -> bool {
+        self.settings.recovery.as_ref().is_none_or(|settings| left.is_over(settings.window()))
     }
 
     fn all_here(&self) -> Vec<Arc<Room>> {
@@ -234,6 +308,11 @@ impl Registry for ShardRooms {
         }
     }
 
+    fn keep(&self, saved: SavedRoom) {
+        let left = LeftRoom { saved, elapsed: 0, since: Instant::now() };
+        lock(&self.left).insert(left.saved.document.clone(), left);
+    }
+
     fn relieve(&self, relief: Relief) {
         if let Some(all) = self.all.upgrade() {
             self.shard.push(Work::Do("making room", Box::new(move || all.relieve(relief))));
@@ -247,6 +326,10 @@ impl Forget for ShardRooms {
             if room.forget() {
                 self.remove(room.document());
             }
+        }
+        let mut left = lock(&self.left);
+        if !left.is_empty() {
+            left.retain(|_, left| !self.is_over(left));
         }
     }
 }

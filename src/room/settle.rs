@@ -62,6 +62,7 @@ impl Room {
                 settled.answers.push((answer, outcome));
             } else if author.is_none() && outcome.is_err() {
                 log::error!(
+                    document = self.document.text();
                     "a route handler's message to document {:?} found no place: {outcome:?}",
                     self.document
                 );

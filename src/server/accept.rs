@@ -204,7 +204,10 @@ fn begin(pending: PendingHandshake) -> AcceptTask {
         }
         Err(close) => {
             shard.counters().refused.count(close.code);
-            log::info!("closed connection {id} with {}: {}", close.code, close.reason.escape_debug());
+            log::info!(
+                connection = id.number(), document = document.as_deref(), user = upgrade.user.as_deref();
+                "closed connection {id} with {}: {}", close.code, close.reason.escape_debug()
+            );
             connection.close(&close);
             (None, None, None)
         }
@@ -220,7 +223,8 @@ fn begin(pending: PendingHandshake) -> AcceptTask {
     let mut driver = Driver::new(connection, Arc::clone(shard.thread()), handler, permit, counted);
     if shared.is_draining() {
         // The drain may not have seen it. Not closed here: what its room was told before the drain leaves before that.
-        shard.push(Work::CloseAll(Close::restart()));
+        let late = Arc::clone(driver.connection());
+        shard.push(Work::Close(Box::new(move || late.close(&Close::restart(None)))));
     }
     driver.begin(&early);
     AcceptTask::Served(driver)

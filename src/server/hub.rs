@@ -1,12 +1,11 @@
 //! A hub: its start, the calls for route handlers, its end.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::shared::Shared;
+use super::{keeper::Keeper, shared::Shared};
 use crate::{
     Config, Error,
     admission::{expiry, users::Users},
@@ -29,18 +28,8 @@ use crate::{
         publication::{Draft, Publication},
     },
     shard::{Shard, Work},
-    websocket::{close::Close, frame},
+    websocket::frame,
 };
-
-/// How long a drain waits for a peer that takes nothing and answers nothing. There is always one, a phone without
-/// network, and until the drain has ended nobody can come back: the port is closed.
-const DRAIN_PATIENCE: Duration = Duration::from_millis(900);
-
-/// How long a drain waits for the logs of documents before it says goodbye.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often a drain looks.
-const DRAIN_ROUND: Duration = Duration::from_millis(100);
 
 /// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
 #[derive(Debug)]
@@ -49,7 +38,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub that serves the fabric endpoint.
+    /// Starts a hub that serves the fabric endpoint. Where [`Config::state_dir`] has what an earlier process left, and no other
+    /// process uses it, rooms go on from there.
     ///
     /// # Errors
     ///
@@ -99,10 +89,15 @@ impl Hub {
         let users = Users::new(config.limits.clone(), config.session_warning);
         let shards = start_shards(&config, &users)?;
         let (opener, documents) = open(shards[0].handle());
-        let rooms = Rooms::new(&shards, &config, opener).inspect_err(|_| stop(&shards))?;
+        let keeper = Keeper::open(&config);
+        let secret = keeper.as_ref().map(Keeper::secret).or(config.token_secret.as_ref());
+        let rooms = Rooms::new(&shards, &config, secret, opener).inspect_err(|_| stop(&shards))?;
+        if let Some(keeper) = &keeper {
+            keeper.take(&rooms);
+        }
         shards[0].handle().spawn(expiry::watch(Arc::clone(users.expiries())));
         let fabric = Fabric::new(Arc::clone(&rooms), documents.clone(), &config);
-        let hub = Self { shared: Shared::new(config, shards, users, rooms, documents) };
+        let hub = Self { shared: Shared::new(config, shards, users, rooms, documents, keeper) };
         hub.serve(Arc::new(fabric));
         Ok(hub)
     }
@@ -114,7 +109,7 @@ impl Hub {
     ///
     /// [`Error::Closed`]
     pub fn submit_steps(&self, document: Id, mut publication: Publication) -> Result<(), Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
         let rooms = Arc::clone(&self.shared.rooms);
@@ -140,7 +135,7 @@ impl Hub {
         document: Id,
         tell: impl FnOnce(Result<Option<Content>, HookError>) + Send + 'static,
     ) -> Result<(), Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
         let Some(documents) = self.shared.documents.clone() else {
@@ -149,6 +144,18 @@ impl Hub {
         };
         self.shared.shards[0].handle().spawn(async move { tell(documents.content(document).await) });
         Ok(())
+    }
+
+    /// Waits until no other process uses [`Config::state_dir`], or for as long as `patience`, and takes what that has left:
+    /// for a process that is started while the one before still serves. Until it returns no client should be let in: rooms
+    /// that are open by then begin anew. Returns whether what this hub remembers will be left to the next process. Blocks.
+    pub fn wait_for_state(&self, patience: Duration) -> bool {
+        let Some(keeper) = &self.shared.keeper else { return false };
+        let is_owner = keeper.wait(&self.shared.rooms, patience, || self.shared.is_draining());
+        if !is_owner && !self.shared.is_draining() {
+            log::warn!("a restart will have clients reload: another process uses {}", keeper.path());
+        }
+        is_owner
     }
 
     /// Adds an endpoint. Where there is one with the same path already, that one goes on serving it.
@@ -176,7 +183,7 @@ impl Hub {
     ///
     /// [`Error::Closed`], [`Error::Overloaded`]
     pub fn publish(&self, document: &str, client: Option<&str>, message: &str) -> Result<usize, Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
         // What cannot be an id is the id of nobody.
@@ -185,7 +192,7 @@ impl Hub {
             Some(Some(client)) => Some(client),
             Some(None) => return Ok(0),
         };
-        let Some(room) = self.room(document) else { return Ok(0) };
+        let Some(room) = self.remembered(document) else { return Ok(0) };
         Ok(room.publish(&Draft::of_route_handler(to.as_ref(), message), None)?)
     }
 
@@ -196,10 +203,10 @@ impl Hub {
     ///
     /// [`Error::Closed`], [`Error::Overloaded`]
     pub fn submit(&self, document: &str, mut publication: Publication) -> Result<usize, Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
-        let Some(room) = self.room(document) else { return Ok(0) };
+        let Some(room) = self.remembered(document) else { return Ok(0) };
         let answer = publication.answer.take();
         Ok(room.publish(&publication.draft(), answer)?)
     }
@@ -211,7 +218,7 @@ impl Hub {
     ///
     /// [`Error::Closed`], [`Error::Overloaded`]
     pub fn broadcast(&self, path: &str, message: &str) -> Result<usize, Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
         let Some(entry) = self.shared.endpoints.at(path) else { return Ok(0) };
@@ -280,7 +287,7 @@ impl Hub {
         document: &Id,
         tell: impl FnOnce(Result<bool, HookError>) + Send + 'static,
     ) -> Result<(), Error> {
-        if self.shared.is_draining() {
+        if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
         match &self.shared.documents {
@@ -302,56 +309,22 @@ impl Hub {
         });
     }
 
-    /// Ends the hub: takes nothing new, sends what waits, closes every connection with 1012. Blocks until the last one
-    /// is gone, or cuts off what is left after `timeout`; who neither answers nor takes anything is cut off after
-    /// a second. Returns how many had to be cut off.
-    pub fn close(&self, timeout: Duration) -> usize {
-        let deadline = Instant::now() + timeout;
-        self.shared.drain();
-        // What a log has not answered yet would be unknown to its client after this.
-        self.shared.rooms.settle(deadline.min(Instant::now() + SETTLE_PATIENCE));
-        for shard in &self.shared.shards {
-            shard.push(Work::CloseAll(Close::restart()));
-        }
-        if let Some(documents) = &self.shared.documents {
-            documents.save_now();
-        }
-        let terminated = self.end_connections(deadline);
-        if let Some(documents) = &self.shared.documents {
-            documents.finish(deadline);
-        }
-        terminated
+    /// The room of a document, also where only an earlier process had it.
+    fn remembered(&self, document: &str) -> Option<Arc<Room>> {
+        self.shared.rooms.remembered(&Id::new(document)?)
     }
 
-    /// Waits until the connections that were told to close are gone, or cuts off what is left.
-    fn end_connections(&self, deadline: Instant) -> usize {
-        let mut terminated = 0;
-        let mut waits = HashMap::new();
-        loop {
-            let shards = self.shared.shards.iter();
-            terminated +=
-                shards.map(|shard| shard.thread().terminate_stuck(&mut waits, DRAIN_PATIENCE)).sum::<usize>();
-            let round = deadline.min(Instant::now() + DRAIN_ROUND);
-            if self.shared.wait_until_ended(round) {
-                return terminated;
-            }
-            if round == deadline {
-                break;
-            }
-        }
-        let left: usize = self.shared.shards.iter().map(|shard| shard.thread().terminate_all()).sum();
-        terminated += left;
-        if left > 0 {
-            // They are only dropped now, which takes no peer's consent.
-            self.shared.wait_until_ended(Instant::now() + Duration::from_secs(1));
-        }
-        terminated
+    /// Whether it takes no calls any more.
+    #[cfg_attr(not(feature = "binding"), expect(dead_code, reason = "what calls go by it are the binding's"))]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.shared.is_sealed()
     }
 }
 
 impl Drop for Hub {
     fn drop(&mut self) {
         self.shared.drain();
+        self.shared.seal();
         stop(&self.shared.shards);
     }
 }

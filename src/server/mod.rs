@@ -1,10 +1,12 @@
 //! Threads and the sockets that come in, the calls for whoever embeds the hub, and the end.
 
 pub mod accept;
+mod ending;
 mod endpoints;
 mod health;
 pub mod hub;
 pub mod lists;
+mod keeper;
 pub mod loopback;
 pub mod metrics;
 mod shared;

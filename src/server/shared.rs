@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use super::endpoints::Endpoints;
+use super::{endpoints::Endpoints, keeper::Keeper};
 use crate::{
     Config, admission::users::Users, document::documents::Documents, ids::ConnectionId, room::Rooms,
     shard::Shard, sync::lock,
@@ -26,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) endpoints: Endpoints,
     next_id: AtomicU64,
     draining: AtomicBool,
+    sealed: AtomicBool,
+    /// What it leaves to the next process; `None` where that is nothing.
+    pub(crate) keeper: Option<Keeper>,
     alive: Mutex<usize>,
     /// `alive` has become 0.
     ended: Condvar,
@@ -51,6 +54,7 @@ impl Shared {
         users: Arc<Users>,
         rooms: Arc<Rooms>,
         documents: Option<Documents>,
+        keeper: Option<Keeper>,
     ) -> Arc<Self> {
         Arc::new(Self {
             config,
@@ -61,6 +65,8 @@ impl Shared {
             endpoints: Endpoints::default(),
             next_id: AtomicU64::new(1),
             draining: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
+            keeper,
             alive: Mutex::new(0),
             ended: Condvar::new(),
         })
@@ -71,12 +77,23 @@ impl Shared {
         SocketGuard(Arc::clone(self))
     }
 
+    /// Whether it takes no new connections any more.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it takes no calls of route handlers any more. What they publish while clients are being closed reaches those
+    /// through the next process, where there is one that remembers.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn next_id(&self) -> ConnectionId {

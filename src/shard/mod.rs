@@ -30,7 +30,6 @@ use crate::{
     metrics::{ThreadCounters, thread::Waiting},
     panics::guarded,
     sync::lock,
-    websocket::close::Close,
 };
 
 /// A thread and its runtime.
@@ -57,8 +56,8 @@ pub(crate) enum Work {
     Flush(Arc<dyn Flush>),
     /// Anything else, with words for what it is.
     Do(&'static str, Box<dyn FnOnce() + Send>),
-    /// For the end: after everything before it, closes every connection.
-    CloseAll(Close),
+    /// For the end: closes connections, after everything that was there before it.
+    Close(Box<dyn FnOnce() + Send>),
 }
 
 /// What gathers messages until its thread has time for them.
@@ -155,12 +154,12 @@ impl Shard {
             self.wake.notified().await;
             let mut work = std::mem::take(&mut *lock(&self.work));
             // What was published before anybody is closed leaves before that: some of it may be acknowledged already.
-            work.sort_by_key(|work| matches!(work, Work::CloseAll(_)));
+            work.sort_by_key(|work| matches!(work, Work::Close(_)));
             for work in work {
                 match work {
                     Work::Flush(gathered) => drop(guarded("sending to a room", || gathered.flush())),
                     Work::Do(what, work) => drop(guarded(what, work)),
-                    Work::CloseAll(close) => self.thread.close_all(&close),
+                    Work::Close(close) => drop(guarded("closing connections", close)),
                 }
             }
         }

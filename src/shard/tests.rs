@@ -22,7 +22,10 @@ fn what_was_published_before_everybody_is_closed_leaves_before_that() {
     let shard = Arc::clone(&hub.shared.shards[0]);
     let publisher = Arc::clone(&hub);
     shard.handle().clone().spawn(async move {
-        shard.push(Work::CloseAll(Close::restart()));
+        let closing = Arc::clone(&shard);
+        shard.push(Work::Close(Box::new(move || {
+            closing.thread().close_some(Bound::Unbounded, 9, || Close::restart(None));
+        })));
         publisher.publish("doc", None, r#"{"type":"last"}"#).unwrap();
     });
     let last = read_to(&client, b"Service restart");

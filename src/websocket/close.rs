@@ -3,7 +3,7 @@
 //! The number and the text are what the peer sees in the close frame (RFC 6455, section 7.4). Which of
 //! them a client comes back after stands in docs/protocol.md; the shipped client decides it in `isFinal`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// A close code and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +61,13 @@ impl Close {
         Self { code, reason }
     }
 
-    /// The process is about to restart.
-    pub fn restart() -> Self {
-        Self::new(SERVICE_RESTART, "Service restart")
+    /// The process is about to restart. `retry_in` is when this client had better come back, where anybody knows: each is
+    /// told another time, so that they do not all come at once.
+    pub fn restart(retry_in: Option<Duration>) -> Self {
+        match retry_in {
+            None => Self::new(SERVICE_RESTART, "Service restart"),
+            Some(wait) => Self::new(SERVICE_RESTART, format!("Service restart; retry {}", wait.as_millis())),
+        }
     }
 
     /// The connection's outbox passed its limit.

@@ -1,0 +1,42 @@
+'use strict';
+
+// What the hub says, on stderr, where PM2 and journald expect it. Bundle-safe, as index.js is.
+
+const { runningHub } = require('./global-hub.js');
+
+/** What JSON leaves as it is and a terminal or a reader of logs obeys: controls, line separators, changes of direction. */
+const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** JSON in one line, in which everything is escaped that could begin another or change how it looks. */
+function toLine(value) {
+  const line = JSON.stringify(value);
+  return line.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Of this copy of the package, until a hub runs. */
+let formatHere = 'text';
+
+/** @param {'text' | 'json'} format */
+function setLogFormat(format) {
+  formatHere = format;
+}
+
+/**
+ * Says something, in one line where lines are for machines.
+ *
+ * @param {'error' | 'warn' | 'warning'} level `warning` is a `warn` that has to be seen
+ * @param {string} message
+ * @param {{ document?: string, user?: string, connection?: number, address?: string }} [about]
+ */
+function log(level, message, about) {
+  const isJson = (runningHub()?.logFormat ?? formatHere) === 'json';
+  if (!isJson) {
+    const label = level === 'warning' ? 'WARNING' : level;
+    process.stderr.write(`[hub] ${label}: ${message}\n`);
+    return;
+  }
+  const fixed = { hub: 'log', time: new Date().toISOString(), level: level === 'warning' ? 'warn' : level };
+  process.stderr.write(`${toLine({ ...fixed, ...about, message })}\n`);
+}
+
+module.exports = { log, setLogFormat, toLine };

@@ -102,6 +102,10 @@ impl Shard {
                 runtime.spawn(async move { of_clock.tick(clock).await });
                 runtime.block_on(of_thread.stop.notified());
                 // Dropping the runtime drops every task: sockets are closed, rooms left.
+                drop(runtime);
+                // What was still to be done may hold the shard, which holds it.
+                let undone = std::mem::take(&mut *lock(&of_thread.work));
+                drop(undone);
             })
             .map_err(Error::Start)?;
         Ok(shard)

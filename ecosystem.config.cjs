@@ -7,7 +7,8 @@ module.exports = {
       cwd: __dirname,
 
       // The hub lives inside the process: a second instance would be a second hub, whose clients never hear of
-      // those of the first. So it is one instance in fork mode, never cluster mode.
+      // those of the first. So it is one instance. In fork mode the port is closed until the next process listens;
+      // cluster mode with one instance overlaps on `pm2 reload`, see docs/restarts.md.
       exec_mode: 'fork',
       instances: 1,
 

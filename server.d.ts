@@ -221,21 +221,17 @@ export interface HubOptions {
    */
   historyTotalBytes?: number;
   /**
-   * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key
-   * that lies in `stateDir`, or that this process makes for itself, which is enough for one process.
+   * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key in
+   * `stateDir`, or one of this process alone.
    */
   tokenSecret?: string;
   /**
-   * The folder through which a process that ends as planned leaves to the next one what rooms remember, so that clients are
-   * recovered there and nobody is told to reload. Made where there is none, for this process's user alone; where it cannot be
-   * used, the log says so and clients reload. `false` is off. Default: `HUB_STATE_DIR`, where it is not `off`; else `.hub` in
-   * the app's directory for `startServer` in production, and off otherwise.
+   * The folder through which a process that ends as planned leaves to the next one what rooms remember, so that nobody is told
+   * to reload. Made where there is none; where it cannot be used, the log says so. `false` is off. Default: `HUB_STATE_DIR`,
+   * where it is not `off`; else `.hub` in the app's directory for `startServer` in production, and off otherwise.
    */
   stateDir?: string | false;
-  /**
-   * Longest time over which the end of the hub spreads the closing of its clients, in milliseconds, at most 60 000. Few are
-   * closed sooner: one a millisecond. 0 closes all at once. Default 2000.
-   */
+  /** How long the end may take to tell all clients, in milliseconds, at most 60 000; 0 is at once. Default 2000. */
   drainMs?: number;
   /**
    * `false` makes Node pipe every socket to the hub through a private loopback connection instead of handing its
@@ -434,9 +430,9 @@ export interface Hub {
   /**
    * Ends the hub: new upgrades get 503, queues are flushed, every client is closed with 1012 (service restart) within
    * `drainMs`, and what rooms remember is left in `stateDir`. Resolves when the last connection is gone or `timeoutMs`
-   * (default 5000) has passed, whichever is first; a client that for a second neither answers nor takes anything is not waited
-   * for. Each client is told when to come back: not before `awayMs` (default 0) after the end, the time until the next process
-   * serves. Calling it again returns the same promise. After it a new hub may be created.
+   * (default 5000) has passed; a client that for a second neither answers nor takes anything is not waited for. Each is told
+   * to come back not before `awayMs` (default 0) after the end, when the next process serves. Calling it again returns the
+   * same promise. After it a new hub may be created.
    */
   close(options?: { timeoutMs?: number; awayMs?: number }): Promise<CloseReport>;
 }

@@ -5,6 +5,7 @@ const STABLE_MS = 10_000;
 const LAST_LOOK_MS = 250;
 
 const NORMAL = 1000;
+const SERVICE_RESTART = 1012;
 const TRY_AGAIN_LATER = 1013;
 const UNREACHED = 'the server is not there, or the network, a proxy or a Content-Security-Policy is in the way';
 const LATER_TRIES = 2;
@@ -73,8 +74,9 @@ class ReconnectingSocket {
     if (isLater) this.#tries = Math.max(this.#tries, LATER_TRIES);
     const { firstWaitMs, longestWaitMs, random } = this.#options;
     const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
-    const wait = isLater ? (longest * (1 + random())) / 2 : longest * random();
-    this.#tries += 1;
+    const hint = code === SERVICE_RESTART && /; retry (\d{1,6})$/.exec(reason)?.[1];
+    const wait = hint ? Number(hint) : isLater ? (longest * (1 + random())) / 2 : longest * random();
+    if (!hint) this.#tries += 1;
     this.#in(wait, () => this.connect());
     this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
   }

@@ -23,15 +23,6 @@ const FINAL_CODES = [NORMAL, 1002, 1003, 1007, 1008, 1009];
  */
 const REPLACED = 4409;
 
-/**
- * How long the hub would have this client wait, as it says in `Service restart; retry 1234`: as long as the next process
- * takes to be there, and each client a little longer than another. Undefined where it says nothing of it.
- */
-function hintOf(code, reason) {
-  const hint = code === SERVICE_RESTART && /; retry (\d{1,6})$/.exec(reason);
-  return hint ? Number(hint[1]) : undefined;
-}
-
 const isFinal = (code) => FINAL_CODES.includes(code) || (code >= 4400 && code < 4500 && code !== REPLACED);
 const now = () => performance.now();
 
@@ -113,9 +104,10 @@ class ReconnectingSocket {
     const { firstWaitMs, longestWaitMs, random } = this.#options;
     const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** this.#tries);
     // All of it is random, so that a thousand clients do not come back in one instant.
-    const hint = hintOf(code, reason);
-    const wait = hint ?? (isLater ? (longest * (1 + random())) / 2 : longest * random());
-    if (hint === undefined) this.#tries += 1;
+    // How long until the next process is there, and another time for each client.
+    const hint = code === SERVICE_RESTART && /; retry (\d{1,6})$/.exec(reason)?.[1];
+    const wait = hint ? Number(hint) : isLater ? (longest * (1 + random())) / 2 : longest * random();
+    if (!hint) this.#tries += 1;
     this.#in(wait, () => this.connect());
     this.#set({ state: 'waiting', retryAt: Date.now() + wait, code, reason: reason || 'The connection was lost' });
   }

@@ -8,7 +8,7 @@ import { makeStubApp, served, startStub } from '../support/stub-app.mjs';
 
 /** The lines of a server that were written on stderr as JSON, and those that are none. */
 function linesOf({ output }) {
-  const lines = output.split('\n').filter((line) => line.startsWith('{"hub"') || line.startsWith('[hub]'));
+  const lines = output.split('\n').filter((line) => line.startsWith('{"hub":"log"') || line.startsWith('[hub]'));
   return {
     json: lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line)),
     text: lines.filter((line) => line.startsWith('[')),

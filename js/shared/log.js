@@ -32,11 +32,11 @@ function log(level, message, about) {
   const isJson = (runningHub()?.logFormat ?? formatHere) === 'json';
   if (!isJson) {
     const label = level === 'warning' ? 'WARNING' : level;
-    process.stderr.write(`[hub] ${label}: ${message}\n`);
+    console.error(`[hub] ${label}: ${message}`);
     return;
   }
   const fixed = { hub: 'log', time: new Date().toISOString(), level: level === 'warning' ? 'warn' : level };
-  process.stderr.write(`${toLine({ ...fixed, ...about, message })}\n`);
+  console.error(toLine({ ...fixed, ...about, message }));
 }
 
 module.exports = { log, setLogFormat, toLine };

@@ -65,7 +65,7 @@ impl Queue {
         if self.left_out > 0 {
             let left_out = std::mem::take(&mut self.left_out);
             let message = format!("{left_out} more lines were left out");
-            text.push_str(&log_line::line(format, Level::Warn, Map::new(), message));
+            text.push_str(&log_line::line(format, Level::Warn, Map::new(), &message));
         }
         text
     }
@@ -118,7 +118,7 @@ impl Log for Stderr {
                 // It fails only where a visitor does.
                 let _ = record.key_values().visit(&mut about);
             }
-            let line = log_line::line(format(), record.level(), about.0, record.args().to_string());
+            let line = log_line::line(format(), record.level(), about.0, &record.args().to_string());
             lock(&self.queue).push(record.level(), line, Instant::now());
             self.filled.notify_one();
         }

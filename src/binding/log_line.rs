@@ -8,6 +8,8 @@ use std::{
 use log::Level;
 use serde_json::{Map, Value};
 
+use crate::json::quoted;
+
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -18,19 +20,19 @@ pub(super) enum Format {
 }
 
 /// One line, with its end. `about` says in JSON what it is about.
-pub(super) fn line(format: Format, level: Level, about: Map<String, Value>, message: String) -> String {
+pub(super) fn line(format: Format, level: Level, about: Map<String, Value>, message: &str) -> String {
     let level = level.as_str().to_ascii_lowercase();
     match format {
         Format::Text => format!("[hub] {level}: {message}\n"),
         Format::Json => {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let mut object = Map::new();
-            object.insert("hub".to_owned(), "log".into());
-            object.insert("time".to_owned(), time(since_1970).into());
-            object.insert("level".to_owned(), level.into());
-            object.extend(about);
-            object.insert("message".to_owned(), message.into());
-            let mut line = escaped(&Value::Object(object).to_string());
+            let mut object = format!(r#"{{"hub":"log","time":"{}","level":"{level}""#, time(since_1970));
+            // Writing to a string does not fail.
+            for (key, value) in about {
+                let _ = write!(object, ",{}:{value}", quoted(&key));
+            }
+            let _ = write!(object, ",\"message\":{}}}", quoted(message));
+            let mut line = escaped(&object);
             line.push('\n');
             line
         }
@@ -88,7 +90,7 @@ mod tests {
         let mut about = Map::new();
         about.insert("document".to_owned(), "a\u{2028}b\n".into());
         about.insert("connection".to_owned(), 7.into());
-        let text = line(Format::Json, Level::Warn, about, "says \"\u{202e}\u{9b}\"".to_owned());
+        let text = line(Format::Json, Level::Warn, about, "says \"\u{202e}\u{9b}\"");
         assert!(text.ends_with("}\n") && text.matches('\n').count() == 1, "{text}");
         assert!(!text.contains(['\u{2028}', '\u{202e}', '\u{9b}']), "{text}");
         let read: Value = serde_json::from_str(&text).unwrap();
@@ -100,7 +102,7 @@ mod tests {
             (&read["document"], &read["message"]),
             (&"a\u{2028}b\n".into(), &"says \"\u{202e}\u{9b}\"".into())
         );
-        assert_eq!(line(Format::Text, Level::Error, Map::new(), "no".to_owned()), "[hub] error: no\n");
+        assert_eq!(line(Format::Text, Level::Error, Map::new(), "no"), "[hub] error: no\n");
     }
 
     #[test]

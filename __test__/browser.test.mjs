@@ -474,6 +474,26 @@ describe('the API of the example', { timeout: 120_000 }, () => {
     assert.deepEqual(await get('/api/ready'), { status: 200, body: { ready: true, reasons: [] } });
   });
 
+  test('the admin page is for who gives a name and the password, and for nobody without one', async () => {
+    assert.equal((await fetch(`${example.url}/admin/hub`)).status, 403);
+    const server = await startExample({ env: { HUB_EXAMPLE_ADMIN_PASSWORD: 'a: b' } });
+    try {
+      const ask = (given) =>
+        fetch(`${server.url}/admin/hub?data=overview`, {
+          headers: given && { authorization: `Basic ${Buffer.from(given).toString('base64')}` },
+        });
+      for (const given of [undefined, 'Ada:wrong', ':a: b', 'Ada']) {
+        const refused = await ask(given);
+        assert.equal(refused.status, 401, given);
+        assert.match(refused.headers.get('www-authenticate'), /^Basic /);
+      }
+      const { name, health } = await (await ask('Ada:a: b')).json();
+      assert.deepEqual([name, health.ready], ['Ada', true]);
+    } finally {
+      await server.stop();
+    }
+  });
+
   test('Node can be kept busy for two seconds at most', async () => {
     assert.deepEqual(await get('/api/block?ms=0'), { status: 200, body: { blockedMs: 0 } });
     assert.deepEqual(await get('/api/block?ms=99999999'), { status: 200, body: { blockedMs: 2000 } });

@@ -29,7 +29,7 @@ use crate::{
         self, ClientMessage, Kept, MessageError, notice,
         recovery::{RecoveryResult, Reload},
     },
-    recovery::{Identity, RecoveryRequest},
+    recovery::{Identity, RecoveryRequest, Remembered},
     room::{JoinReply, Membership, Room, Rooms, publication::Text},
     websocket::close::{self, Close},
 };
@@ -53,6 +53,8 @@ pub(super) struct Joining {
     pub(super) messages: Rate,
     /// `None` where all documents are relays.
     pub(super) documents: Option<Documents>,
+    /// What the log knows of it.
+    pub(super) remembered: Remembered,
 }
 
 impl Joining {
@@ -66,7 +68,18 @@ impl Joining {
             report(Kind::ConnectionsPerDocument, self.room.document(), self.user.as_deref(), self.address);
             return Err(Close::limit("Too many connections of this document"));
         }
-        let Self { connection, room, client, user, request, address, max_depth, messages, documents } = self;
+        let Self {
+            connection,
+            room,
+            client,
+            user,
+            request,
+            address,
+            max_depth,
+            messages,
+            documents,
+            remembered,
+        } = self;
         let document = documents.and_then(|documents| documents.get(room.document()));
         let kept = document.as_deref().map(Document::kept);
         let begun = ClientSessionId::random();
@@ -75,8 +88,14 @@ impl Joining {
             None if matches!(kept, Some(Kept::Steps { .. })) => given_client(request.as_ref(), begun)?,
             None => return Err(Close::new(close::UNSUPPORTED, MISSING)),
         };
-        let (membership, reply) =
-            room.join(Arc::clone(&connection), client.clone(), user.as_deref(), request.as_ref(), begun);
+        let (membership, reply) = room.join(
+            Arc::clone(&connection),
+            client.clone(),
+            user.as_deref(),
+            request.as_ref(),
+            remembered,
+            begun,
+        );
         let JoinReply { position, outcome, shown } = reply;
         let mut first = BytesMut::new();
         protocol::put_connected(&mut first, &client, room.document(), position.as_ref(), kept);

@@ -24,7 +24,7 @@ use crate::{
     ids::Id,
     metrics::labels::EndpointKind,
     protocol::notice,
-    recovery::{Identity, RecoveryRequest},
+    recovery::{Identity, RecoveryRequest, Remembered},
     room::{Rooms, opening::OpenedBy},
     websocket::close::{self, Close},
 };
@@ -104,8 +104,10 @@ impl Endpoint for Fabric {
             max_depth: self.max_depth,
             messages: self.messages,
             documents: self.documents.clone(),
+            remembered: Remembered::Here,
         };
-        if joining.room.is_live() {
+        let asks = joining.request.as_ref().and_then(RecoveryRequest::client_session).is_some();
+        if joining.room.is_live() && !(asks && self.rooms.recalls()) {
             return Ok(Box::new(joining.join(&self.rooms)?));
         }
         Ok(Box::new(OpeningHandler::new(joining, Arc::clone(&self.rooms), self.open_timeout)))

@@ -1,9 +1,10 @@
-//! A connection whose document is still being opened: it is told nothing, and nothing is read from it.
+//! A connection whose document is still being opened, or whose log is asked about it: it is told nothing, and nothing is
+//! read from it.
 
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,7 +16,11 @@ use crate::{
         Connection,
         endpoint::{Farewell, Handler, Tally},
     },
-    room::{Rooms, opening::Phase},
+    recovery::Remembered,
+    room::{
+        Rooms,
+        opening::{Phase, Recalling},
+    },
     websocket::close::Close,
 };
 
@@ -23,6 +28,8 @@ use crate::{
 pub(super) struct OpeningHandler {
     rooms: Arc<Rooms>,
     deadline: Pin<Box<Sleep>>,
+    /// What the document's log is asked.
+    recalling: Option<Recalling>,
     stage: Stage,
 }
 
@@ -42,7 +49,26 @@ impl OpeningHandler {
         Self {
             rooms,
             deadline: Box::pin(sleep(timeout)),
+            recalling: None,
             stage: Stage::Waiting(Box::new(joining), Vec::new()),
+        }
+    }
+
+    /// How far the room is, with what its log knows of the client that comes back.
+    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let Stage::Waiting(joining, _) = &mut self.stage else { return Poll::Ready(Phase::Failed) };
+        let phase = ready!(joining.room.poll_phase(joining.connection.id(), cx));
+        let (Phase::Live, Some(ask)) = (phase, &joining.request) else { return Poll::Ready(phase) };
+        if self.recalling.is_none() {
+            self.recalling = self.rooms.recall(joining.room.document(), ask);
+        }
+        let Some(recalling) = &mut self.recalling else { return Poll::Ready(phase) };
+        match ready!(Pin::new(recalling).poll(cx)) {
+            Ok(applied) => {
+                joining.remembered = Remembered::InLog(applied);
+                Poll::Ready(phase)
+            }
+            Err(_) => Poll::Ready(Phase::Failed),
         }
     }
 
@@ -100,7 +126,7 @@ impl Handler for OpeningHandler {
         if let Stage::Waiting(joining, _) = &self.stage {
             let connection = Arc::clone(&joining.connection);
             let late = self.deadline.as_mut().poll(cx).is_ready();
-            let closes = match joining.room.poll_phase(connection.id(), cx) {
+            let closes = match self.poll_phase(cx) {
                 Poll::Ready(phase) => self.settle(phase),
                 Poll::Pending if late => {
                     self.settle(Phase::Crowded);

@@ -26,6 +26,7 @@ struct Publication {
     from: Option<ClientSessionId>,
     /// The only client that gets it; `None` for all.
     to: Option<Box<Id>>,
+    offset: u64,
     /// The room's clock when it came.
     at: u32,
 }
@@ -36,12 +37,18 @@ impl Publication {
     }
 }
 
+/// A log that another process keeps leaves out at least as many offsets where it cannot know whether they were given before:
+/// what stands behind them follows what stands before them all the same. Fewer are what a panic has lost.
+pub const LEAP: u64 = 1 << 24;
+
 /// The latest publications of one document, bounded in number, bytes and time.
 #[derive(Debug)]
 pub struct History {
     publications: VecDeque<Publication>,
-    /// The offset of the last one appended; those before it are without a gap.
+    /// The offset of the last one appended.
     last: u64,
+    /// The offset directly before the first one that is kept, where one is.
+    before: u64,
     bytes: usize,
     limits: HistoryLimits,
     budget: Arc<Budget>,
@@ -50,16 +57,22 @@ pub struct History {
 impl History {
     /// An empty history. What it holds comes out of `budget`.
     pub fn new(limits: HistoryLimits, budget: Arc<Budget>) -> Self {
-        Self { publications: VecDeque::new(), last: 0, bytes: 0, limits, budget }
+        Self { publications: VecDeque::new(), last: 0, before: 0, bytes: 0, limits, budget }
     }
 
     /// A history that goes on behind the offset `last`, with what was published up to there. `elapsed` milliseconds have
     /// passed since that was saved, of which `now` is the end.
     pub(crate) fn go_on(&mut self, last: u64, publications: Vec<SavedPublication>, elapsed: u32, now: u32) {
         self.clear();
+        // They are without a gap: what leaps is remembered by its log.
+        let mut offset = last.saturating_sub(publications.len() as u64);
         for SavedPublication { frame, from, to, age } in publications {
             let at = now.wrapping_sub(age.saturating_add(elapsed));
-            self.push(Publication { frame, from, to: to.map(Box::new), at });
+            if self.publications.is_empty() {
+                self.before = offset;
+            }
+            offset += 1;
+            self.push(Publication { frame, from, to: to.map(Box::new), offset, at });
         }
         self.last = last;
     }
@@ -68,7 +81,7 @@ impl History {
     pub(crate) fn save(&self, now: u32) -> Vec<SavedPublication> {
         let publications = self.publications.iter();
         publications
-            .map(|Publication { frame, from, to, at }| SavedPublication {
+            .map(|Publication { frame, from, to, offset: _, at }| SavedPublication {
                 frame: frame.clone(),
                 from: *from,
                 to: to.as_deref().cloned(),
@@ -84,14 +97,18 @@ impl History {
         // A slice keeps the whole batch in memory, which is no more than twice what is counted.
         let share = batch.history_bytes * 2 >= batch.bytes.len();
         for (range, meta, offset) in history_bytes {
-            if offset != self.last + 1 {
+            let leaps = offset > self.last && offset - self.last > LEAP;
+            if offset != self.last + 1 && !leaps {
                 // A batch went missing in a panic: what is before it leads nowhere.
                 self.clear();
+            }
+            if self.publications.is_empty() {
+                self.before = if leaps { self.last } else { offset - 1 };
             }
             let frame =
                 if share { batch.bytes.slice(range) } else { Bytes::copy_from_slice(&batch.bytes[range]) };
             let to = meta.to.clone().map(Box::new);
-            self.push(Publication { frame, from: meta.client_session, to, at: now });
+            self.push(Publication { frame, from: meta.client_session, to, offset, at: now });
             // Not before it is there: a panic in between would have later replays begin one too early.
             self.last = offset;
         }
@@ -118,6 +135,12 @@ impl History {
             self.clear();
             self.last = offset;
         }
+    }
+
+    /// Forgets everything, and goes on behind `offset`.
+    pub(crate) fn restart(&mut self, offset: u64) {
+        self.clear();
+        self.last = offset;
     }
 
     /// Bytes that it takes.
@@ -150,8 +173,16 @@ impl History {
     /// The frames after `offset` which a client misses that has seen everything up to it: not those of its own client session,
     /// nor those for another client. `None` where they are not all there.
     pub fn since(&self, offset: u64, client_session: ClientSessionId, client: &Id) -> Option<Vec<Bytes>> {
-        let missed = usize::try_from(self.last.checked_sub(offset)?).ok()?;
-        let first = self.publications.len().checked_sub(missed)?;
+        let first = self.publications.partition_point(|publication| publication.offset <= offset);
+        let seen = match first.checked_sub(1) {
+            Some(index) => self.publications[index].offset,
+            None if self.publications.is_empty() => self.last,
+            None => self.before,
+        };
+        // What is none of these is gone, or was never given in this history.
+        if seen != offset {
+            return None;
+        }
         let is_for = |publication: &&Publication| {
             publication.from != Some(client_session)
                 && publication.to.as_deref().is_none_or(|to| to == client)
@@ -176,6 +207,7 @@ impl History {
 
     fn forget_first(&mut self) {
         if let Some(first) = self.publications.pop_front() {
+            self.before = first.offset;
             self.bytes -= first.cost();
             self.budget.give_back(first.cost());
         }

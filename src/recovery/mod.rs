@@ -143,6 +143,16 @@ impl RecoveryRequest {
     }
 }
 
+/// Who remembers the client sessions of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    /// Its room alone.
+    Here,
+    /// Its log, for all processes: the number of the last message that was applied, `None` where nobody knows the client
+    /// session.
+    InLog(Option<u64>),
+}
+
 /// Who joins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Identity<'a> {
@@ -227,6 +237,12 @@ impl RoomRecovery {
         self.detached.leave(client_session, applied, shown, now);
     }
 
+    /// Goes on with another history, of which nothing is known up to `offset`.
+    pub(crate) fn begin(&mut self, epoch: Epoch, offset: u64) {
+        self.epoch = epoch;
+        self.history.restart(offset);
+    }
+
     /// Bytes of what other members show that a connection may be given at once.
     pub(crate) fn max_shown_bytes(&self) -> usize {
         self.settings.max_shown_bytes
@@ -272,6 +288,7 @@ impl RoomRecovery {
         ask: &RecoveryRequest,
         who: Identity<'_>,
         now: u32,
+        remembered: Remembered,
         replace: impl FnOnce(ClientSessionId) -> Option<u64>,
     ) -> (RecoveryResult, Option<GoesOn>) {
         let reload = |reason| (RecoveryResult::Reload { reason, up_to: None }, None);
@@ -280,12 +297,15 @@ impl RoomRecovery {
             Err(reason) => return reload(reason),
         };
         let window = self.settings.window;
-        let replaced = replace(client_session).map(|applied| Returned { applied, shown: None });
-        let Some(Returned { applied: up_to, shown }) =
-            replaced.or_else(|| self.detached.take(client_session, now, window))
-        else {
-            return reload(Reload::TokenExpired);
+        let here = replace(client_session)
+            .map(|applied| Returned { applied, shown: None })
+            .or_else(|| self.detached.take(client_session, now, window));
+        let returned = match remembered {
+            Remembered::Here => here,
+            // It may have been in another process meanwhile.
+            Remembered::InLog(applied) => applied.map(|applied| Returned { applied, shown: None }),
         };
+        let Some(Returned { applied: up_to, shown }) = returned else { return reload(Reload::TokenExpired) };
         let outcome = match self.missed(ask.offset, client_session, who.client) {
             Ok((from, missed)) => RecoveryResult::Recovered { from, to: self.history.last(), up_to, missed },
             // The client session goes on all the same: what of its own messages was applied is known.

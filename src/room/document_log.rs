@@ -8,7 +8,10 @@
 use std::{fmt, sync::Arc};
 
 use super::publication::{Publication, Refusal};
-use crate::metrics::labels::DocumentKind;
+use crate::{
+    ids::{ClientSessionId, Epoch},
+    metrics::labels::DocumentKind,
+};
 
 /// Orders what is published to one document, and answers later.
 ///
@@ -44,6 +47,13 @@ pub trait Log: Send + fmt::Debug {
         let _ = (position, offset);
         false
     }
+
+    /// These client sessions are here, or were a moment ago: a log that remembers for who comes back, to whatever process,
+    /// remembers them for one more window. Called with the room's state locked, on its thread, when somebody joins or leaves
+    /// and several times in a window.
+    fn keep(&mut self, client_sessions: &[ClientSessionId]) {
+        let _ = client_sessions;
+    }
 }
 
 /// What a log says to a publication at once.
@@ -64,10 +74,50 @@ pub struct Appended {
     pub outcome: Result<u64, Refusal>,
 }
 
+/// What a log has to say to its room. What has an offset comes in the order of the offsets.
+#[derive(Debug)]
+pub enum News {
+    /// Of a publication of this room, what became of it; where it has its place it goes out now.
+    Answer(Appended),
+    /// The same, where what stands at that offset went out before: the answer was found in the log, not given.
+    Late(Appended),
+    /// What somebody has published in another process.
+    Elsewhere(Stood),
+    /// The log is not the one that the members were sent: they have to reload.
+    Restart(Start),
+}
+
+/// A publication that has its place.
+#[derive(Debug)]
+pub struct Stood {
+    /// The publication; of its author only the client session means something here.
+    pub publication: Publication,
+    /// Its offset.
+    pub offset: u64,
+    /// How long it has stood there, in milliseconds.
+    pub age: u32,
+}
+
+/// Where a log stands that was there before the room.
+#[derive(Debug)]
+pub struct Start {
+    /// Names its history.
+    pub epoch: Epoch,
+    /// The offset directly before the first of `history`, or the last there is.
+    pub before: u64,
+    /// What it remembers, without a gap.
+    pub history: Vec<Stood>,
+}
+
 /// Where a log leaves its answers.
 pub trait Deliver: Send + Sync {
     /// Takes answers, in the order of their offsets; from any thread.
-    fn deliver(self: Arc<Self>, answers: Vec<Appended>);
+    fn deliver(self: Arc<Self>, answers: Vec<Appended>) {
+        self.hear(answers.into_iter().map(News::Answer).collect());
+    }
+
+    /// Takes news, in the order of their offsets; from any thread.
+    fn hear(self: Arc<Self>, news: Vec<News>);
 }
 
 /// Nothing tells whether a log stands where it stood.
@@ -148,6 +198,13 @@ impl DocumentLog {
         match self {
             Self::Memory(_) => DocumentKind::Relay,
             Self::Other(log) => log.kind(),
+        }
+    }
+
+    /// See [`Log::keep`].
+    pub(crate) fn keep(&mut self, client_sessions: &[ClientSessionId]) {
+        if let Self::Other(log) = self {
+            log.keep(client_sessions);
         }
     }
 }

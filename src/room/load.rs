@@ -1,27 +1,64 @@
 //! A room that is loading: who waits for it, and what happens once it is open or cannot be opened.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak, atomic::Ordering},
     task::{Context, Poll},
 };
 
 use super::{
     Room,
-    document_log::DocumentLog,
+    document_log::{Deliver, DocumentLog, Start, Stood},
     opening::{Opened, OpenedBy, Opener, Phase},
 };
-use crate::{ids::ConnectionId, shard::Work, sync::lock};
+use crate::{
+    connection::batch::{BatchBuilder, FrameMeta},
+    ids::ConnectionId,
+    shard::Work,
+    sync::lock,
+};
 
 impl Room {
     /// Begins to load, where the document's log comes from elsewhere. Without a lock.
     pub(super) fn load(self: &Arc<Self>, opener: &dyn Opener, by: OpenedBy) {
         let room = Arc::downgrade(self);
-        let tell = Opened::new(move |log| {
-            if let Some(room) = room.upgrade() {
-                room.opened(log);
+        let deliver: Weak<dyn Deliver> = Weak::<Self>::clone(&room);
+        let tell = Opened::new(deliver, move |open| {
+            let Some(room) = room.upgrade() else { return };
+            match open {
+                // What it remembers is the room's thread's to note, before any news of it.
+                Some((log, Some(start))) => Arc::clone(&room.shard).push(Work::Do(
+                    "opening a document",
+                    Box::new(move || {
+                        room.opened(Some(log));
+                        // What an earlier process has left of it is of no use: the log knows better.
+                        room.begin(start);
+                    }),
+                )),
+                Some((log, None)) => room.opened(Some(log)),
+                None => room.opened(None),
             }
         });
         opener.open(&self.document, by, tell);
+    }
+
+    /// Goes on from where a log stands that was there before. On the room's thread.
+    pub(super) fn begin(&self, start: Start) {
+        let Some(recovery) = &self.recovery else { return };
+        let mut recovery = lock(recovery);
+        recovery.begin(start.epoch, start.before);
+        let (mut gathered, now) = (BatchBuilder::default(), self.shard.now());
+        for Stood { publication, offset, age } in start.history {
+            let draft = publication.draft();
+            let meta = FrameMeta {
+                client_session: draft.left_out().map(|author| author.client_session),
+                to: publication.to.clone(),
+                offset: Some(offset),
+                ..FrameMeta::default()
+            };
+            gathered.push(meta, |out| draft.put(out, &self.document, Some(offset)));
+            recovery.history.append(&gathered.take(), now.wrapping_sub(age));
+        }
+        self.history_bytes.store(recovery.history.bytes(), Ordering::Relaxed);
     }
 
     /// The document has its log, or cannot be opened. From any thread.

@@ -16,7 +16,7 @@ use crate::{
     connection::{Connection, batch::QueuePolicy},
     ids::{ClientSessionId, ConnectionId, Id},
     protocol::recovery::{Position, RecoveryResult, Reload},
-    recovery::{GoesOn, Identity, RecoveryRequest},
+    recovery::{GoesOn, Identity, RecoveryRequest, Remembered},
     shard::Flush,
     sync::lock,
     websocket::close::Close,
@@ -46,8 +46,13 @@ impl Room {
         client: Id,
         user: Option<&str>,
         ask: Option<&RecoveryRequest>,
+        remembered: Remembered,
         begun: ClientSessionId,
     ) -> (Membership, JoinReply) {
+        if self.recovery.is_some() && self.is_late.load(Ordering::Relaxed) {
+            // What its log has said by now was published before, and may be asked for.
+            self.flush();
+        }
         let mut members = lock(&self.members);
         let mut state = loop {
             let mut state = lock(&self.state);
@@ -59,7 +64,7 @@ impl Room {
             self.send(&members, &batch);
         };
         let who = Identity { document: &self.document, client: &client, user };
-        let (goes_on, reply) = self.greet(begun, who, ask, &mut members, &mut state);
+        let (goes_on, reply) = self.greet(begun, who, ask, remembered, &mut members, &mut state);
         let GoesOn { client_session, shown } = goes_on;
         let applied = match reply.outcome {
             Some(
@@ -83,6 +88,7 @@ impl Room {
         let id = connection.id();
         members.push(Member { id, connection, client, client_session, place });
         self.count.store(members.len(), Ordering::Release);
+        state.log.keep(&[client_session]);
         drop(state);
         (Membership { room: Arc::clone(self), connection: id, client_session, place }, reply)
     }
@@ -102,6 +108,7 @@ impl Room {
         begun: ClientSessionId,
         who: Identity<'_>,
         ask: Option<&RecoveryRequest>,
+        remembered: Remembered,
         members: &mut [Member],
         state: &mut State,
     ) -> (GoesOn, JoinReply) {
@@ -123,7 +130,7 @@ impl Room {
         let (outcome, goes_on) = match ask {
             None => (None, None),
             Some(ask) => {
-                let (outcome, goes_on) = recovery.recover(ask, who, self.shard.now(), replace);
+                let (outcome, goes_on) = recovery.recover(ask, who, self.shard.now(), remembered, replace);
                 (Some(outcome), goes_on)
             }
         };
@@ -152,6 +159,9 @@ impl Room {
             self.shard.counters().documents(kind).sub(1);
         }
         self.count.store(members.len(), Ordering::Release);
+        if member.client_session != NO_CLIENT_SESSION {
+            state.log.keep(&[member.client_session]);
+        }
         drop(state);
         if let Some(recovery) = &self.recovery {
             let (mut recovery, now) = (lock(recovery), self.shard.now());

@@ -193,6 +193,11 @@ impl Room {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Members of one client.
+    pub(crate) fn count_of(&self, client: &Id) -> usize {
+        lock(&self.state).clients.get(client).copied().unwrap_or(0)
+    }
+
     /// The thread on which it lives.
     pub(crate) fn shard(&self) -> &Arc<Shard> {
         &self.shard
@@ -361,7 +366,16 @@ impl Room {
 
     /// Forgets what is too old; returns whether that is the room itself. On the room's thread.
     pub(crate) fn forget(&self) -> bool {
-        let is_idle = lock(&self.members).is_empty() && !lock(&self.state).is_busy();
+        let is_idle = {
+            let members = lock(&self.members);
+            let mut state = lock(&self.state);
+            if !state.log.is_memory() {
+                let here = members.iter().map(|member| member.client_session);
+                let here: Vec<_> = here.filter(|here| *here != NO_CLIENT_SESSION).collect();
+                state.log.keep(&here);
+            }
+            members.is_empty() && !state.is_busy()
+        };
         let Some(recovery) = &self.recovery else { return false };
         let mut recovery = lock(recovery);
         let forgotten = recovery.forget(self.shard.now());

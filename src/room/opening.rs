@@ -5,15 +5,17 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
+use tokio::sync::oneshot;
+
 use super::{
-    document_log::DocumentLog,
+    document_log::{Deliver, DocumentLog, Start},
     publication::{Answer, Draft, Publication},
 };
-use crate::ids::{ConnectionId, Id};
+use crate::ids::{ClientSessionId, ConnectionId, Id};
 
 /// Who may wait for one document to be opened. One more is turned away at once, to come back later.
 pub(super) const MAX_WAITING: usize = 1000;
@@ -22,7 +24,28 @@ pub(super) const MAX_WAITING: usize = 1000;
 pub trait Opener: Send + Sync + fmt::Debug {
     /// Opens a document and says so to `opened`, now or later and from any thread. Must not block.
     fn open(&self, document: &Id, by: OpenedBy, opened: Opened);
+
+    /// Whether client sessions that come back are known by the log, for all processes, and not by the room.
+    fn recalls(&self) -> bool {
+        false
+    }
+
+    /// Asks the log of a document that is open for a client session that comes back, and has its room brought up to `offset`,
+    /// where the log is. `None` where only the room remembers, or the document is not open.
+    fn recall(
+        &self,
+        document: &Id,
+        client_session: ClientSessionId,
+        offset: Option<u64>,
+    ) -> Option<Recalling> {
+        let _ = (document, client_session, offset);
+        None
+    }
 }
+
+/// Will say the number of the last message of a client session that was applied, `None` where nobody knows the client
+/// session. An error where the log cannot be reached.
+pub type Recalling = oneshot::Receiver<Option<u64>>;
 
 /// Who is the first to open a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,21 +57,40 @@ pub struct OpenedBy {
 }
 
 /// Is told that a document is open, or cannot be opened. Dropped without a word it says the latter.
-pub struct Opened(Option<Box<dyn FnOnce(Option<DocumentLog>) + Send>>);
+pub struct Opened {
+    tell: Option<Tell>,
+    room: Weak<dyn Deliver>,
+}
+
+/// Is told the log, and where it stands if it was there before.
+type Tell = Box<dyn FnOnce(Option<(DocumentLog, Option<Start>)>) + Send>;
 
 impl Opened {
-    pub(super) fn new(tell: impl FnOnce(Option<DocumentLog>) + Send + 'static) -> Self {
-        Self(Some(Box::new(tell)))
+    pub(super) fn new(
+        room: Weak<dyn Deliver>,
+        tell: impl FnOnce(Option<(DocumentLog, Option<Start>)>) + Send + 'static,
+    ) -> Self {
+        Self { tell: Some(Box::new(tell)), room }
     }
 
-    /// The document is open.
+    /// The room that opens it, which may be given news as soon as it was told that the document is open.
+    pub fn room(&self) -> Weak<dyn Deliver> {
+        Weak::clone(&self.room)
+    }
+
+    /// The document is open, and its history begins here.
     pub fn done(mut self, log: DocumentLog) {
-        self.tell(Some(log));
+        self.tell(Some((log, None)));
     }
 
-    fn tell(&mut self, log: Option<DocumentLog>) {
-        if let Some(tell) = self.0.take() {
-            tell(log);
+    /// The document is open, and has a history already.
+    pub fn begin(mut self, log: DocumentLog, start: Start) {
+        self.tell(Some((log, Some(start))));
+    }
+
+    fn tell(&mut self, open: Option<(DocumentLog, Option<Start>)>) {
+        if let Some(tell) = self.tell.take() {
+            tell(open);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{document_log::Appended, publication::Author};
+use super::{document_log::News, publication::Author};
 use crate::ids::{ClientSessionId, ConnectionId};
 
 /// Bytes that may be with the log before members wait with what they publish.
@@ -21,8 +21,8 @@ pub(super) struct Pending {
     by_client_session: HashMap<ClientSessionId, Numbers>,
     /// Whose clients are to be told what was applied.
     acks: HashSet<ClientSessionId>,
-    /// Answers that the room's thread has not seen yet.
-    answers: Vec<Appended>,
+    /// What the log has said that the room's thread has not seen yet.
+    news: Vec<News>,
     /// Whose messages found no place.
     failed: Vec<ClientSessionId>,
     /// The tasks of members that wait with what they publish.
@@ -122,16 +122,16 @@ impl Pending {
 
     /// Whether there is something for the room's thread to do.
     pub(super) fn has_news(&self) -> bool {
-        !(self.answers.is_empty() && self.failed.is_empty())
+        !(self.news.is_empty() && self.failed.is_empty())
     }
 
-    /// Leaves answers of the log for the room's thread.
-    pub(super) fn answered(&mut self, answers: Vec<Appended>) {
-        self.answers.extend(answers);
+    /// Leaves news of the log for the room's thread.
+    pub(super) fn heard(&mut self, news: Vec<News>) {
+        self.news.extend(news);
     }
 
-    pub(super) fn take_answers(&mut self) -> Vec<Appended> {
-        std::mem::take(&mut self.answers)
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     pub(super) fn take_failed(&mut self) -> Vec<ClientSessionId> {

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Registry, Room, RoomSettings,
     left::LeftRoom,
-    opening::{OpenedBy, Opener},
+    opening::{OpenedBy, Opener, Recalling},
 };
 use crate::{
     Config, Error,
@@ -218,6 +218,17 @@ impl Rooms {
     /// nobody has joined nobody forgets.
     pub(crate) fn open(&self, document: Id, by: impl FnOnce() -> OpenedBy) -> Arc<Room> {
         self.of_document(document.text()).get_or_open(document, by)
+    }
+
+    /// Asks the log of a document about a client session that comes back, where the log remembers those.
+    pub(crate) fn recall(&self, document: &Id, ask: &RecoveryRequest) -> Option<Recalling> {
+        let opener = self.of_document(document.text()).settings.opener.as_ref()?;
+        opener.recall(document, ask.client_session()?, ask.offset)
+    }
+
+    /// Whether a log remembers the client sessions of documents.
+    pub(crate) fn recalls(&self) -> bool {
+        self.by_shard[0].settings.opener.as_ref().is_some_and(|opener| opener.recalls())
     }
 
     /// Waits until the logs have answered what they were given up to now, or for the deadline. Blocks.

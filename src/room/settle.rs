@@ -2,19 +2,22 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, MutexGuard},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     task::Waker,
 };
 
 use bytes::BytesMut;
 
 use super::{
-    Member, Room, State,
-    document_log::{Appended, Deliver, DocumentLog},
-    publication::{Answer, Refusal},
+    Member, Pending, Room, State,
+    document_log::{Appended, Deliver, DocumentLog, News, Stood},
+    publication::{Answer, Publication, Refusal},
 };
 use crate::{
-    connection::{Connection, batch::QueuePolicy},
+    connection::{
+        Connection,
+        batch::{BatchBuilder, QueuePolicy},
+    },
     ids::ClientSessionId,
     protocol::{
         self,
@@ -31,6 +34,12 @@ pub(super) struct Settled {
     /// Who is told up to which of its numbers everything was applied.
     acks: Vec<(Arc<Connection>, u64)>,
     failed: Vec<Arc<Connection>>,
+    /// The client sessions of which something was answered.
+    touched: HashSet<ClientSessionId>,
+    /// Whether the log is another one than the members were sent.
+    restarted: bool,
+    /// Who is to come back for that.
+    reloading: Vec<Arc<Connection>>,
     /// Who is told that its message has no place, and why.
     refused: Vec<(Arc<Connection>, Refusal)>,
     answers: Vec<(Answer, Result<u64, Refusal>)>,
@@ -38,9 +47,10 @@ pub(super) struct Settled {
 }
 
 impl Deliver for Room {
-    fn deliver(self: Arc<Self>, answers: Vec<Appended>) {
+    fn hear(self: Arc<Self>, news: Vec<News>) {
         let mut state = lock(&self.state);
-        state.pending.get_or_insert_default().answered(answers);
+        state.pending.get_or_insert_default().heard(news);
+        self.is_late.store(true, Ordering::Relaxed);
         self.schedule(&mut state);
     }
 }
@@ -50,60 +60,109 @@ impl Room {
     pub(super) fn settle(&self, state: &mut State, members: &[Member]) -> Option<Settled> {
         let mut pending = state.pending.take_if(|pending| pending.has_news())?;
         let mut settled = Settled::default();
-        let mut touched = HashSet::new();
-        let member = |client_session: ClientSessionId| {
-            members.iter().find(|member| member.client_session == client_session)
-        };
-        for Appended { mut publication, outcome } in pending.take_answers() {
-            let author = publication.author;
-            pending.settled(author, publication.bytes());
-            touched.extend(author.map(|author| author.client_session));
-            if let Some(answer) = publication.answer.take() {
-                settled.answers.push((answer, outcome));
-            } else if author.is_none() && outcome.is_err() {
-                log::error!(
-                    document = self.document.text();
-                    "a route handler's message to document {:?} found no place: {outcome:?}",
-                    self.document
-                );
-            }
-            let present = author.and_then(|author| member(author.client_session));
-            if let Some((author, present)) = publication.author.as_mut().zip(present) {
-                // It may have come back over another connection, and is not sent its own either way.
-                author.connection = present.id;
-            }
-            if let Ok(offset) = outcome {
-                if let DocumentLog::Other(log) = &mut state.log {
-                    log.delivered(&publication, offset);
+        for news in pending.take_news() {
+            match news {
+                News::Answer(appended) => {
+                    self.answer(state, members, &mut pending, &mut settled, appended, true);
                 }
-                self.encode(state, &publication.draft(), Some(offset));
-            }
-            let Some(author) = author else { continue };
-            match outcome {
-                Ok(_) | Err(Refusal::Duplicate) => match (publication.number, present) {
-                    (Some(number), Some(present)) => state.latest.apply(present.place, number),
-                    (Some(number), None) => self.apply_away(author.client_session, number),
-                    (None, _) => {}
-                },
-                Err(Refusal::Unavailable) => pending.failed(author.client_session),
-                Err(refusal) => {
-                    pending.refused(author.client_session);
-                    if let Some(present) = present {
-                        settled.refused.push((Arc::clone(&present.connection), refusal));
+                News::Late(appended) => {
+                    self.answer(state, members, &mut pending, &mut settled, appended, false);
+                }
+                News::Elsewhere(Stood { mut publication, offset, .. }) => {
+                    self.go_out(state, members, &mut publication, offset);
+                    if let Some((author, number)) = publication.author.zip(publication.number) {
+                        self.apply(state, members, author.client_session, number);
                     }
+                }
+                News::Restart(start) => {
+                    // What is gathered is of the log that is no more.
+                    state.gathered = BatchBuilder::default();
+                    self.begin(start);
+                    settled.restarted = true;
                 }
             }
         }
-        for client_session in pending.take_acks(&touched) {
-            if let Some(Member { connection, place, .. }) = member(client_session) {
+        for client_session in pending.take_acks(&settled.touched) {
+            if let Some(Member { connection, place, .. }) = member_of(members, client_session) {
                 settled.acks.push((Arc::clone(connection), state.latest.applied(*place)));
             }
         }
         let failed = pending.take_failed().into_iter();
-        settled.failed = failed.filter_map(|failed| Some(Arc::clone(&member(failed)?.connection))).collect();
+        settled.failed =
+            failed.filter_map(|failed| Some(Arc::clone(&member_of(members, failed)?.connection))).collect();
+        if settled.restarted {
+            settled.reloading = members.iter().map(|member| Arc::clone(&member.connection)).collect();
+        }
         settled.readers = pending.take_readers();
         state.pending = Some(pending);
         Some(settled)
+    }
+
+    /// What became of a publication of this room; where it has a place that is new, it goes out.
+    fn answer(
+        &self,
+        state: &mut State,
+        members: &[Member],
+        pending: &mut Pending,
+        settled: &mut Settled,
+        appended: Appended,
+        is_new: bool,
+    ) {
+        let Appended { mut publication, outcome } = appended;
+        let author = publication.author;
+        pending.settled(author, publication.bytes());
+        settled.touched.extend(author.map(|author| author.client_session));
+        if let Some(answer) = publication.answer.take() {
+            settled.answers.push((answer, outcome));
+        } else if author.is_none() && outcome.is_err() {
+            log::error!(
+                document = self.document.text();
+                "a route handler's message to document {:?} found no place: {outcome:?}",
+                self.document
+            );
+        }
+        if let Ok(offset) = outcome
+            && is_new
+        {
+            self.go_out(state, members, &mut publication, offset);
+        }
+        let Some(author) = author else { return };
+        match outcome {
+            Ok(_) | Err(Refusal::Duplicate) => {
+                if let Some(number) = publication.number {
+                    self.apply(state, members, author.client_session, number);
+                }
+            }
+            Err(Refusal::Unavailable) => pending.failed(author.client_session),
+            Err(refusal) => {
+                pending.refused(author.client_session);
+                if let Some(present) = member_of(members, author.client_session) {
+                    settled.refused.push((Arc::clone(&present.connection), refusal));
+                }
+            }
+        }
+    }
+
+    /// Gathers a publication that has its place for the members.
+    fn go_out(&self, state: &mut State, members: &[Member], publication: &mut Publication, offset: u64) {
+        if let Some(author) = &mut publication.author
+            && let Some(present) = member_of(members, author.client_session)
+        {
+            // It may have come back over another connection, and is not sent its own either way.
+            author.connection = present.id;
+        }
+        if let DocumentLog::Other(log) = &mut state.log {
+            log.delivered(publication, offset);
+        }
+        self.encode(state, &publication.draft(), Some(offset));
+    }
+
+    /// A message with this number was applied, of a client session that is here or away.
+    fn apply(&self, state: &mut State, members: &[Member], client_session: ClientSessionId, number: u64) {
+        match member_of(members, client_session) {
+            Some(present) => state.latest.apply(present.place, number),
+            None => self.apply_away(client_session, number),
+        }
     }
 
     /// A message with this number was applied of a client session that is away.
@@ -112,6 +171,10 @@ impl Room {
             lock(recovery).detached.apply(client_session, number);
         }
     }
+}
+
+fn member_of(members: &[Member], client_session: ClientSessionId) -> Option<&Member> {
+    members.iter().find(|member| member.client_session == client_session)
 }
 
 /// What a member is told whose message has no place.
@@ -142,6 +205,9 @@ impl Settled {
         drop(members);
         for connection in self.failed {
             connection.close(&Close::limit("The document takes nothing at the moment"));
+        }
+        for connection in self.reloading {
+            connection.close(&Close::limit("The document has lost some of its history"));
         }
         for (answer, outcome) in self.answers {
             answer.tell(outcome);

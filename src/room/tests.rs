@@ -10,6 +10,7 @@ use crate::{
         batch::{Batch, BatchBuilder, FrameMeta},
     },
     ids::{ClientSessionId, ConnectionId, Id, Topic},
+    recovery::Remembered,
     sync::lock,
     tests::{join, read_to},
     websocket::frame,
@@ -61,8 +62,14 @@ fn what_members_publish_in_one_turn_waits_up_to_a_bound() {
         let writer = Arc::new(Connection::new(id, None, Vec::new(), 1 << 20, 0));
         let id_of_writer = Id::new("writer").unwrap();
         let payload = "x".repeat(MESSAGE_BYTES);
-        let (membership, _) =
-            writing.join(writer, id_of_writer.clone(), None, None, ClientSessionId::random());
+        let (membership, _) = writing.join(
+            writer,
+            id_of_writer.clone(),
+            None,
+            None,
+            Remembered::Here,
+            ClientSessionId::random(),
+        );
         for _ in 0..20 {
             let (client, topic) = (&id_of_writer, Topic::Update);
             membership.publish(Text::Client { client, topic, payload: &payload, version: "" }, None);

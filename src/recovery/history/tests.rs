@@ -242,3 +242,24 @@ fn an_epoch_is_written_and_read_the_same() {
     }
     assert_ne!(Epoch::random(), Epoch::random());
 }
+
+#[test]
+fn offsets_may_leap_and_what_lies_between_was_never_given() {
+    let (mut history, _) = history(LIMITS);
+    history.restart(5);
+    let far = 7 + super::LEAP;
+    for (text, offset) in [("six", 6), ("far", far), ("farther", far + 1)] {
+        history.append(&batch(&[(text, Some(offset), from(A))]), 0);
+    }
+    assert_eq!(since(&history, 5, B).unwrap(), "six far farther");
+    assert_eq!(since(&history, 6, B).unwrap(), "far farther");
+    assert_eq!(since(&history, far, B).unwrap(), "farther");
+    assert_eq!(since(&history, far + 1, B).unwrap(), "");
+    for never in [4, 7, far - 1, far + 2] {
+        assert_eq!(since(&history, never, B), None, "{never}");
+    }
+    // A leap is no loss; what is less is one.
+    history.append(&batch(&[("after a panic", Some(far + 4), from(A))]), 0);
+    assert_eq!(since(&history, far + 1, B), None);
+    assert_eq!(since(&history, far + 3, B).unwrap(), "after a panic");
+}

@@ -14,6 +14,7 @@ use crate::{
     Config, Hub,
     connection::{Connection, thread::TICKS_PER_TURN},
     ids::{ClientSessionId, ConnectionId, Id},
+    recovery::Remembered,
     room::opening::OpenedBy,
     shard::Work,
 };
@@ -38,7 +39,10 @@ fn hub_with(connections: u64, documents: u64) -> Hub {
             if let Some(document) = documents.get(usize::try_from(number).unwrap() % documents.len().max(1)) {
                 let room = rooms.open(document.clone(), OpenedBy::default);
                 let client = Id::new(&format!("client-{number}")).unwrap();
-                members.push(room.join(connection, client, None, None, ClientSessionId::new(number)).0);
+                members.push(
+                    room.join(connection, client, None, None, Remembered::Here, ClientSessionId::new(number))
+                        .0,
+                );
             }
         }
         // They are members until the end of the test.

@@ -63,6 +63,7 @@ export type HubErrorCode =
   | 'HUB_LISTEN_FAILED'
   | 'HUB_NEXT_MISSING'
   | 'HUB_START_FAILED'
+  | 'HUB_REDIS'
   | 'HUB_SOCKET'
   | 'HUB_INTERNAL';
 
@@ -82,8 +83,8 @@ export interface HubError extends Error {
  * A document of kind `steps` takes them only with the version that they were made for, and what {@link submitSteps} rejects
  * with: past its authority they would fork it.
  *
- * @returns the number of connections the message was queued for; 0 where nobody has the document open.
- * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND` (as a rejection, never synchronously)
+ * @returns the number of connections the message was queued for, of this process; 0 where nobody has the document open.
+ * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND`, over Redis `HUB_UNAVAILABLE` (as a rejection, never synchronously)
  */
 export function broadcastSteps(
   documentId: string,

@@ -168,6 +168,22 @@ export interface HubStats {
   users: number;
   /** How often each security event happened, by its code. */
   events: Record<string, number>;
+  /** With the option `redis`: whether it is there and every open document has caught up, else why not. */
+  redis?: { ready: boolean; reason?: string };
+}
+
+/** How several processes reach the Redis that orders their documents. */
+export interface RedisOptions {
+  /** `redis://[user:password@]host[:port][/database]`, or `unix:///path`. */
+  url: string;
+  /** What every key and channel begins with. Default `hub:`. */
+  prefix?: string;
+  /** Longest time for a connection to be made. Default 2000. */
+  connectTimeoutMs?: number;
+  /** Longest time for an answer; then the connection is taken for lost. Default 2000. */
+  commandTimeoutMs?: number;
+  /** How long what is published waits for a Redis that is away, before it is refused. Default 5000. */
+  waitMs?: number;
 }
 
 /** Bad values are refused by {@link createHub} with `HUB_INVALID_ARGUMENT`, whose message names the option. */
@@ -222,17 +238,24 @@ export interface HubOptions {
   historyTotalBytes?: number;
   /**
    * What the tokens are signed with, by which clients come back: at least 32 bytes, known to nobody else. Default: a key in
-   * `stateDir`, or one of this process alone.
+   * `stateDir`, or one of this process alone; with {@link HubOptions.redis} `HUB_TOKEN_SECRET`.
    */
   tokenSecret?: string;
   /**
    * The folder through which a process that ends as planned leaves to the next one what rooms remember, so that nobody is told
    * to reload. Made where there is none; where it cannot be used, the log says so. `false` is off. Default: `HUB_STATE_DIR`,
-   * where it is not `off`; else `.hub` in the app's directory for `startServer` in production, and off otherwise.
+   * where it is not `off`; else `.hub` in the app's directory for `startServer` in production, and off otherwise. With
+   * `redis` it is off: that remembers by itself.
    */
   stateDir?: string | false;
   /** How long the end may take to tell all clients, in milliseconds, at most 60 000; 0 is at once. Default 2000. */
   drainMs?: number;
+  /**
+   * A Redis by which several processes order their relays together; its URL, or an object with it. Needs `tokenSecret`, the
+   * same in all, and no `documents`. Starting waits until it was reached, for some seconds at most, and throws `HUB_REDIS`
+   * where it will not do. Default: `HUB_REDIS_URL`, else none; `false`: none. See docs/several-processes.md for what holds.
+   */
+  redis?: string | RedisOptions | false;
   /**
    * `false` makes Node pipe every socket to the hub through a private loopback connection instead of handing its
    * descriptor over. Slower; the same behaviour. Default `true`, which falls back by itself where there is no plain

@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import { ensureAddonBuilt, projectRoot } from './addon.mjs';
 import { FILES_TOGETHER, steps } from './steps.mjs';
+import { ensureSystemPackages } from './system.mjs';
 
 const { log, run } = steps('check');
 
@@ -27,7 +28,8 @@ run('clippy, without the binding', cargo, [
   'warnings',
 ]);
 run('clippy', cargo, ['clippy', '--locked', '--all-targets', '--', '-D', 'warnings']);
-run('Rust tests of the core', cargo, ['test', '--locked', '--no-default-features', '--quiet']);
+await ensureSystemPackages(['redis'], { log });
+run('Rust tests of the core', cargo, ['test', '--locked', '--no-default-features', '--features', 'redis', '--quiet']);
 run('rustdoc', cargo, ['doc', '--locked', '--no-deps', '--no-default-features'], { RUSTDOCFLAGS: '-D warnings' });
 ensureAddonBuilt({ log });
 const quick = ['docs', 'layers', 'rust-layers'].map((name) => path.join('__test__', `${name}.test.mjs`));

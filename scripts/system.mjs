@@ -1,4 +1,4 @@
-// Programs of the operating system that the checks start: nginx, Chromium, openssl, promtool, valgrind, perf. Brings what is missing
+// Programs of the operating system that the checks start: nginx, Chromium, openssl, promtool, Redis, valgrind, perf. Brings what is missing
 // by apt-get where this process may (root on Debian or Ubuntu), else says in one line what to install.
 //
 //   node scripts/system.mjs nginx chromium
@@ -14,6 +14,7 @@ const programs = {
   openssl: { commands: ['openssl'], package: 'openssl' },
   promtool: { commands: ['promtool'], package: 'prometheus' },
   perf: { commands: ['perf'], package: 'linux-perf' },
+  redis: { commands: ['redis-server', 'valkey-server'], package: 'redis-server' },
   valgrind: { commands: ['valgrind'], package: 'valgrind' },
 };
 

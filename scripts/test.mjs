@@ -21,14 +21,14 @@ function testFiles() {
 }
 
 try {
-  await ensureSystemPackages(['openssl', 'nginx', 'chromium', 'promtool'], { log });
+  await ensureSystemPackages(['openssl', 'nginx', 'chromium', 'promtool', 'redis'], { log });
   ensureAddonBuilt({ log });
 } catch (error) {
   log(error.message);
   process.exit(1);
 }
 if (wanted.length === 0) {
-  run('Rust tests of the core', 'cargo', ['test', '--locked', '--no-default-features']);
+  run('Rust tests of the core', 'cargo', ['test', '--locked', '--no-default-features', '--features', 'redis']);
 }
 const files = testFiles();
 const together = files.filter(mayRunTogether);

@@ -26,6 +26,8 @@ pub enum Error {
     Gone,
     /// The operating system gave no thread, timer or listener.
     Start(io::Error),
+    /// The hub was to work over a Redis and cannot: what is wrong with it, or with what it was told.
+    Redis(String),
 }
 
 impl Error {
@@ -38,6 +40,7 @@ impl Error {
             Self::TooManyRooms => "HUB_TOO_MANY_ROOMS",
             Self::Gone | Self::Socket(_) => "HUB_SOCKET",
             Self::Start(_) => "HUB_START_FAILED",
+            Self::Redis(_) => "HUB_REDIS",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Error {
             Self::Socket(error) => write!(f, "the socket could not be taken over: {error}"),
             Self::Gone => f.write_str("the peer has reset the socket"),
             Self::Start(error) => write!(f, "the hub could not start: {error}"),
+            Self::Redis(reason) => f.write_str(reason),
         }
     }
 }
@@ -64,6 +68,7 @@ impl std::error::Error for Error {
             | Self::Closed
             | Self::Overloaded
             | Self::TooManyRooms
+            | Self::Redis(_)
             | Self::Gone => None,
         }
     }

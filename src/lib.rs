@@ -10,6 +10,7 @@
 //! - [`fabric`]: the endpoint that serves documents.
 //! - [`handlers`]: endpoints that are written in TypeScript.
 //! - [`document`]: documents with an authority, their store, and how they are loaded and saved.
+//! - `cluster` (feature `redis`): documents that several processes order by one Redis.
 //! - [`room`]: the members of a document, and the fan-out to them.
 //! - [`recovery`]: what a room remembers, and how a client comes back.
 //! - `shard`: a thread, its clock, and what it does for all its connections.
@@ -31,6 +32,8 @@
 pub mod admission;
 #[cfg(feature = "binding")]
 mod binding;
+#[cfg(feature = "redis")]
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod document;

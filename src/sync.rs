@@ -6,6 +6,8 @@
 //!   any thread may take `state`.
 //! - `Room::state` → `Document::state` → the queue of the store. A document tells its room nothing while its state is held.
 //!   The map of documents → `Document::state`.
+//! - `Room::state` → what a document of `cluster` has locked, and what it keeps from expiring: leaves. News is told to a room
+//!   when none of it is locked.
 //! - `Room::members` → `Connection::writer`: a room sends to its members. Nothing is sent while `state` is held.
 //! - `ShardRooms::by_id`, the map of a thread's rooms, is held for a look-up or to add or remove a room, and nothing is taken
 //!   meanwhile but `ShardRooms::left`, a leaf, for a room that an earlier process has left.

@@ -4,7 +4,7 @@ const cluster = require('node:cluster');
 
 const { anyId, id } = require('../shared/arguments.js');
 const { integer } = require('../shared/checks.js');
-const { invalid } = require('../shared/errors.js');
+const { HubError, invalid } = require('../shared/errors.js');
 const { describe } = require('../shared/callbacks.js');
 const { Gate } = require('../admission/gate.js');
 const { closeOf } = require('./close-codes.js');
@@ -121,7 +121,9 @@ class Hub {
     this.#monitoring = monitoring;
     this.#registered = {
       logFormat: options.logFormat,
-      publish: guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
+      publish: options.redis
+        ? (...of) => this.#publishEverywhere(...of)
+        : guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),
       broadcast: guarded((path, message) => native.broadcast(path, message)),
       publishToRoom: guarded((path, room, message, except) => handlers.publish(path, room, message, except)),
       broadcastSteps: (...of) => broadcastSteps(this.#registered, documents, ...of),
@@ -275,8 +277,17 @@ class Hub {
     return this.#monitoring.metricsText();
   }
 
+  /** Resolves with how many got it in this process, once it has its place among what all processes publish. */
+  async #publishEverywhere(documentId, clientID, message) {
+    const native = this.#native;
+    const { code } = await guarded(() => native.publishEverywhere(documentId, clientID, message))();
+    if (code) throw new HubError(code, `The document ${documentId} takes nothing: Redis is away, or was for too long.`);
+    return native.receivers(documentId, clientID);
+  }
+
   stats() {
-    return { ...this.#native.stats(), events: this.#security.totals };
+    const redis = this.#native.clusterState() ?? undefined;
+    return { ...this.#native.stats(), events: this.#security.totals, ...(redis && { redis }) };
   }
 
   /** For startServer, once .env was read: rejects where a session could never be verified. */

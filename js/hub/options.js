@@ -8,6 +8,7 @@ const { trustedProxies } = require('../admission/forwarded.js');
 const { documentOptions } = require('./document-options.js');
 const { limitOptions } = require('./limits.js');
 const { originRule } = require('../admission/origin.js');
+const { checkTogether, redisOptions, withEnvironment } = require('./redis-options.js');
 
 /** Longest time a timer of Node takes. */
 const MAX_TIMER_MS = 0x7fff_ffff;
@@ -77,6 +78,7 @@ const CHECKS = {
   trustProxy: trustedProxies,
   limits: (value) => limitOptions(value),
   documents: documentOptions,
+  redis: (value) => redisOptions(value),
   onSecurityEvent: (value) => callback(value, 'onSecurityEvent'),
 };
 
@@ -84,7 +86,7 @@ const CHECKS = {
 function hubOptions(options = {}, env = process.env) {
   if (typeof options !== 'object' || options === null) invalid('options must be an object');
   const checked = {};
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const given = Object.entries(withEnvironment(options, env)).filter(([, value]) => value !== undefined);
   const stateDir = stateDirFromEnvironment(env) ?? DEFAULTS.stateDir;
   for (const [name, value] of Object.entries({ ...DEFAULTS, stateDir, ...Object.fromEntries(given) })) {
     if (!Object.hasOwn(CHECKS, name)) {
@@ -92,6 +94,9 @@ function hubOptions(options = {}, env = process.env) {
     }
     checked[name] = CHECKS[name](value);
   }
+  checkTogether(checked);
+  // Redis remembers for the next process, and for all others that run meanwhile.
+  if (checked.redis) checked.stateDir = undefined;
   return checked;
 }
 

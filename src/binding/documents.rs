@@ -164,7 +164,7 @@ impl NativeHub {
             after: None,
             answer: Some(Answer::new(tell)),
         };
-        self.hub()?.submit_steps(document, publication)?;
+        self.hub()?.submit_opening(document, publication)?;
         Ok(promise)
     }
 

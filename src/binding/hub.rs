@@ -19,6 +19,7 @@ use super::{
     log_line::Format,
     notifier::NodeNotifier,
     numbers::{Taken, number},
+    redis::{self, NativeRedis},
 };
 use crate::{
     Config, Error, Hub,
@@ -89,6 +90,8 @@ pub struct NativeOptions {
     pub limits: Option<NativeLimits>,
     /// `None` where all documents are relays.
     pub documents: Option<NativeDocuments>,
+    /// `None` where this process orders by itself.
+    pub redis: Option<NativeRedis>,
 }
 
 impl fmt::Debug for NativeOptions {
@@ -192,7 +195,10 @@ impl NativeHub {
             .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let config = Config::from(&options);
         let (hub, hooks) = match &options.documents {
-            None => (Hub::start(config)?, None),
+            None => match &options.redis {
+                None => (Hub::start(config)?, None),
+                Some(over) => (redis::start(config, over)?, None),
+            },
             Some(documents) => {
                 let notifier = NodeNotifier::new(&notify)
                     .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;

@@ -2,6 +2,8 @@
 
 mod admission;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod cluster;
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod documents;
 mod hooks;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
@@ -12,6 +14,7 @@ mod log_line;
 mod monitoring;
 mod notifier;
 mod numbers;
+mod redis;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod rooms;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]

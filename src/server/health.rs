@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::hub::Hub;
 use crate::admission::limits::is_reached;
+#[cfg(feature = "redis")]
+use crate::cluster::State;
 
 /// How long a thread may be at one thing. Its clock is looked at once a second, and a turn takes a millisecond.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
@@ -27,6 +29,10 @@ impl Hub {
         }
         if let Some(documents) = &self.shared.documents {
             reasons.extend(documents.store().problem());
+        }
+        #[cfg(feature = "redis")]
+        if let Some(State::Away(reason)) = self.cluster_state() {
+            reasons.push(format!("Redis is away: {reason}"));
         }
         let most = self.shared.config.limits.connections;
         if is_reached(self.total_count(), most) {

@@ -6,6 +6,8 @@ use std::{
 };
 
 use super::{keeper::Keeper, shared::Shared};
+#[cfg(feature = "redis")]
+use crate::cluster::{self, Cluster, config::ClusterConfig};
 use crate::{
     Config, Error,
     admission::{expiry, users::Users},
@@ -35,6 +37,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Hub {
     pub(crate) shared: Arc<Shared>,
+    /// Where its documents are ordered together with those of other processes.
+    #[cfg(feature = "redis")]
+    cluster: Option<Cluster>,
 }
 
 impl Hub {
@@ -81,6 +86,30 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Starts a hub whose documents are ordered by a Redis, together with those of other processes. Waits until that was
+    /// reached, for some seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::start`], and [`Error::Redis`].
+    #[cfg(feature = "redis")]
+    pub fn start_cluster(config: Config, redis: &ClusterConfig) -> Result<Self, Error> {
+        config.check()?;
+        // Redis remembers for the next process, and for all others that run meanwhile.
+        let config = Config { state_dir: None, ..config };
+        let cluster = Cluster::start(redis, &config).map_err(|error| Error::Redis(error.to_string()))?;
+        let opener = cluster.opener();
+        let mut hub = Self::begin(config, |_| (Some(opener), None))?;
+        hub.cluster = Some(cluster);
+        Ok(hub)
+    }
+
+    /// Whether what is published can be ordered; `None` where this process does that itself.
+    #[cfg(feature = "redis")]
+    pub fn cluster_state(&self) -> Option<cluster::State> {
+        self.cluster.as_ref().map(Cluster::state)
+    }
+
     fn begin(
         config: Config,
         open: impl FnOnce(&tokio::runtime::Handle) -> (Option<Arc<dyn Opener>>, Option<Documents>),
@@ -97,18 +126,22 @@ impl Hub {
         }
         shards[0].handle().spawn(expiry::watch(Arc::clone(users.expiries())));
         let fabric = Fabric::new(Arc::clone(&rooms), documents.clone(), &config);
-        let hub = Self { shared: Shared::new(config, shards, users, rooms, documents, keeper) };
+        let hub = Self {
+            shared: Shared::new(config, shards, users, rooms, documents, keeper),
+            #[cfg(feature = "redis")]
+            cluster: None,
+        };
         hub.serve(Arc::new(fabric));
         Ok(hub)
     }
 
-    /// Puts a route handler's steps into the order of a document, which is opened for that where nobody has it open. What
-    /// became of them its answer is told.
+    /// Puts what a route handler publishes into the order of a document, which is opened for that where nobody has it open.
+    /// What became of it its answer is told.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`]
-    pub fn submit_steps(&self, document: Id, mut publication: Publication) -> Result<(), Error> {
+    pub fn submit_opening(&self, document: Id, mut publication: Publication) -> Result<(), Error> {
         if self.shared.is_sealed() {
             return Err(Error::Closed);
         }
@@ -177,7 +210,9 @@ impl Hub {
     /// before the message is written. Returns how many connections it was queued for.
     ///
     /// A message that is a JSON object takes the document's next offset and carries it as the key `offset`, and clients
-    /// that are away get it when they come back. Anything else is sent as it is, to those who are there.
+    /// that are away get it when they come back. Anything else is sent as it is, to those who are there. Of a document that
+    /// nobody has open in this process nothing is sent: over a Redis others may have, for which there is
+    /// [`Hub::submit_opening`].
     ///
     /// # Errors
     ///
@@ -248,6 +283,15 @@ impl Hub {
         match self.shared.endpoints.named(name) {
             Some(entry) => entry.count(),
             None => self.room(name).map_or(0, |room| room.count()),
+        }
+    }
+
+    /// Members of a document, or connections of one client among them: those who get what is published now, in this process.
+    pub fn receivers(&self, document: &str, client: Option<&str>) -> usize {
+        let Some(room) = self.room(document) else { return 0 };
+        match client {
+            None => room.count(),
+            Some(client) => Id::new(client).map_or(0, |client| room.count_of(&client)),
         }
     }
 

@@ -7,6 +7,10 @@
 pub mod handlers;
 pub mod late_log;
 pub mod recovery;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "redis")]
+pub mod redis_proxy;
 
 use std::{
     io::{Read, Write},

@@ -1,0 +1,94 @@
+// Several processes over one Redis, each a Node of its own.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HubClient } from './support/hub-client.mjs';
+import { until } from './support/processes.mjs';
+import { ending } from './support/programs.mjs';
+import { SECRET, startHub, startProcess, startRedis } from './support/redis.mjs';
+
+async function join(t, { base }, clientID) {
+  const client = new HubClient(`${base}/ws/fabric?documentId=doc&clientID=${clientID}`);
+  t.after(() => client.drop());
+  await client.receivedAll('connected', 1);
+  return client;
+}
+
+const updates = async (client, count) => (await client.receivedAll('update', count)).map(({ update }) => update);
+
+test('clients of two processes see one order, and what a route handler of either sends', async (t) => {
+  const { url } = await startRedis(t);
+  const [one, two] = await Promise.all([startHub(t, url, { logLevel: 'warn' }), startHub(t, url)]);
+  assert.match(one.service.output, /over Redis setAccess, .* are each process's own/);
+  const [a, b] = [await join(t, one, 'a'), await join(t, two, 'b')];
+  const [c, d] = [await join(t, one, 'c'), await join(t, two, 'd')];
+  for (let id = 1; id <= 50; id += 1) {
+    for (const client of [a, b]) client.send({ type: 'update', documentId: 'doc', update: id, id });
+  }
+  const seen = [await updates(c, 100), await updates(d, 100)];
+  assert.deepEqual(seen[0], seen[1]);
+  const offsets = c.all('update').map(({ offset }) => offset);
+  assert.deepEqual(
+    offsets,
+    [...Array(100).keys()].map((index) => index + 1),
+  );
+  assert.deepEqual(await two.ask({ ask: 'broadcast', changeId: 'c1' }), { count: 2 }, 'of its own process');
+  for (const client of [a, b, c, d]) {
+    const [{ changeId, offset }] = await client.receivedAll('steps', 1);
+    assert.deepEqual([changeId, offset], ['c1', 101]);
+  }
+  assert.deepEqual((await one.ask({ ask: 'stats' })).redis, { ready: true });
+});
+
+test('a client whose process was killed comes back to another, and has missed nothing', async (t) => {
+  const { url } = await startRedis(t);
+  const [one, two] = await Promise.all([startHub(t, url), startHub(t, url)]);
+  const [a, b] = [await join(t, one, 'a'), await join(t, two, 'b')];
+  const { token, epoch } = a.messages[0];
+  a.send({ type: 'update', documentId: 'doc', update: 'of a', id: 1, ack: true });
+  await a.receivedAll('ack', 1);
+  await one.service.stop('SIGKILL');
+  b.send({ type: 'update', documentId: 'doc', update: 'missed', id: 1, ack: true });
+  await b.receivedAll('ack', 1);
+  const query = new URLSearchParams({ documentId: 'doc', clientID: 'a', token, epoch, offset: '1' });
+  const again = new HubClient(`${two.base}/ws/fabric?${query}`);
+  t.after(() => again.drop());
+  const [recovered] = await again.receivedAll('recovered', 1);
+  assert.deepEqual(recovered, { type: 'recovered', from: 1, to: 2, upTo: 1 });
+  assert.deepEqual(await updates(again, 1), ['missed']);
+});
+
+test('while Redis is away clients stay, and a route handler is told that nothing is taken', async (t) => {
+  const redis = await startRedis(t);
+  const hub = await startHub(t, redis.url, { redis: { url: redis.url, waitMs: 300 } });
+  const a = await join(t, hub, 'a');
+  await redis.service.stop('SIGKILL');
+  const away = await until('the hub to notice', async () => {
+    const { redis: state } = await hub.ask({ ask: 'stats' });
+    return state.ready ? null : state;
+  });
+  assert.equal(typeof away.reason, 'string');
+  const { code } = await hub.ask({ ask: 'broadcast', changeId: 'c1' });
+  assert.equal(code, 'HUB_UNAVAILABLE');
+  await a.synced('doc');
+});
+
+test('a hub that cannot work over its Redis does not start, and says why in one line', async (t) => {
+  const { url } = await startRedis(t);
+  const evicting = await startRedis(t, ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru']);
+  const faults = [
+    [{ redis: 'redis://127.0.0.1:1' }, /HUB_REDIS/],
+    [{ redis: 'rediss://127.0.0.1' }, /TLS .* is not supported yet/],
+    [{ redis: evicting.url }, /allkeys-lru/],
+    [{ redis: url, documents: { kind: 'steps' } }, /leave out documents/],
+    [{ redis: url, recoveryWindowMs: 0 }, /recoveryWindowMs/],
+    [{ redis: url, tokenSecret: 'short' }, /tokenSecret/],
+    [{ redis: { url, prefix: '{x}' } }, /redis\.prefix/],
+    [{ redis: { url, nonsense: 1 } }, /redis\.nonsense/],
+  ];
+  for (const [options, expected] of faults) {
+    const { code, output } = await ending(startProcess(url, options));
+    assert.equal(code, 1, output);
+    assert.match(output, expected);
+    assert.ok(!output.includes(SECRET));
+  }
+});

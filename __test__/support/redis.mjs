@@ -1,0 +1,58 @@
+// Redis servers of a test's own, and hubs over them, each a process.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { ensureSystemPackages } from '../../scripts/system.mjs';
+import { freePorts } from './ports.mjs';
+import { childEnvironment, Service } from './processes.mjs';
+import { startProgram } from './programs.mjs';
+
+/** Starts a Redis on a free port, which forgets everything when it ends. */
+export async function startRedis(t, args = []) {
+  const { redis: program } = await ensureSystemPackages(['redis']);
+  const [port] = await freePorts(1);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-redis-'));
+  const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
+  const service = new Service('redis-server', program, [...where, ...args], { cwd: folder, env: childEnvironment() });
+  t.after(async () => {
+    await service.stop('SIGKILL');
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
+  await service.printed(/Ready to accept connections/);
+  return { service, url: `redis://127.0.0.1:${port}` };
+}
+
+const PROGRAM = `
+  import http from 'node:http';
+  import { broadcastSteps } from '@captify-io/hub';
+  import { createHub } from '@captify-io/hub/server';
+  const hub = createHub(JSON.parse(process.argv[1]));
+  const server = http.createServer();
+  hub.attach(server);
+  server.listen(0, '127.0.0.1', () => console.log('listening on ' + server.address().port));
+  const answers = {
+    broadcast: async ({ changeId }) => ({ count: await broadcastSteps('doc', [{ stepType: 'x' }], changeId) }),
+    stats: async () => ({ redis: hub.stats().redis }),
+  };
+  process.on('message', async (question) => {
+    process.send(await answers[question.ask](question).catch(({ code, message }) => ({ code, message })));
+  });
+`;
+
+/** The secret that all processes of a test share. */
+export const SECRET = 'a secret of 32 bytes or some more';
+
+/** Starts a process with a hub over the Redis at `url`, which the environment names. */
+export function startProcess(url, options = {}) {
+  const env = { HUB_REDIS_URL: url, HUB_TOKEN_SECRET: SECRET };
+  return startProgram('a hub', PROGRAM, { env, args: [JSON.stringify({ logLevel: 'error', ...options })], ipc: true });
+}
+
+/** The same, once it listens: `{ service, base, ask }`. */
+export async function startHub(t, url, options) {
+  const service = startProcess(url, options);
+  t.after(() => service.stop('SIGKILL'));
+  const [, port] = await service.printed(/listening on (\d+)/);
+  const ask = (question) => service.ask(question, () => true);
+  return { service, base: `ws://127.0.0.1:${port}`, ask };
+}

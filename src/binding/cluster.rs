@@ -1,0 +1,74 @@
+//! What a hub over a Redis does that one by itself does not. `js/hub/hub.js` is the other side.
+
+use napi::{Env, bindgen_prelude::Object};
+use napi_derive::napi;
+
+use super::{
+    documents::NativeSubmitted,
+    hub::{NativeHub, Result, count, invalid},
+};
+use crate::{
+    Hub,
+    ids::Id,
+    room::publication::{Answer, Publication},
+};
+
+/// Whether the hub can publish.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeClusterState {
+    /// Whether Redis is there, and everything has caught up.
+    pub ready: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+#[cfg(feature = "redis")]
+fn state(hub: &Hub) -> Option<NativeClusterState> {
+    use crate::cluster::State;
+
+    hub.cluster_state().map(|state| match state {
+        State::Ready => NativeClusterState { ready: true, reason: None },
+        State::Away(reason) => NativeClusterState { ready: false, reason: Some(reason) },
+    })
+}
+
+#[cfg(not(feature = "redis"))]
+fn state(_: &Hub) -> Option<NativeClusterState> {
+    None
+}
+
+#[napi]
+impl NativeHub {
+    /// Publishes to the members of a document in all processes, or to those of one client. Resolves once it has its place, or
+    /// was refused.
+    #[napi(catch_unwind)]
+    pub fn publish_everywhere<'env>(
+        &self,
+        env: &'env Env,
+        document: String,
+        client: Option<String>,
+        message: String,
+    ) -> Result<Object<'env>> {
+        let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
+        let to = client.map(|client| Id::new(&client).ok_or_else(|| invalid("no id"))).transpose()?;
+        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
+        let tell = move |outcome| deferred.resolve(move |_| Ok(NativeSubmitted::from(outcome)));
+        let publication =
+            Publication { answer: Some(Answer::new(tell)), ..Publication::of_route_handler(to, message) };
+        self.hub()?.submit_opening(document, publication)?;
+        Ok(promise)
+    }
+
+    /// Members of a document in this process, or connections of one client among them.
+    #[napi(catch_unwind)]
+    pub fn receivers(&self, document: String, client: Option<String>) -> Result<u32> {
+        Ok(count(self.hub()?.receivers(&document, client.as_deref())))
+    }
+
+    /// Whether the hub can publish; nothing where it orders by itself.
+    #[napi(catch_unwind)]
+    pub fn cluster_state(&self) -> Option<NativeClusterState> {
+        self.hub().ok().and_then(|hub| state(&hub))
+    }
+}

@@ -1,0 +1,99 @@
+-- Appends a batch of publications to the log of one document, and tells every process of it.
+--
+-- KEYS: meta, stream, what this process did last, then a key for each client session of the batch.
+-- ARGV: the channel, this process, number of the batch, the run of the server, the epoch and the last offset that the caller
+-- has seen with its nonce, the nonce of this attempt, how far offsets leap after a restart, most entries and bytes of the
+-- stream, how long stream and client sessions stay, how long meta stays, how many publications; then of each: the place of
+-- its client session among the keys (0 none), the client's number ('' none), the offset behind which it must stand ('' any),
+-- what it says.
+--
+-- What a batch has become is kept under its number: a call that is sent again because nobody knows whether it arrived is
+-- answered, and nothing of it is done twice.
+local meta, stream, attempt = KEYS[1], KEYS[2], KEYS[3]
+local channel, process, number, run, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local seen, seen_nonce, nonce, leap = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
+local most_entries, most_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
+local stream_ttl, meta_ttl, count = ARGV[12], ARGV[13], tonumber(ARGV[14])
+
+local function text(value)
+  return string.format('%.0f', value)
+end
+
+local before = redis.call('GET', attempt)
+if before then
+  local done, reply = string.match(before, '^(%d+) (.*)$')
+  if done == number then
+    return { 'done', reply }
+  end
+  if tonumber(done) > tonumber(number) then
+    -- It was on its way for so long that the batches behind it are done: its process has given it up.
+    return { 'late' }
+  end
+end
+
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b')
+local top, top_nonce = tonumber(known[2] or 0), known[3]
+if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
+  return { 'forked' }
+end
+
+-- The server has been another, or has begun anew, since this was written last: it may have lost what stood behind. Those
+-- offsets are not given a second time, so that nobody takes one history for the other.
+local at = top
+if known[4] ~= run then
+  at = top + leap
+end
+local bytes = tonumber(known[5])
+if redis.call('EXISTS', stream) == 0 then
+  bytes = 0
+end
+local time = redis.call('TIME')
+local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
+
+local applied, changed, outcomes, said = {}, {}, {}, {}
+local offset, previous, previous_nonce = at, top, top_nonce
+for index = 1, count do
+  local first = 11 + index * 4
+  local session, own, after, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
+  local key = session > 0 and own ~= '' and KEYS[3 + session]
+  if key and not applied[key] then
+    applied[key] = tonumber(redis.call('GET', key) or '0')
+  end
+  if key and tonumber(own) <= applied[key] then
+    outcomes[index] = 'd'
+  elseif after ~= '' and tonumber(after) ~= previous then
+    outcomes[index] = 's' .. text(previous)
+  else
+    offset = offset + 1
+    local value = nonce .. ' ' .. previous_nonce .. ' ' .. text(previous) .. ' ' .. now .. ' ' .. payload
+    redis.call('XADD', stream, text(offset) .. '-0', 'd', value)
+    bytes = bytes + #value
+    if key then
+      applied[key] = tonumber(own)
+      changed[key] = own
+    end
+    outcomes[index] = 'a'
+    said[#said + 1] = #payload .. ':' .. payload
+    previous, previous_nonce = offset, nonce
+  end
+end
+
+for key, own in pairs(changed) do
+  redis.call('SET', key, own, 'PX', stream_ttl)
+end
+local reply = table.concat({ epoch, nonce, top_nonce, text(top), text(at + 1), now, table.concat(outcomes, ',') }, ' ')
+redis.call('SET', attempt, number .. ' ' .. reply, 'PX', stream_ttl)
+if #said > 0 then
+  local length = redis.call('XLEN', stream)
+  while length > 0 and (length > most_entries or bytes > most_bytes) do
+    local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    redis.call('XDEL', stream, oldest[1])
+    bytes = bytes - #oldest[2][2]
+    length = length - 1
+  end
+  redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
+  redis.call('PEXPIRE', meta, meta_ttl)
+  redis.call('PEXPIRE', stream, stream_ttl)
+  redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
+end
+return { 'done', reply }

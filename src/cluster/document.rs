@@ -1,0 +1,244 @@
+//! One document whose log is in Redis, as long as a room has it open.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Mutex, Weak},
+    time::Instant,
+};
+
+use super::{
+    follower::{Asks, CaughtUp, Follower},
+    keys::Keys,
+    wire::{Mark, Push, Reading, Reply},
+};
+use crate::{
+    ids::{Epoch, Id},
+    room::{
+        document_log::{Appended, Deliver, News, Start},
+        publication::{Publication, Refusal},
+    },
+    sync::lock,
+};
+
+/// Most publications, and bytes of them, that go to Redis at once: others are served in between.
+const MAX_BATCH: usize = 256;
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// A document whose log is in Redis.
+pub(super) struct Document {
+    pub(super) id: Id,
+    pub(super) keys: Keys,
+    room: Weak<dyn Deliver>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` until the log was read.
+    follower: Option<Follower>,
+    /// What came before that.
+    early: Vec<Push>,
+    /// What waits to be sent.
+    queue: VecDeque<(Publication, Instant)>,
+    /// What was sent, and is not answered.
+    in_flight: Option<InFlight>,
+    /// The number of the batch that was made last.
+    number: u64,
+    /// Whether somebody sends.
+    is_sending: bool,
+    /// Whether somebody reads the log.
+    is_reading: bool,
+}
+
+struct InFlight {
+    number: u64,
+    publications: Vec<Publication>,
+}
+
+/// A batch on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) number: u64,
+    /// When the oldest of it was published.
+    pub(super) since: Instant,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Document {
+    pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>) -> Self {
+        Self { id, keys, room, state: Mutex::default() }
+    }
+
+    /// The log was read for the first time. Returns where the room begins, and what it is to be told behind that.
+    pub(super) fn begin(&self, reading: &Reading) -> (Start, Vec<News>) {
+        let mut state = lock(&self.state);
+        let (mut follower, start) = Follower::begin(reading);
+        let mut news = Vec::new();
+        for push in std::mem::take(&mut state.early) {
+            follower.push(push, &mut news);
+        }
+        state.follower = Some(follower);
+        (start, news)
+    }
+
+    /// Tells the room. On the thread of Redis alone, directly behind what the news came from: so they stay in order.
+    pub(super) fn tell(&self, news: Vec<News>) {
+        if let Some(room) = self.room.upgrade().filter(|_| !news.is_empty()) {
+            room.hear(news);
+        }
+    }
+
+    /// Takes a publication; returns whether somebody has to begin to send.
+    pub(super) fn enqueue(&self, publication: Publication) -> bool {
+        let mut state = lock(&self.state);
+        state.queue.push_back((publication, Instant::now()));
+        !std::mem::replace(&mut state.is_sending, true)
+    }
+
+    /// The next batch; `None` where nothing waits: then nobody sends any more.
+    pub(super) fn next_batch(&self) -> Option<Batch> {
+        let mut state = lock(&self.state);
+        let Some((_, since)) = state.queue.front() else {
+            state.is_sending = false;
+            return None;
+        };
+        let since = *since;
+        let (mut publications, mut bytes) = (Vec::new(), 0);
+        while publications.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+            let Some((publication, _)) = state.queue.pop_front() else { break };
+            bytes += publication.bytes();
+            publications.push(publication);
+        }
+        state.number += 1;
+        let number = state.number;
+        state.in_flight = Some(InFlight { number, publications });
+        Some(Batch { number, since })
+    }
+
+    /// Calls `put` with what is in flight, where it is this batch and has not been answered.
+    pub(super) fn with_batch<T>(
+        &self,
+        batch: Batch,
+        put: impl FnOnce(&[Publication], Epoch, Mark) -> T,
+    ) -> Option<T> {
+        let state = lock(&self.state);
+        let in_flight = state.in_flight.as_ref().filter(|in_flight| in_flight.number == batch.number)?;
+        let follower = state.follower.as_ref()?;
+        Some(put(&in_flight.publications, follower.epoch(), follower.at()))
+    }
+
+    /// A batch was answered. Returns whether something before it has not come.
+    pub(super) fn answered(&self, batch: Batch, reply: Reply) -> bool {
+        let mut news = Vec::new();
+        let has_gap = {
+            let mut state = lock(&self.state);
+            let Some(publications) = state.take_in_flight(batch.number) else { return false };
+            let Some(follower) = &mut state.follower else { return false };
+            follower.own(reply, publications, &mut news);
+            follower.has_gap()
+        };
+        self.tell(news);
+        has_gap
+    }
+
+    /// What was appended has come, of this process where `is_own`. Returns whether something before it has not.
+    pub(super) fn heard(&self, push: Push, is_own: bool) -> bool {
+        let mut news = Vec::new();
+        let has_gap = {
+            let mut state = lock(&self.state);
+            let own = if is_own { state.take_in_flight(push.number) } else { None };
+            let Some(follower) = &mut state.follower else {
+                state.early.push(push);
+                return false;
+            };
+            match own {
+                Some(publications) => follower.own(push.reply, publications, &mut news),
+                None => follower.push(push, &mut news),
+            }
+            follower.has_gap()
+        };
+        self.tell(news);
+        has_gap
+    }
+
+    /// Whether the log is to be read because something has not come, and nobody does so already.
+    pub(super) fn begin_reading(&self) -> bool {
+        let mut state = lock(&self.state);
+        let has_gap = state.follower.as_ref().is_some_and(Follower::has_gap);
+        has_gap && !std::mem::replace(&mut state.is_reading, true)
+    }
+
+    /// Whether something has not come. Where nothing is missing, nobody reads the log any more.
+    pub(super) fn goes_on_reading(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.is_reading = state.follower.as_ref().is_some_and(Follower::has_gap);
+        state.is_reading
+    }
+
+    /// What is to be read of the log; `None` until it was read for the first time.
+    pub(super) fn asks(&self) -> Option<Asks> {
+        lock(&self.state).follower.as_ref().map(Follower::asks)
+    }
+
+    /// The last offset that the room has.
+    pub(super) fn offset(&self) -> Option<u64> {
+        lock(&self.state).follower.as_ref().map(|follower| follower.at().offset)
+    }
+
+    /// The log was read.
+    pub(super) fn caught_up(&self, asked: Asks, reading: &Reading) {
+        let news = {
+            let mut state = lock(&self.state);
+            let Some(follower) = &mut state.follower else { return };
+            let CaughtUp { news, void, is_restarted } = follower.caught_up(asked, reading);
+            if is_restarted {
+                log::warn!(
+                    "document {:?} has lost some of its history in Redis: its clients reload",
+                    self.id
+                );
+            }
+            state.append_again(void);
+            news
+        };
+        self.tell(news);
+    }
+
+    /// Redis was away for too long: what waits for it is refused, and nobody sends any more.
+    pub(super) fn give_up(&self) {
+        let refused = {
+            let mut state = lock(&self.state);
+            state.is_sending = false;
+            let in_flight = state.in_flight.take().map(|in_flight| in_flight.publications);
+            let waiting = state.queue.drain(..).map(|(publication, _)| publication);
+            in_flight.into_iter().flatten().chain(waiting).collect::<Vec<_>>()
+        };
+        log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
+        let outcome = Err(Refusal::Unavailable);
+        let news = refused.into_iter().map(|publication| News::Answer(Appended { publication, outcome }));
+        self.tell(news.collect());
+    }
+}
+
+impl State {
+    /// What was appended to a log that is no more comes before everything that was published behind it.
+    fn append_again(&mut self, void: Vec<Publication>) {
+        if void.is_empty() {
+            return;
+        }
+        let (since, in_flight) = (Instant::now(), self.in_flight.take());
+        let behind = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
+        for publication in void.into_iter().chain(behind).rev() {
+            self.queue.push_front((publication, since));
+        }
+    }
+
+    fn take_in_flight(&mut self, number: u64) -> Option<Vec<Publication>> {
+        Some(self.in_flight.take_if(|in_flight| in_flight.number == number)?.publications)
+    }
+}

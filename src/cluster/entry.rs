@@ -1,0 +1,151 @@
+//! A publication as it stands in the log: written by one process, read by the others.
+
+use bytes::{Buf, BufMut};
+
+use crate::{
+    ids::{ClientSessionId, ConnectionId, Id, Topic},
+    room::publication::{Author, Content, Publication},
+};
+
+/// Processes of another version that do not know this one pass over what it begins.
+const VERSION: u8 = 1;
+
+/// Nobody's connection in this process.
+const ELSEWHERE: ConnectionId = ConnectionId::new(0);
+
+const CLIENT: u8 = 0;
+const MESSAGE: u8 = 1;
+
+/// What stands in the log of a publication; `None` for what belongs into no relay.
+pub(super) fn encode(publication: &Publication) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(publication.bytes() + 64);
+    out.put_u8(VERSION);
+    let kind = match &publication.content {
+        Content::Client { .. } => CLIENT,
+        Content::Message(_) => MESSAGE,
+        Content::Steps(_) | Content::Update { .. } | Content::Notice(_) => return None,
+    };
+    out.put_u8(kind);
+    out.put_u64(publication.author.map_or(0, |author| author.client_session.number()));
+    out.put_u64(publication.number.unwrap_or(0));
+    put_text(&mut out, publication.to.as_ref().map_or("", Id::text));
+    match &publication.content {
+        Content::Client { client, topic, payload, version } => {
+            out.put_u8(number_of(*topic));
+            for text in [client.text(), payload, version] {
+                put_text(&mut out, text);
+            }
+        }
+        Content::Message(message) => put_text(&mut out, message),
+        Content::Steps(_) | Content::Update { .. } | Content::Notice(_) => {}
+    }
+    Some(out)
+}
+
+/// The publication that another process has written; `None` where this version cannot read it.
+pub(super) fn decode(mut from: &[u8]) -> Option<Publication> {
+    if from.try_get_u8().ok()? != VERSION {
+        return None;
+    }
+    let kind = from.try_get_u8().ok()?;
+    let client_session = from.try_get_u64().ok()?;
+    let number = from.try_get_u64().ok()?;
+    let to = take_text(&mut from)?;
+    let content = match kind {
+        CLIENT => Content::Client {
+            topic: topic_of(from.try_get_u8().ok()?)?,
+            client: Id::new(take_text(&mut from)?)?,
+            payload: take_text(&mut from)?.to_owned(),
+            version: take_text(&mut from)?.to_owned(),
+        },
+        MESSAGE => Content::Message(take_text(&mut from)?.to_owned()),
+        _ => return None,
+    };
+    let author = (client_session != 0)
+        .then(|| Author { connection: ELSEWHERE, client_session: ClientSessionId::new(client_session) });
+    Some(Publication {
+        author,
+        to: if to.is_empty() { None } else { Some(Id::new(to)?) },
+        content,
+        number: (number != 0).then_some(number),
+        after: None,
+        answer: None,
+    })
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    // No message is longer than 64 MiB.
+    out.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    out.put_slice(text.as_bytes());
+}
+
+fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
+    let length = usize::try_from(from.try_get_u32().ok()?).ok()?;
+    let (text, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    std::str::from_utf8(text).ok()
+}
+
+const TOPICS: [(Topic, u8); 5] = [
+    (Topic::Update, 0),
+    (Topic::Awareness, 1),
+    (Topic::Selection, 2),
+    (Topic::Steps, 3),
+    (Topic::Presence, 4),
+];
+
+fn number_of(topic: Topic) -> u8 {
+    TOPICS.iter().find(|(each, _)| *each == topic).map_or(u8::MAX, |(_, number)| *number)
+}
+
+fn topic_of(number: u8) -> Option<Topic> {
+    TOPICS.iter().find(|(_, each)| *each == number).map(|(topic, _)| *topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode};
+    use crate::{
+        ids::{ClientSessionId, ConnectionId, Id, Topic},
+        room::publication::{Author, Content, Publication},
+    };
+
+    #[test]
+    fn what_one_process_writes_another_reads_but_for_the_connection() {
+        let written = Publication {
+            author: Some(Author {
+                connection: ConnectionId::new(7),
+                client_session: ClientSessionId::new(u64::MAX),
+            }),
+            number: Some(1 << 53),
+            content: Content::Client {
+                client: Id::new("ünï \"code\"").unwrap(),
+                topic: Topic::Steps,
+                payload: "[{\"stepType\":\"x\"}]".to_owned(),
+                version: "3".to_owned(),
+            },
+            ..Publication::of_route_handler(None, "")
+        };
+        let read = decode(&encode(&written).unwrap()).unwrap();
+        assert_eq!(read.content, written.content);
+        assert_eq!((read.number, read.to), (written.number, None));
+        let author = read.author.unwrap();
+        assert_eq!((author.connection.number(), author.client_session.number()), (0, u64::MAX));
+
+        let message = Publication::of_route_handler(Some(Id::new("me").unwrap()), "{\"a\":1}");
+        let read = decode(&encode(&message).unwrap()).unwrap();
+        assert_eq!((read.to, read.content), (message.to, message.content));
+        assert!(read.author.is_none() && read.number.is_none());
+    }
+
+    #[test]
+    fn what_is_cut_or_of_another_version_is_not_read() {
+        let whole = encode(&Publication::of_route_handler(None, "{\"a\":1}")).unwrap();
+        for length in 0..whole.len() {
+            assert!(decode(&whole[..length]).is_none(), "{length}");
+        }
+        let mut other = whole;
+        other[0] = 2;
+        assert!(decode(&other).is_none());
+    }
+}

@@ -1,0 +1,113 @@
+//! Several processes that order their documents by one Redis.
+//!
+//! Redis orders, and nobody else: what is published goes to a script, which gives it a place, keeps it in a bounded stream and
+//! tells every process. It goes out to the members of a room, also in the process that has published it, when it has come
+//! back. What does not come is read from the stream. While Redis is away publications wait, are not acknowledged, and are
+//! refused in the end; when it is back, every open document has caught up before anything else is sent.
+//!
+//! # Layout
+//!
+//! - [`config`], `error`, `state`: what it can be told, why it does not start, and whether it can publish.
+//! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
+//!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
+//! - `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
+//! - `keys`, `entry`, `wire`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
+
+pub mod config;
+mod document;
+mod entry;
+mod error;
+mod follower;
+mod keeping;
+mod keys;
+mod link;
+mod opener;
+mod reading;
+mod sending;
+mod server_info;
+mod shared;
+mod start_check;
+mod state;
+mod supervisor;
+mod wire;
+
+use std::{
+    fmt,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use tokio::{runtime, sync::Notify};
+
+use self::{config::ClusterConfig, shared::Shared};
+pub use self::{error::StartError, state::State};
+use crate::Config;
+
+/// A hub's part in a cluster: its thread `hub-redis`, and the documents that it follows. Dropping it ends the thread.
+pub struct Cluster {
+    shared: Arc<Shared>,
+    stop: Arc<Notify>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Starts the thread, and waits until Redis was reached for the first time and will do.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub fn start(config: &ClusterConfig, hub: &Config) -> Result<Self, StartError> {
+        if hub.token_secret.is_none() {
+            return Err(StartError::NoTokenSecret);
+        }
+        let Some(window) = hub.recovery_window else { return Err(StartError::NoRecovery) };
+        let failed = |error: std::io::Error| StartError::Unreachable {
+            server: config.server.name(),
+            reason: format!("there is no thread for it: {error}"),
+        };
+        let runtime =
+            runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+        let shared = Shared::new(config.clone(), hub.history, window, runtime.handle().clone());
+        let stop = Arc::new(Notify::new());
+        let (told, first) = mpsc::sync_channel(1);
+        let (of_thread, until) = (Arc::clone(&shared), Arc::clone(&stop));
+        thread::Builder::new()
+            .name("hub-redis".to_owned())
+            .spawn(move || {
+                runtime.spawn(supervisor::supervise(Arc::downgrade(&of_thread), told));
+                runtime.spawn(keeping::keep(Arc::downgrade(&of_thread)));
+                drop(of_thread);
+                runtime.block_on(until.notified());
+                // Dropping the runtime drops every task, and with them the connections.
+            })
+            .map_err(failed)?;
+        let cluster = Self { shared, stop };
+        // Only a panic on the thread would leave it without a word.
+        first.recv().unwrap_or_else(|_| {
+            let server = config.server.name();
+            Err(StartError::Unreachable { server, reason: "its thread has ended".to_owned() })
+        })?;
+        Ok(cluster)
+    }
+
+    /// Whether it can publish.
+    pub fn state(&self) -> State {
+        self.shared.state()
+    }
+
+    /// What gives rooms their logs.
+    pub fn opener(&self) -> Arc<dyn crate::room::opening::Opener> {
+        Arc::new(opener::RedisOpener::new(&self.shared))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}

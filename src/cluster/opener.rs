@@ -1,0 +1,155 @@
+//! Gives rooms their logs.
+
+use std::sync::Arc;
+
+use redis::{RedisResult, Value};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant, sleep},
+};
+
+use super::{document::Document, reading, sending, shared::Shared, wire::text};
+use crate::{
+    ids::{ClientSessionId, Id},
+    room::{
+        document_log::{Append, Deliver, DocumentLog, Log},
+        opening::{Opened, OpenedBy, Opener, Recalling},
+        publication::{Content, Publication, Refusal},
+    },
+    sync::lock,
+};
+
+/// How long one who tries again waits.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens documents whose logs are in Redis.
+#[derive(Debug)]
+pub(super) struct RedisOpener(Arc<Shared>);
+
+impl RedisOpener {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Opener for RedisOpener {
+    fn open(&self, document: &Id, _: OpenedBy, opened: Opened) {
+        let shared = Arc::clone(&self.0);
+        let document = Arc::new(Document::new(document.clone(), shared.keys(document), opened.room()));
+        self.0.handle.spawn(async move { open(&shared, document, opened).await });
+    }
+
+    fn recalls(&self) -> bool {
+        true
+    }
+
+    fn recall(
+        &self,
+        document: &Id,
+        client_session: ClientSessionId,
+        offset: Option<u64>,
+    ) -> Option<Recalling> {
+        let (tell, recalling) = oneshot::channel();
+        let shared = Arc::clone(&self.0);
+        let channel = shared.keys(document).channel;
+        self.0.handle.spawn(async move {
+            // Where Redis is away nobody is told: dropped without a word it says so.
+            if let Some(document) = shared.of_channel(&channel)
+                && let Some(applied) = recall(&shared, &document, client_session, offset).await
+            {
+                let _ = tell.send(applied);
+            }
+        });
+        Some(recalling)
+    }
+}
+
+/// Subscribes, reads, and begins: what comes in between waits in the document.
+async fn open(shared: &Arc<Shared>, document: Arc<Document>, opened: Opened) {
+    let deadline = Instant::now() + shared.config.wait;
+    shared.add(&document);
+    // Whatever becomes of it: without the log nobody needs the document.
+    let log = RedisLog { shared: Arc::clone(shared), document: Arc::clone(&document) };
+    while let Some(link) = shared.link(deadline).await {
+        let channel = std::slice::from_ref(&document.keys.channel);
+        let read = async {
+            link.subscribe(channel, |_| true).await.ok()?;
+            reading::read(shared, &link, &document, None).await
+        };
+        let Some(reading) = read.await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let (start, news) = document.begin(&reading);
+        opened.begin(DocumentLog::Other(Box::new(log)), start);
+        document.tell(news);
+        // It may have been lost after it was read, before anybody who connects anew knew that the document follows.
+        if link.loss.is_lost() {
+            reading::catch_up_later(shared, &document, Duration::ZERO);
+        }
+        return;
+    }
+    log::warn!("document {:?} could not be opened: Redis is away", document.id);
+    drop((log, opened));
+}
+
+/// Asks for a client session, and brings the room up to what its client has seen. `None` where Redis is away.
+async fn recall(
+    shared: &Arc<Shared>,
+    document: &Arc<Document>,
+    client_session: ClientSessionId,
+    offset: Option<u64>,
+) -> Option<Option<u64>> {
+    let deadline = Instant::now() + shared.config.wait;
+    while let Some(link) = shared.link(deadline).await {
+        let key = document.keys.client_session(client_session);
+        let found: RedisResult<Value> = link.call(redis::cmd("GET").arg(key)).await;
+        let Ok(found) = found else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        // It came from a process that was told earlier than this.
+        let is_behind = offset.is_some_and(|offset| document.offset().is_some_and(|here| here < offset));
+        if is_behind && !reading::catch_up(shared, &link, document).await {
+            continue;
+        }
+        return Some(text(&found).and_then(|applied| applied.parse().ok()));
+    }
+    None
+}
+
+/// The log of a room; as long as it is there, the document is followed.
+#[derive(Debug)]
+struct RedisLog {
+    shared: Arc<Shared>,
+    document: Arc<Document>,
+}
+
+impl Log for RedisLog {
+    fn append(&mut self, publication: Publication, _: Arc<dyn Deliver>) -> Append {
+        if !matches!(publication.content, Content::Client { .. } | Content::Message(_)) {
+            // Documents with an authority are none of this log's.
+            return Append::Refused(Box::new(publication), Refusal::Unavailable);
+        }
+        if self.document.enqueue(publication) {
+            let (shared, document) = (Arc::clone(&self.shared), Arc::clone(&self.document));
+            self.shared.handle.spawn(async move { sending::send(&shared, &document).await });
+        }
+        Append::Later
+    }
+
+    fn keep(&mut self, client_sessions: &[ClientSessionId]) {
+        let keys = &self.document.keys;
+        let mut keeping = lock(&self.shared.keeping);
+        keeping.client_sessions.extend(client_sessions.iter().map(|each| keys.client_session(*each)));
+        keeping.metas.insert(keys.meta.clone());
+        drop(keeping);
+        self.shared.keep.notify_one();
+    }
+}
+
+impl Drop for RedisLog {
+    fn drop(&mut self) {
+        self.shared.remove(&self.document);
+    }
+}

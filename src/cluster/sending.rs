@@ -1,0 +1,151 @@
+//! Sends what is published to one document, a batch at a time: what comes while one is under way is the next.
+
+use std::sync::Arc;
+
+use redis::{Cmd, RedisError, Value};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{
+    document::{Batch, Document},
+    entry,
+    link::Link,
+    reading,
+    shared::{Shared, milliseconds, random},
+    wire::{Mark, Reply, nonce_text, text},
+};
+use crate::{
+    ids::{ClientSessionId, Epoch},
+    recovery::history::LEAP,
+    room::publication::Publication,
+};
+
+/// How long one who tries again waits.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long what was pushed may be behind an answer before it is read.
+const PUSHES_BEHIND: Duration = Duration::from_millis(50);
+
+/// What the script has answered.
+enum Answer {
+    Done(Reply),
+    /// The log is not the one that this process has seen.
+    Forked,
+    /// Batches behind it are done.
+    Late,
+}
+
+/// Sends until nothing waits. Only one does so for a document.
+pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
+    while let Some(batch) = document.next_batch() {
+        if !deliver(shared, document, batch).await {
+            return document.give_up();
+        }
+    }
+}
+
+/// Sends one batch until it was answered, here or by a push; returns whether it was in time.
+async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
+    let deadline = Instant::from_std(batch.since) + shared.config.wait;
+    while let Some(link) = shared.link(deadline).await {
+        let Some(call) = append(shared, &link, document, batch) else { return true };
+        match link.call(&call).await.map(|answer| parse(&answer)) {
+            Ok(Some(Answer::Done(reply))) => {
+                if document.answered(batch, reply) {
+                    reading::catch_up_later(shared, document, PUSHES_BEHIND);
+                }
+                return true;
+            }
+            Ok(Some(Answer::Forked)) => {
+                // What was sent is void, and goes behind what the log has become.
+                if !reading::catch_up(shared, &link, document).await {
+                    sleep(PAUSE).await;
+                }
+            }
+            Ok(Some(Answer::Late)) => return false,
+            Ok(None) => link.loss.declare("its answer to a script was none"),
+            Err(error) => {
+                if error.code() == Some("NOSCRIPT") {
+                    let _ = link.load_scripts().await;
+                } else {
+                    complain(document, &error);
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+    }
+    false
+}
+
+fn complain(document: &Document, error: &RedisError) {
+    log::warn!("document {:?}: what was published waits: {error}", document.id);
+}
+
+/// The call that appends what is in flight; `None` where it was answered meanwhile. Each attempt has a nonce of its own, so
+/// that what it writes is taken for nobody else's.
+pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: Batch) -> Option<Cmd> {
+    document.with_batch(batch, |publications, epoch, seen| {
+        call(shared, link, document, batch, publications, epoch, seen)
+    })
+}
+
+fn call(
+    shared: &Shared,
+    link: &Link,
+    document: &Document,
+    batch: Batch,
+    publications: &[Publication],
+    epoch: Epoch,
+    seen: Mark,
+) -> Cmd {
+    let mut client_sessions: Vec<ClientSessionId> = Vec::new();
+    let mut place = |publication: &Publication| {
+        let Some(author) = publication.author else { return 0 };
+        let found = client_sessions.iter().position(|each| *each == author.client_session);
+        found.unwrap_or_else(|| {
+            client_sessions.push(author.client_session);
+            client_sessions.len() - 1
+        }) + 1
+    };
+    let places: Vec<_> = publications.iter().map(&mut place).collect();
+    let keys = &document.keys;
+    let mut call = link.append(3 + client_sessions.len());
+    call.arg(&keys.meta).arg(&keys.stream).arg(&keys.attempt);
+    for client_session in client_sessions {
+        call.arg(keys.client_session(client_session));
+    }
+    let leap = LEAP + random() % u64::from(u32::MAX);
+    call.arg(&keys.channel)
+        .arg(nonce_text(shared.process))
+        .arg(batch.number)
+        .arg(&link.server.run)
+        .arg(epoch.to_string())
+        .arg(seen.offset)
+        .arg(nonce_text(seen.nonce))
+        .arg(nonce_text(random()))
+        .arg(leap)
+        .arg(shared.history.messages)
+        .arg(shared.history.bytes)
+        .arg(milliseconds(shared.kept))
+        .arg(milliseconds(shared.meta_kept))
+        .arg(publications.len());
+    let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    for (publication, place) in publications.iter().zip(places) {
+        call.arg(place).arg(text(publication.number)).arg(text(publication.after));
+        // What has no place in such a log was not let into it.
+        call.arg(entry::encode(publication).unwrap_or_default());
+    }
+    call
+}
+
+fn parse(answer: &Value) -> Option<Answer> {
+    let Value::Array(parts) = answer else { return None };
+    match (text(parts.first()?)?, parts.get(1)) {
+        ("done", Some(reply)) => Some(Answer::Done(text(reply)?.parse().ok()?)),
+        ("forked", _) => Some(Answer::Forked),
+        ("late", _) => Some(Answer::Late),
+        _ => None,
+    }
+}

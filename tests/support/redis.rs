@@ -1,0 +1,158 @@
+//! Redis servers of a test's own, and hubs over them.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use captify_hub::{
+    Config, Hub,
+    cluster::{State, config::ClusterConfig},
+    config::Secret,
+};
+
+use super::{Server, eventually};
+
+/// A `redis-server` on a port and in a folder of its own, until it is dropped.
+pub struct Redis {
+    pub port: u16,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    child: Child,
+}
+
+impl Redis {
+    /// Starts one that keeps everything in memory alone.
+    pub fn start() -> Self {
+        Self::with(&["--save", ""])
+    }
+
+    pub fn with(arguments: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let folder = std::env::temp_dir().join(format!("captify-hub-redis-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        // Another process may take the port between the look and the start.
+        for _ in 0..10 {
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let mut redis = Self {
+                port,
+                child: spawn(port, &folder, &arguments),
+                folder: folder.clone(),
+                arguments: arguments.clone(),
+            };
+            if redis.comes_up() {
+                return redis;
+            }
+        }
+        panic!("redis-server did not start in {}", folder.display());
+    }
+
+    fn comes_up(&mut self) -> bool {
+        for _ in 0..1000 {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            let mut connection = self.client().get_connection_with_timeout(Duration::from_secs(1));
+            if connection.as_mut().is_ok_and(|ours| redis::cmd("PING").exec(ours).is_ok()) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    fn client(&self) -> redis::Client {
+        redis::Client::open(self.url()).unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends a command, words apart.
+    pub fn command(&self, words: &str) -> redis::Value {
+        call(&self.client(), words)
+    }
+
+    /// The same, with the password of the server.
+    pub fn command_as(&self, password: &str, words: &str) -> redis::Value {
+        call(&redis::Client::open(format!("redis://:{password}@127.0.0.1:{}", self.port)).unwrap(), words)
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, with what it has on disk.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.port, &self.folder, &self.arguments);
+        assert!(self.comes_up(), "redis-server did not come up again");
+    }
+}
+
+fn call(client: &redis::Client, words: &str) -> redis::Value {
+    let mut parts = words.split(' ');
+    let mut command = redis::cmd(parts.next().unwrap());
+    for part in parts {
+        command.arg(part);
+    }
+    command.query(&mut client.get_connection().unwrap()).unwrap()
+}
+
+fn spawn(port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is needed: sudo apt-get install redis-server")
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// How a test's hubs reach a Redis: with times in which a test can wait.
+pub fn over(url: &str) -> ClusterConfig {
+    ClusterConfig {
+        connect_timeout: Duration::from_millis(500),
+        command_timeout: Duration::from_millis(500),
+        probe_interval: Duration::from_millis(200),
+        ..ClusterConfig::of_url(url).unwrap()
+    }
+}
+
+pub fn config() -> Config {
+    Config { threads: 2, token_secret: Some(Secret::new([7; 32])), ..Config::default() }
+}
+
+/// A hub over a Redis, as another process would have it.
+pub fn process(redis: &ClusterConfig) -> Server {
+    Server { hub: Hub::start_cluster(config(), redis).unwrap() }
+}
+
+/// Waits until a hub can publish.
+pub fn ready(server: &Server) {
+    eventually("Redis is back", || server.hub.cluster_state() == Some(State::Ready));
+}
+
+/// Waits until a hub knows that it cannot; returns why.
+pub fn away(server: &Server) -> String {
+    eventually("Redis is away", || server.hub.cluster_state() != Some(State::Ready));
+    match server.hub.cluster_state() {
+        Some(State::Away(reason)) => reason,
+        _ => String::new(),
+    }
+}

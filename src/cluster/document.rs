@@ -10,12 +10,13 @@ use std::{
 use super::{
     follower::{Asks, CaughtUp, Follower},
     keys::Keys,
+    soft::{Record, Told},
     wire::{Mark, Push, Reading, Reply},
 };
 use crate::{
-    ids::{Epoch, Id},
+    ids::{ClientSessionId, Epoch, Id},
     room::{
-        document_log::{Appended, Deliver, News, Start},
+        document_log::{Appended, Deliver, News, Shown, Start},
         publication::{Publication, Refusal},
     },
     sync::lock,
@@ -49,6 +50,12 @@ struct State {
     is_sending: bool,
     /// Whether somebody reads the log.
     is_reading: bool,
+    /// What is true now, and is to be told.
+    noted: Vec<Record>,
+    /// Whether somebody tells it.
+    is_telling: bool,
+    /// Client sessions that have come here, until that has come back: what others say before was earlier.
+    taking: Vec<ClientSessionId>,
 }
 
 struct InFlight {
@@ -91,6 +98,14 @@ impl Document {
     pub(super) fn tell(&self, news: Vec<News>) {
         if let Some(room) = self.room.upgrade().filter(|_| !news.is_empty()) {
             room.hear(news);
+        }
+    }
+
+    /// Tells the room what is true now, where the room is open; otherwise it asks when it is.
+    pub(super) fn tell_if_open(&self, news: News) {
+        let is_open = lock(&self.state).follower.is_some();
+        if is_open {
+            self.tell(vec![news]);
         }
     }
 
@@ -206,6 +221,69 @@ impl Document {
             state.append_again(void);
             news
         };
+        self.tell(news);
+    }
+
+    /// Notes what is true now; returns whether somebody has to begin to tell it.
+    pub(super) fn note(&self, record: Record) -> bool {
+        let mut state = lock(&self.state);
+        match &record {
+            Record::Show(client_session, topic, _) => {
+                // Only the newest of each.
+                state.noted.retain(|noted| {
+                    !matches!(noted, Record::Show(of, what, _) if of == client_session && what == topic)
+                });
+            }
+            Record::Take(client_session) => state.taking.push(*client_session),
+            Record::Hide(client_session) => state.taking.retain(|taking| taking != client_session),
+            Record::Ask => {}
+        }
+        state.noted.push(record);
+        !std::mem::replace(&mut state.is_telling, true)
+    }
+
+    /// What was noted, as a message; `None` where that is nothing: then nobody tells any more.
+    pub(super) fn take_noted(&self, process: u64) -> Option<Vec<u8>> {
+        let mut state = lock(&self.state);
+        if state.noted.is_empty() {
+            state.is_telling = false;
+            return None;
+        }
+        let records = std::mem::take(&mut state.noted);
+        Some(Told { process, records }.message())
+    }
+
+    /// What is true now has come, of this process where `is_own`.
+    pub(super) fn told(&self, told: Told, is_own: bool) {
+        let mut news = Vec::new();
+        {
+            let mut state = lock(&self.state);
+            for record in told.records {
+                match record {
+                    Record::Take(client_session) if is_own => {
+                        if let Some(index) = state.taking.iter().position(|taking| *taking == client_session)
+                        {
+                            state.taking.swap_remove(index);
+                        }
+                    }
+                    _ if is_own => {}
+                    // It has come back to this process, and that will be said behind this.
+                    Record::Take(client_session) if state.taking.contains(&client_session) => {}
+                    Record::Take(client_session) => news.push(News::Taken(client_session)),
+                    Record::Show(client_session, topic, frame) => {
+                        news.push(News::Shown(Shown { process: told.process, client_session, topic, frame }));
+                    }
+                    Record::Hide(client_session) => {
+                        news.push(News::Hidden(told.process, Some(client_session)));
+                    }
+                    Record::Ask => news.push(News::Asked),
+                }
+            }
+            if state.follower.is_none() {
+                // The room is not open: it asks when it is.
+                return;
+            }
+        }
         self.tell(news);
     }
 

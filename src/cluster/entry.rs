@@ -2,8 +2,9 @@
 
 use bytes::{Buf, BufMut};
 
+use super::topics::{number_of, topic_of};
 use crate::{
-    ids::{ClientSessionId, ConnectionId, Id, Topic},
+    ids::{ClientSessionId, ConnectionId, Id},
     room::publication::{Author, Content, Publication},
 };
 
@@ -84,22 +85,6 @@ fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
     let (text, rest) = from.split_at_checked(length)?;
     *from = rest;
     std::str::from_utf8(text).ok()
-}
-
-const TOPICS: [(Topic, u8); 5] = [
-    (Topic::Update, 0),
-    (Topic::Awareness, 1),
-    (Topic::Selection, 2),
-    (Topic::Steps, 3),
-    (Topic::Presence, 4),
-];
-
-fn number_of(topic: Topic) -> u8 {
-    TOPICS.iter().find(|(each, _)| *each == topic).map_or(u8::MAX, |(_, number)| *number)
-}
-
-fn topic_of(number: u8) -> Option<Topic> {
-    TOPICS.iter().find(|(_, each)| *each == number).map(|(topic, _)| *topic)
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@
 //! - [`config`], `error`, `state`: what it can be told, why it does not start, and whether it can publish.
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
+//! - `telling`: what members show, whose place they take, and whether the other processes are there.
 //! - `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
-//! - `keys`, `entry`, `wire`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
+//! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
 pub mod config;
 mod document;
@@ -22,13 +23,17 @@ mod keeping;
 mod keys;
 mod link;
 mod opener;
+mod others;
 mod reading;
 mod sending;
 mod server_info;
 mod shared;
+mod soft;
 mod start_check;
 mod state;
 mod supervisor;
+mod telling;
+mod topics;
 mod wire;
 
 use std::{
@@ -81,6 +86,7 @@ impl Cluster {
             .spawn(move || {
                 runtime.spawn(supervisor::supervise(Arc::downgrade(&of_thread), told));
                 runtime.spawn(keeping::keep(Arc::downgrade(&of_thread)));
+                runtime.spawn(telling::live(Arc::downgrade(&of_thread)));
                 drop(of_thread);
                 runtime.block_on(until.notified());
                 // Dropping the runtime drops every task, and with them the connections.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redis::{RedisResult, Value};
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant, sleep},
 };
 
-use super::{document::Document, reading, sending, shared::Shared, wire::text};
+use super::{document::Document, reading, sending, shared::Shared, soft::Record, telling, wire::text};
 use crate::{
-    ids::{ClientSessionId, Id},
+    ids::{ClientSessionId, Id, Topic},
     room::{
         document_log::{Append, Deliver, DocumentLog, Log},
         opening::{Opened, OpenedBy, Opener, Recalling},
@@ -83,6 +84,7 @@ async fn open(shared: &Arc<Shared>, document: Arc<Document>, opened: Opened) {
         let (start, news) = document.begin(&reading);
         opened.begin(DocumentLog::Other(Box::new(log)), start);
         document.tell(news);
+        telling::tell(shared, &document, Record::Ask);
         // It may have been lost after it was read, before anybody who connects anew knew that the document follows.
         if link.loss.is_lost() {
             reading::catch_up_later(shared, &document, Duration::ZERO);
@@ -145,6 +147,24 @@ impl Log for RedisLog {
         keeping.metas.insert(keys.meta.clone());
         drop(keeping);
         self.shared.keep.notify_one();
+    }
+
+    fn show(&mut self, client_session: ClientSessionId, topic: Topic, frame: &[u8]) {
+        self.tell(Record::Show(client_session, topic, Bytes::copy_from_slice(frame)));
+    }
+
+    fn hide(&mut self, client_session: ClientSessionId) {
+        self.tell(Record::Hide(client_session));
+    }
+
+    fn take(&mut self, client_session: ClientSessionId) {
+        self.tell(Record::Take(client_session));
+    }
+}
+
+impl RedisLog {
+    fn tell(&self, record: Record) {
+        telling::tell(&self.shared, &self.document, record);
     }
 }
 

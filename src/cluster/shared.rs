@@ -13,7 +13,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{config::ClusterConfig, document::Document, keys::Keys, link::Link, state::State};
+use super::{
+    config::ClusterConfig, document::Document, keys::Keys, link::Link, others::Others, state::State,
+};
 use crate::{config::HistoryLimits, ids::Id, sync::lock};
 
 /// Shortest time for which anything is kept: longer than any call that is sent again.
@@ -40,6 +42,8 @@ pub(super) struct Shared {
     pub(super) keeping: Mutex<Kept>,
     /// There is something in `keeping`.
     pub(super) keep: Notify,
+    /// The other processes that were heard.
+    pub(super) others: Mutex<Others>,
 }
 
 /// Keys that must not expire.
@@ -76,6 +80,7 @@ impl Shared {
             state: Mutex::new(State::Away("it was not reached yet".to_owned())),
             keeping: Mutex::default(),
             keep: Notify::new(),
+            others: Mutex::default(),
         })
     }
 
@@ -86,6 +91,11 @@ impl Shared {
     /// The channel on which a process hears from itself.
     pub(super) fn probe_channel(&self) -> String {
         format!("{}probe:{:016x}", self.config.prefix, self.process)
+    }
+
+    /// The channel on which all processes say that they are there.
+    pub(super) fn alive_channel(&self) -> String {
+        format!("{}alive", self.config.prefix)
     }
 
     pub(super) fn state(&self) -> State {

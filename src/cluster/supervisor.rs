@@ -13,9 +13,11 @@ use super::{
     reading,
     server_info::ServerInfo,
     shared::{Shared, random},
-    start_check,
+    soft::{self, Told},
+    start_check, telling,
     wire::Push,
 };
+use crate::sync::lock;
 
 /// Shortest and longest pause between two attempts to connect.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -73,7 +75,7 @@ async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, Star
     let link = Arc::new(Link::open(&shared.config, heard(shared, &of_probes)).await.map_err(failed)?);
     let _ = of_probes.set(Arc::downgrade(&link));
     link.server.check()?;
-    link.subscribe(&[shared.probe_channel()], |_| true).await.map_err(failed)?;
+    link.subscribe(&[shared.probe_channel(), shared.alive_channel()], |_| true).await.map_err(failed)?;
     if is_first {
         start_check::rights(shared, &link).await?;
     }
@@ -83,6 +85,7 @@ async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, Star
         return Err(StartError::Unreachable { server: shared.config.server.name(), reason });
     }
     shared.ready(Arc::clone(&link));
+    telling::ask_all(shared);
     Ok(link)
 }
 
@@ -92,6 +95,17 @@ fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
     Arc::new(move |channel, message| {
         let (Some(shared), Ok(channel)) = (shared.upgrade(), std::str::from_utf8(channel)) else { return };
         if let Some(document) = shared.of_channel(channel) {
+            if message.first() == Some(&soft::MARK) {
+                let Some(told) = Told::parse(message) else {
+                    log::debug!("document {:?}: what is shown elsewhere cannot be read", document.id);
+                    return;
+                };
+                let is_own = told.process == shared.process;
+                if !is_own {
+                    lock(&shared.others).heard(told.process);
+                }
+                return document.told(told, is_own);
+            }
             let Some(push) = Push::parse(message) else {
                 log::error!("document {:?}: what was pushed cannot be read: another version?", document.id);
                 return;
@@ -99,6 +113,12 @@ fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
             let is_own = push.process == shared.process;
             if document.heard(push, is_own) {
                 reading::catch_up_later(&shared, &document, Duration::ZERO);
+            }
+        } else if channel == shared.alive_channel() {
+            let process =
+                std::str::from_utf8(&message).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+            if let Some(process) = process.filter(|process| *process != shared.process) {
+                lock(&shared.others).heard(process);
             }
         } else if channel == shared.probe_channel()
             && let Some(link) = link.get().and_then(Weak::upgrade)

@@ -7,9 +7,11 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
+
 use super::publication::{Publication, Refusal};
 use crate::{
-    ids::{ClientSessionId, Epoch},
+    ids::{ClientSessionId, Epoch, Topic},
     metrics::labels::DocumentKind,
 };
 
@@ -54,6 +56,34 @@ pub trait Log: Send + fmt::Debug {
     fn keep(&mut self, client_sessions: &[ClientSessionId]) {
         let _ = client_sessions;
     }
+
+    /// A member shows this from now on, a whole frame: for members elsewhere. With the room's state locked.
+    fn show(&mut self, client_session: ClientSessionId, topic: Topic, frame: &[u8]) {
+        let _ = (client_session, topic, frame);
+    }
+
+    /// A member has left, and shows nothing any more. With the room's state locked.
+    fn hide(&mut self, client_session: ClientSessionId) {
+        let _ = client_session;
+    }
+
+    /// A client has come back, and goes on here: its older connection elsewhere is to end. With the room's state locked.
+    fn take(&mut self, client_session: ClientSessionId) {
+        let _ = client_session;
+    }
+}
+
+/// What a member in another process shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Names the process.
+    pub process: u64,
+    /// Names the member.
+    pub client_session: ClientSessionId,
+    /// Which of what it shows.
+    pub topic: Topic,
+    /// The whole frame.
+    pub frame: Bytes,
 }
 
 /// What a log says to a publication at once.
@@ -85,6 +115,14 @@ pub enum News {
     Elsewhere(Stood),
     /// The log is not the one that the members were sent: they have to reload.
     Restart(Start),
+    /// A member in another process shows something.
+    Shown(Shown),
+    /// A member has left another process, or all of that process have.
+    Hidden(u64, Option<ClientSessionId>),
+    /// Another process asks what the members here show.
+    Asked,
+    /// A client has come back to another process, and goes on there.
+    Taken(ClientSessionId),
 }
 
 /// A publication that has its place.
@@ -201,10 +239,11 @@ impl DocumentLog {
         }
     }
 
-    /// See [`Log::keep`].
-    pub(crate) fn keep(&mut self, client_sessions: &[ClientSessionId]) {
-        if let Self::Other(log) = self {
-            log.keep(client_sessions);
+    /// The log, where what is published is ordered elsewhere.
+    pub(crate) fn other(&mut self) -> Option<&mut dyn Log> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Other(log) => Some(&mut **log),
         }
     }
 }

@@ -88,7 +88,12 @@ impl Room {
         let id = connection.id();
         members.push(Member { id, connection, client, client_session, place });
         self.count.store(members.len(), Ordering::Release);
-        state.log.keep(&[client_session]);
+        if let Some(log) = state.log.other() {
+            log.keep(&[client_session]);
+            if client_session != begun {
+                log.take(client_session);
+            }
+        }
         drop(state);
         (Membership { room: Arc::clone(self), connection: id, client_session, place }, reply)
     }
@@ -137,7 +142,11 @@ impl Room {
         let GoesOn { client_session, shown: own } =
             goes_on.unwrap_or(GoesOn { client_session: begun, shown: None });
         let position = Some(recovery.position(client_session, who));
-        let shown = state.latest.shown(recovery.max_shown_bytes());
+        let mut shown = state.latest.shown(recovery.max_shown_bytes());
+        if let Some(elsewhere) = &mut state.elsewhere {
+            elsewhere.came(client_session);
+            shown = elsewhere.shown(shown, recovery.max_shown_bytes());
+        }
         (GoesOn { client_session, shown: own }, JoinReply { position, outcome, shown })
     }
 
@@ -159,8 +168,11 @@ impl Room {
             self.shard.counters().documents(kind).sub(1);
         }
         self.count.store(members.len(), Ordering::Release);
-        if member.client_session != NO_CLIENT_SESSION {
-            state.log.keep(&[member.client_session]);
+        if member.client_session != NO_CLIENT_SESSION
+            && let Some(log) = state.log.other()
+        {
+            log.keep(&[member.client_session]);
+            log.hide(member.client_session);
         }
         drop(state);
         if let Some(recovery) = &self.recovery {
@@ -229,8 +241,11 @@ impl Membership {
                 if let QueuePolicy::Latest(topic) = draft.policy()
                     && room.recovery.is_some()
                 {
-                    let State { gathered, latest, .. } = &mut *state;
+                    let State { gathered, latest, log, .. } = &mut *state;
                     latest.keep(*place, topic, gathered.last());
+                    if let Some(log) = log.other() {
+                        log.show(*client_session, topic, gathered.last());
+                    }
                 }
             }
             Submitted::Later => {}

@@ -5,6 +5,7 @@
 //! thousand sockets: `state` is held for the length of a copy, `members` only ever by the room's thread.
 
 pub mod document_log;
+mod elsewhere;
 mod latest;
 mod left;
 mod load;
@@ -32,6 +33,7 @@ pub(crate) use self::membership::{JoinReply, Membership};
 pub use self::rooms::Rooms;
 use self::{
     document_log::{Append, DocumentLog, MemoryLog},
+    elsewhere::Elsewhere,
     latest::{Latest, Place},
     left::LeftRoom,
     opening::{Loading, Opener},
@@ -110,6 +112,8 @@ struct State {
     log: DocumentLog,
     /// What the log has not answered yet; `None` where there never was any, as with a log in memory.
     pending: Option<Box<Pending>>,
+    /// What members in other processes show; `None` where there never was any.
+    elsewhere: Option<Box<Elsewhere>>,
     /// Connections that wait for the room to be opened, or were just told that it is.
     joining: usize,
     /// While the room is loading.
@@ -165,6 +169,7 @@ impl Room {
             latest: Latest::default(),
             log,
             pending: None,
+            elsewhere: None,
             joining: 0,
             loading,
             is_saved: false,
@@ -372,7 +377,9 @@ impl Room {
             if !state.log.is_memory() {
                 let here = members.iter().map(|member| member.client_session);
                 let here: Vec<_> = here.filter(|here| *here != NO_CLIENT_SESSION).collect();
-                state.log.keep(&here);
+                if let Some(log) = state.log.other() {
+                    log.keep(&here);
+                }
             }
             members.is_empty() && !state.is_busy()
         };
@@ -436,11 +443,11 @@ enum Submitted {
 
 impl Flush for Room {
     fn flush(&self) {
-        let members = lock(&self.members);
+        let mut members = lock(&self.members);
         let (batch, settled) = {
             let mut state = lock(&self.state);
             state.scheduled = false;
-            let settled = self.settle(&mut state, &members);
+            let settled = self.settle(&mut state, &mut members);
             (state.gathered.take(), settled)
         };
         if !batch.frames.is_empty() {

@@ -9,21 +9,22 @@ use std::{
 use bytes::BytesMut;
 
 use super::{
-    Member, Pending, Room, State,
-    document_log::{Appended, Deliver, DocumentLog, News, Stood},
+    Member, NO_CLIENT_SESSION, Pending, Room, State,
+    document_log::{Appended, Deliver, DocumentLog, News, Shown, Stood},
     publication::{Answer, Publication, Refusal},
 };
 use crate::{
     connection::{
         Connection,
-        batch::{BatchBuilder, QueuePolicy},
+        batch::{BatchBuilder, FrameMeta, QueuePolicy},
     },
-    ids::ClientSessionId,
+    ids::{ClientSessionId, ConnectionId, Topic},
     protocol::{
         self,
         recovery::Reload,
         steps::{self, NotTaken},
     },
+    recovery::shown::Shown as RecentlyShown,
     sync::lock,
     websocket::{close::Close, frame},
 };
@@ -36,6 +37,8 @@ pub(super) struct Settled {
     failed: Vec<Arc<Connection>>,
     /// The client sessions of which something was answered.
     touched: HashSet<ClientSessionId>,
+    /// Whose client goes on in another process.
+    replaced: Vec<Arc<Connection>>,
     /// Whether the log is another one than the members were sent.
     restarted: bool,
     /// Who is to come back for that.
@@ -57,7 +60,7 @@ impl Deliver for Room {
 
 impl Room {
     /// Gathers what the log has given a place, in that order; returns what else is to be done. On the room's thread.
-    pub(super) fn settle(&self, state: &mut State, members: &[Member]) -> Option<Settled> {
+    pub(super) fn settle(&self, state: &mut State, members: &mut [Member]) -> Option<Settled> {
         let mut pending = state.pending.take_if(|pending| pending.has_news())?;
         let mut settled = Settled::default();
         for news in pending.take_news() {
@@ -72,6 +75,21 @@ impl Room {
                     self.go_out(state, members, &mut publication, offset);
                     if let Some((author, number)) = publication.author.zip(publication.number) {
                         self.apply(state, members, author.client_session, number);
+                    }
+                }
+                News::Shown(shown) => show(state, members, &shown),
+                News::Hidden(process, client_session) => {
+                    if let Some(elsewhere) = &mut state.elsewhere {
+                        elsewhere.hide(process, client_session);
+                    }
+                }
+                News::Asked => show_all(state, members),
+                News::Taken(client_session) => {
+                    let older = members.iter_mut().find(|member| member.client_session == client_session);
+                    if let Some(older) = older {
+                        older.client_session = NO_CLIENT_SESSION;
+                        state.latest.hide(older.place);
+                        settled.replaced.push(Arc::clone(&older.connection));
                     }
                 }
                 News::Restart(start) => {
@@ -173,6 +191,38 @@ impl Room {
     }
 }
 
+/// A member in another process shows something.
+fn show(state: &mut State, members: &[Member], shown: &Shown) {
+    if member_of(members, shown.client_session).is_some() {
+        // It is here now, and shows what it shows here.
+        return;
+    }
+    let meta = FrameMeta {
+        // Of one author only the newest waits for who reads slowly. No connection has such a number.
+        from: Some(ConnectionId::new(shown.client_session.number() | 1 << 63)),
+        policy: QueuePolicy::Latest(shown.topic),
+        ..FrameMeta::default()
+    };
+    state.gathered.push(meta, |out| out.extend_from_slice(&shown.frame));
+    state.elsewhere.get_or_insert_default().keep(shown);
+}
+
+/// Says again what the members here show.
+fn show_all(state: &mut State, members: &[Member]) {
+    let State { latest, log, .. } = state;
+    let Some(log) = log.other() else { return };
+    for member in members.iter().filter(|member| member.client_session != NO_CLIENT_SESSION) {
+        let Some(RecentlyShown { awareness, selection, presence }) = latest.shows(member.place) else {
+            continue;
+        };
+        let frames =
+            [(Topic::Awareness, awareness), (Topic::Selection, selection), (Topic::Presence, presence)];
+        for (topic, frame) in frames.into_iter().filter(|(_, frame)| !frame.is_empty()) {
+            log.show(member.client_session, topic, frame);
+        }
+    }
+}
+
 fn member_of(members: &[Member], client_session: ClientSessionId) -> Option<&Member> {
     members.iter().find(|member| member.client_session == client_session)
 }
@@ -205,6 +255,9 @@ impl Settled {
         drop(members);
         for connection in self.failed {
             connection.close(&Close::limit("The document takes nothing at the moment"));
+        }
+        for connection in self.replaced {
+            connection.close(&Close::replaced());
         }
         for connection in self.reloading {
             connection.close(&Close::limit("The document has lost some of its history"));

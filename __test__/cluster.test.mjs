@@ -18,7 +18,7 @@ const updates = async (client, count) => (await client.receivedAll('update', cou
 test('clients of two processes see one order, and what a route handler of either sends', async (t) => {
   const { url } = await startRedis(t);
   const [one, two] = await Promise.all([startHub(t, url, { logLevel: 'warn' }), startHub(t, url)]);
-  assert.match(one.service.output, /over Redis setAccess, .* are each process's own/);
+  assert.match(one.service.output, /over Redis limits and counts are each process's own/);
   const [a, b] = [await join(t, one, 'a'), await join(t, two, 'b')];
   const [c, d] = [await join(t, one, 'c'), await join(t, two, 'd')];
   for (let id = 1; id <= 50; id += 1) {
@@ -55,6 +55,34 @@ test('a client whose process was killed comes back to another, and has missed no
   const [recovered] = await again.receivedAll('recovered', 1);
   assert.deepEqual(recovered, { type: 'recovered', from: 1, to: 2, upTo: 1 });
   assert.deepEqual(await updates(again, 1), ['missed']);
+});
+
+test('what one process is told about users every process does, also one that hears of it later', async (t) => {
+  const { url } = await startRedis(t);
+  const users = { forMs: 3_600_000 };
+  const [one, two] = await Promise.all([startHub(t, url, { users }), startHub(t, url, { users })]);
+  const join = async (user) => {
+    const client = new HubClient(`${one.base}/ws/fabric?documentId=doc&clientID=${user}&user=${user}`);
+    t.after(() => client.drop());
+    await client.receivedAll('connected', 1);
+    return client;
+  };
+  const [reader, left, gone, all, renewed] = await Promise.all(['r', 'l', 'g', 'a', 'n'].map(join));
+  assert.deepEqual(await two.ask({ ask: 'setAccess', userId: 'r', access: 'read' }), { count: 0 });
+  assert.equal((await reader.receivedAll('access', 1))[0].access, 'read');
+  await two.ask({ ask: 'disconnectUser', userId: 'l' });
+  assert.equal((await left.closing()).code, 4401);
+  await two.ask({ ask: 'renewSession', userId: 'n', expiresAt: Date.now() + 500 });
+  assert.equal((await renewed.closing()).code, 4401);
+
+  one.service.child.kill('SIGSTOP');
+  await two.ask({ ask: 'setAccess', userId: 'g', access: false });
+  one.service.child.kill('SIGCONT');
+  assert.equal((await gone.closing()).code, 4403);
+
+  await one.ask({ ask: 'forbid' });
+  await two.ask({ ask: 'recheckAccess' });
+  assert.equal((await all.closing()).code, 4403);
 });
 
 test('while Redis is away clients stay, and a route handler is told that nothing is taken', async (t) => {

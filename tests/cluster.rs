@@ -174,7 +174,7 @@ fn a_stream_is_bounded_and_who_has_missed_more_reloads() {
     let mut hub = support::redis::config();
     hub.history.messages = 3;
     let start = |hub: &captify_hub::Config| Server {
-        hub: captify_hub::Hub::start_cluster(hub.clone(), &over(&redis.url())).unwrap(),
+        hub: captify_hub::Hub::start_cluster(hub.clone(), &over(&redis.url()), Box::new(drop)).unwrap(),
     };
     let (one, two) = (start(&hub), start(&hub));
     let (mut a, position) = join(&one, "a");

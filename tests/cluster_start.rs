@@ -10,7 +10,7 @@ use captify_hub::{Config, Error, Hub};
 use support::redis::{Redis, config, over, process};
 
 fn refusal(hub: Config, url: &str) -> String {
-    match Hub::start_cluster(hub, &over(url)) {
+    match Hub::start_cluster(hub, &over(url), Box::new(drop)) {
         Err(error @ Error::Redis(_)) => {
             assert_eq!(error.code(), "HUB_REDIS");
             error.to_string()

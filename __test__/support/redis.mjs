@@ -24,15 +24,27 @@ export async function startRedis(t, args = []) {
 
 const PROGRAM = `
   import http from 'node:http';
-  import { broadcastSteps } from '@captify-io/hub';
+  import { broadcastSteps, disconnectUser, recheckAccess, renewSession, setAccess } from '@captify-io/hub';
   import { createHub } from '@captify-io/hub/server';
-  const hub = createHub(JSON.parse(process.argv[1]));
+  const { users, ...options } = JSON.parse(process.argv[1]);
+  let access = 'write';
+  if (users) {
+    const userOf = ({ url }) => new URL(url, 'http://localhost').searchParams.get('user');
+    options.session = (request) => ({ id: userOf(request), expiresAt: Date.now() + users.forMs });
+    options.access = () => access;
+  }
+  const hub = createHub(options);
   const server = http.createServer();
   hub.attach(server);
   server.listen(0, '127.0.0.1', () => console.log('listening on ' + server.address().port));
   const answers = {
     broadcast: async ({ changeId }) => ({ count: await broadcastSteps('doc', [{ stepType: 'x' }], changeId) }),
     stats: async () => ({ redis: hub.stats().redis }),
+    forbid: async () => ({ access: (access = false) }),
+    setAccess: async ({ userId, access }) => ({ count: await setAccess({ userId, documentId: 'doc' }, access) }),
+    disconnectUser: async ({ userId }) => ({ count: await disconnectUser(userId) }),
+    recheckAccess: async () => ({ count: await recheckAccess('doc') }),
+    renewSession: async ({ userId, expiresAt }) => ({ count: await renewSession({ userId, expiresAt }) }),
   };
   process.on('message', async (question) => {
     process.send(await answers[question.ask](question).catch(({ code, message }) => ({ code, message })));

@@ -12,6 +12,7 @@ const { Monitoring } = require('./monitoring.js');
 const { fromNative, loadNative } = require('./native.js');
 const { broadcastSteps, Documents } = require('./documents.js');
 const { nativeDocuments } = require('./document-options.js');
+const { Everywhere } = require('./everywhere.js');
 const { Handlers } = require('./handlers.js');
 const { registeredHandlers } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
@@ -66,9 +67,11 @@ function createHub(options, whenRegistered) {
   // Functions and what JavaScript keeps to are none of the native side's.
   const { session, access, onSecurityEvent, allowedOrigins, trustProxy, limits, ...nativeOptions } = checked;
   const ofDocuments = checked.documents && nativeDocuments(checked.documents);
+  let hub;
   const notify = () => {
     handlers.dispatch();
     documents.dispatch();
+    hub?.dispatchCalls();
   };
   const native = guarded(() => {
     return new NativeHub({ ...nativeOptions, limits: limits.native, documents: ofDocuments }, notify);
@@ -78,7 +81,10 @@ function createHub(options, whenRegistered) {
   documents = new Documents(native, checked.documents, checked.logLevel !== 'off');
   const security = new SecurityEvents(onSecurityEvent ?? quiet, NativeHub);
   for (const [level, line] of warnings(checked)) log(level, line);
-  return new Hub(native, checked, { handlers, documents, security, whenRegistered });
+  hub = new Hub(native, checked, { handlers, documents, security, whenRegistered });
+  // What was said before there was anybody to do it.
+  hub.dispatchCalls();
+  return hub;
 }
 
 class Hub {
@@ -89,6 +95,7 @@ class Hub {
   #whenRegistered;
   #security;
   #gate;
+  #everywhere;
   #closing;
   #isStarting;
   #monitoring;
@@ -110,6 +117,8 @@ class Hub {
     this.#security = security;
     if (options.stateDir !== undefined) this.#waitForState();
     this.#gate = new Gate(options, security);
+    const logs = options.logLevel !== 'off';
+    this.#everywhere = new Everywhere(native, this.#acts(), { isAlone: !options.redis, logs });
     const monitoring = new Monitoring(native, guarded, {
       gate: this.#gate,
       startupGate: this.#startupGate,
@@ -138,7 +147,9 @@ class Hub {
       serve,
       setAccess: (about, access) => this.#setAccess(about, access),
       disconnectUser: (userId, code, reason) => this.#disconnectUser(userId, code, reason),
-      recheckAccess: (documentId) => this.#recheckAccess(documentId),
+      recheckAccess: async (documentId) => {
+        return guarded(() => this.#everywhere.do('recheckAccess', id(documentId, 'documentId')))();
+      },
       renewSession: (about) => this.#renewSession(about),
       disconnectConnection: (...given) => monitoring.disconnectConnection(...given),
       saveDocument: (documentId) => monitoring.saveDocument(documentId),
@@ -160,6 +171,11 @@ class Hub {
   #waitForState() {
     const done = () => (this.#handedOver = undefined);
     this.#handedOver = this.#native.waitForState(cluster.isWorker ? OVERLAP_MS : 0).then(done, done);
+  }
+
+  /** Does what other processes want done. */
+  dispatchCalls() {
+    this.#everywhere.dispatch();
   }
 
   owns(url) {
@@ -295,23 +311,37 @@ class Hub {
     await this.#options.session?.prepare?.();
   }
 
+  /** What changes what clients may do: here, and in every other process. */
+  #acts() {
+    const native = this.#native;
+    return {
+      setAccess: (userId, documentId, access) => {
+        this.#gate.invalidate(userId, documentId);
+        return native.setAccess(userId, documentId, access === false ? 'none' : access);
+      },
+      disconnectUser: (userId, code, reason) => {
+        this.#gate.disconnect(userId, code, reason);
+        return native.disconnectUser(userId, code, reason);
+      },
+      recheckAccess: (documentId) => this.#recheckAccess(documentId),
+      // What is left of a session is less by the time another process hears of it.
+      renewSession: (user, session, endsAt) => native.renewSession(user, session, Math.max(0, endsAt - Date.now())),
+    };
+  }
+
   #setAccess(about, access) {
     const { userId, documentId } = about ?? {};
     if (!['read', 'write', false].includes(access)) invalid("access must be 'read', 'write' or false");
     const of = [anyId(userId, 'userId'), id(documentId, 'documentId')];
-    this.#gate.invalidate(...of);
-    return guarded(() => this.#native.setAccess(...of, access === false ? 'none' : access))();
+    return guarded(() => this.#everywhere.do('setAccess', ...of, access))();
   }
 
   #disconnectUser(userId, code = 4401, reason = 'Unauthorized') {
-    const close = closeOf(code, reason);
-    const of = anyId(userId, 'userId');
-    this.#gate.disconnect(of, ...close);
-    return guarded(() => this.#native.disconnectUser(of, ...close))();
+    const of = [anyId(userId, 'userId'), ...closeOf(code, reason)];
+    return guarded(() => this.#everywhere.do('disconnectUser', ...of))();
   }
 
-  async #recheckAccess(given) {
-    const documentId = id(given, 'documentId');
+  async #recheckAccess(documentId) {
     const native = this.#native;
     const connections = guarded(() => native.connectionsOf(documentId))();
     this.#gate.invalidate(undefined, documentId);
@@ -326,7 +356,8 @@ class Hub {
   async #renewSession(about) {
     const renewal = await this.#gate.renewal(about);
     if (!renewal) return 0;
-    return guarded(() => this.#native.renewSession(renewal.user, renewal.session, renewal.leftMs))();
+    const { user, session, leftMs } = renewal;
+    return guarded(() => this.#everywhere.do('renewSession', user, session, Date.now() + leftMs))();
   }
 
   close({ timeoutMs = DEFAULT_CLOSE_MS, awayMs = 0 } = {}) {

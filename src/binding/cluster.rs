@@ -33,6 +33,14 @@ fn state(hub: &Hub) -> Option<NativeClusterState> {
     })
 }
 
+#[cfg(feature = "redis")]
+fn say(hub: &Hub, call: String) {
+    hub.say(call);
+}
+
+#[cfg(not(feature = "redis"))]
+fn say(_: &Hub, _: String) {}
+
 #[cfg(not(feature = "redis"))]
 fn state(_: &Hub) -> Option<NativeClusterState> {
     None
@@ -58,6 +66,20 @@ impl NativeHub {
             Publication { answer: Some(Answer::new(tell)), ..Publication::of_route_handler(to, message) };
         self.hub()?.submit_opening(document, publication)?;
         Ok(promise)
+    }
+
+    /// What other processes want done since the last time, as they have said it.
+    #[napi(catch_unwind)]
+    pub fn take_calls(&self) -> Vec<String> {
+        self.calls.take()
+    }
+
+    /// Has every other process do something; nothing where there are none.
+    #[napi(catch_unwind)]
+    pub fn say(&self, call: String) -> Result<()> {
+        let hub = self.hub()?;
+        say(&hub, call);
+        Ok(())
     }
 
     /// Members of a document in this process, or connections of one client among them.

@@ -19,7 +19,7 @@ use super::{
     log_line::Format,
     notifier::NodeNotifier,
     numbers::{Taken, number},
-    redis::{self, NativeRedis},
+    redis::{self, CallQueue, NativeRedis},
 };
 use crate::{
     Config, Error, Hub,
@@ -172,6 +172,8 @@ pub struct NativeHub {
     pub(super) queue: Arc<EventQueue>,
     /// The app's hooks; `None` where all documents are relays.
     pub(super) hooks: Option<Arc<NodeHooks>>,
+    /// What other processes want done.
+    pub(super) calls: Arc<CallQueue>,
     /// What [`NativeHub::take`] has taken and not given out.
     pub(super) taken: Mutex<Taken>,
 }
@@ -194,10 +196,15 @@ impl NativeHub {
         let notifier = NodeNotifier::new(&notify)
             .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let config = Config::from(&options);
+        let calls = Arc::<CallQueue>::default();
         let (hub, hooks) = match &options.documents {
             None => match &options.redis {
                 None => (Hub::start(config)?, None),
-                Some(over) => (redis::start(config, over)?, None),
+                Some(over) => {
+                    let notifier = NodeNotifier::new(&notify)
+                        .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
+                    (redis::start(config, over, Arc::clone(&calls), notifier)?, None)
+                }
             },
             Some(documents) => {
                 let notifier = NodeNotifier::new(&notify)
@@ -216,6 +223,7 @@ impl NativeHub {
             loopback: OnceLock::new(),
             queue,
             hooks,
+            calls,
             taken: Mutex::default(),
         })
     }

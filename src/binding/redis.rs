@@ -1,10 +1,16 @@
 //! The option `redis`. `js/hub/redis-options.js` is the other side.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use napi_derive::napi;
 
-use crate::{Config, Error, Hub};
+use super::notifier::NodeNotifier;
+#[cfg(feature = "redis")]
+use crate::handlers::Notifier;
+use crate::{Config, Error, Hub, sync::lock};
 
 /// How the hub reaches its Redis, as `js/hub/redis-options.js` has checked it.
 #[napi(object)]
@@ -27,8 +33,34 @@ impl fmt::Debug for NativeRedis {
     }
 }
 
+/// What other processes want done, until JavaScript takes it.
+#[derive(Default)]
+pub(super) struct CallQueue(Mutex<Vec<String>>);
+
+impl CallQueue {
+    #[cfg(feature = "redis")]
+    fn push(&self, call: String) {
+        lock(&self.0).push(call);
+    }
+
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl fmt::Debug for CallQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallQueue(…)")
+    }
+}
+
 #[cfg(feature = "redis")]
-pub(super) fn start(config: Config, redis: &NativeRedis) -> std::result::Result<Hub, Error> {
+pub(super) fn start(
+    config: Config,
+    redis: &NativeRedis,
+    calls: Arc<CallQueue>,
+    notifier: NodeNotifier,
+) -> std::result::Result<Hub, Error> {
     use std::time::Duration;
 
     use crate::cluster::config::ClusterConfig;
@@ -47,10 +79,19 @@ pub(super) fn start(config: Config, redis: &NativeRedis) -> std::result::Result<
             *time = Duration::from_millis(given.into());
         }
     }
-    Hub::start_cluster(config, &over)
+    let hear = move |call| {
+        calls.push(call);
+        notifier.notify();
+    };
+    Hub::start_cluster(config, &over, Box::new(hear))
 }
 
 #[cfg(not(feature = "redis"))]
-pub(super) fn start(_: Config, _: &NativeRedis) -> std::result::Result<Hub, Error> {
+pub(super) fn start(
+    _: Config,
+    _: &NativeRedis,
+    _: Arc<CallQueue>,
+    _: NodeNotifier,
+) -> std::result::Result<Hub, Error> {
     Err(Error::Redis("option redis: this binary was built without the feature redis".to_owned()))
 }

@@ -10,10 +10,12 @@
 //! - [`config`], `error`, `state`: what it can be told, why it does not start, and whether it can publish.
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
-//! - `telling`: what members show, whose place they take, and whether the other processes are there.
+//! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
 //! - `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
 //! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
+mod call_queue;
+mod calls;
 pub mod config;
 mod document;
 mod entry;
@@ -44,8 +46,8 @@ use std::{
 
 use tokio::{runtime, sync::Notify};
 
+pub use self::{call_queue::Do, error::StartError, state::State};
 use self::{config::ClusterConfig, shared::Shared};
-pub use self::{error::StartError, state::State};
 use crate::Config;
 
 /// A hub's part in a cluster: its thread `hub-redis`, and the documents that it follows. Dropping it ends the thread.
@@ -61,12 +63,13 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Starts the thread, and waits until Redis was reached for the first time and will do.
+    /// Starts the thread, and waits until Redis was reached for the first time and will do. `hear` is given, on that thread,
+    /// what other processes have [`said`](Self::say).
     ///
     /// # Errors
     ///
     /// [`StartError`]
-    pub fn start(config: &ClusterConfig, hub: &Config) -> Result<Self, StartError> {
+    pub fn start(config: &ClusterConfig, hub: &Config, hear: Do) -> Result<Self, StartError> {
         if hub.token_secret.is_none() {
             return Err(StartError::NoTokenSecret);
         }
@@ -77,7 +80,7 @@ impl Cluster {
         };
         let runtime =
             runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
-        let shared = Shared::new(config.clone(), hub.history, window, runtime.handle().clone());
+        let shared = Shared::new(config.clone(), hub.history, window, runtime.handle().clone(), hear);
         let stop = Arc::new(Notify::new());
         let (told, first) = mpsc::sync_channel(1);
         let (of_thread, until) = (Arc::clone(&shared), Arc::clone(&stop));
@@ -104,6 +107,12 @@ impl Cluster {
     /// Whether it can publish.
     pub fn state(&self) -> State {
         self.shared.state()
+    }
+
+    /// Has every other process do something, in the app's own words: those that are there now, also where they are cut off and
+    /// come back within a day. While Redis is away it waits.
+    pub fn say(&self, call: String) {
+        calls::say(&self.shared, call);
     }
 
     /// What gives rooms their logs.

@@ -14,7 +14,13 @@ use tokio::{
 };
 
 use super::{
-    config::ClusterConfig, document::Document, keys::Keys, link::Link, others::Others, state::State,
+    call_queue::{Calls, Do},
+    config::ClusterConfig,
+    document::Document,
+    keys::Keys,
+    link::Link,
+    others::Others,
+    state::State,
 };
 use crate::{config::HistoryLimits, ids::Id, sync::lock};
 
@@ -44,6 +50,8 @@ pub(super) struct Shared {
     pub(super) keep: Notify,
     /// The other processes that were heard.
     pub(super) others: Mutex<Others>,
+    /// What every process has to do.
+    pub(super) calls: Calls,
 }
 
 /// Keys that must not expire.
@@ -65,6 +73,7 @@ impl Shared {
         history: HistoryLimits,
         window: Duration,
         handle: Handle,
+        hear: Do,
     ) -> Arc<Self> {
         // Rooms say several times in a window who is there.
         let kept = (2 * window).max(SHORTEST_KEPT);
@@ -81,6 +90,7 @@ impl Shared {
             keeping: Mutex::default(),
             keep: Notify::new(),
             others: Mutex::default(),
+            calls: Calls::new(hear),
         })
     }
 
@@ -96,6 +106,11 @@ impl Shared {
     /// The channel on which all processes say that they are there.
     pub(super) fn alive_channel(&self) -> String {
         format!("{}alive", self.config.prefix)
+    }
+
+    /// The stream of the calls that every process has to do, and the channel on which it is told that there is one.
+    pub(super) fn calls_key(&self) -> String {
+        format!("{}calls", self.config.prefix)
     }
 
     pub(super) fn state(&self) -> State {

@@ -49,6 +49,7 @@ fn plain(meta: &str, stream: &str, channel: &str) -> Vec<Cmd> {
         command(&["XADD", stream, "1-0", "d", "check"]),
         command(&["XLEN", stream]),
         command(&["XRANGE", stream, "-", "+"]),
+        command(&["XREVRANGE", stream, "+", "-", "COUNT", "1"]),
         command(&["XDEL", stream, "1-0"]),
         command(&["DEL", stream]),
         command(&["SET", stream, "0", "NX", "PX", "1000"]),

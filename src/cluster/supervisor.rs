@@ -8,6 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    calls,
     error::StartError,
     link::{Heard, Link},
     reading,
@@ -75,10 +76,13 @@ async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, Star
     let link = Arc::new(Link::open(&shared.config, heard(shared, &of_probes)).await.map_err(failed)?);
     let _ = of_probes.set(Arc::downgrade(&link));
     link.server.check()?;
-    link.subscribe(&[shared.probe_channel(), shared.alive_channel()], |_| true).await.map_err(failed)?;
+    link.subscribe(&[shared.probe_channel(), shared.alive_channel(), shared.calls_key()], |_| true)
+        .await
+        .map_err(failed)?;
     if is_first {
         start_check::rights(shared, &link).await?;
     }
+    calls::catch_up(shared, &link).await.map_err(failed)?;
     reading::catch_up_all(shared, &link).await.map_err(failed)?;
     if link.loss.is_lost() {
         let reason = link.loss.wait().await;
@@ -113,6 +117,14 @@ fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
             let is_own = push.process == shared.process;
             if document.heard(push, is_own) {
                 reading::catch_up_later(&shared, &document, Duration::ZERO);
+            }
+        } else if channel == shared.calls_key() {
+            if let Some(link) = link.get().and_then(Weak::upgrade) {
+                let handle = shared.handle.clone();
+                handle.spawn(async move {
+                    // Where that fails the link is lost, and it is looked again over the next one.
+                    let _ = calls::catch_up(&shared, &link).await;
+                });
             }
         } else if channel == shared.alive_channel() {
             let process =

@@ -87,21 +87,30 @@ impl Hub {
     }
 
     /// Starts a hub whose documents are ordered by a Redis, together with those of other processes. Waits until that was
-    /// reached, for some seconds at most.
+    /// reached, for some seconds at most. `hear` is given what other processes say by [`Hub::say`].
     ///
     /// # Errors
     ///
     /// As [`Hub::start`], and [`Error::Redis`].
     #[cfg(feature = "redis")]
-    pub fn start_cluster(config: Config, redis: &ClusterConfig) -> Result<Self, Error> {
+    pub fn start_cluster(config: Config, redis: &ClusterConfig, hear: cluster::Do) -> Result<Self, Error> {
         config.check()?;
         // Redis remembers for the next process, and for all others that run meanwhile.
         let config = Config { state_dir: None, ..config };
-        let cluster = Cluster::start(redis, &config).map_err(|error| Error::Redis(error.to_string()))?;
+        let cluster =
+            Cluster::start(redis, &config, hear).map_err(|error| Error::Redis(error.to_string()))?;
         let opener = cluster.opener();
         let mut hub = Self::begin(config, |_| (Some(opener), None))?;
         hub.cluster = Some(cluster);
         Ok(hub)
+    }
+
+    /// See [`Cluster::say`]; nothing where there are no other processes.
+    #[cfg(feature = "redis")]
+    pub fn say(&self, call: String) {
+        if let Some(cluster) = &self.cluster {
+            cluster.say(call);
+        }
     }
 
     /// Whether what is published can be ordered; `None` where this process does that itself.

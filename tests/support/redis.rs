@@ -140,7 +140,7 @@ pub fn config() -> Config {
 
 /// A hub over a Redis, as another process would have it.
 pub fn process(redis: &ClusterConfig) -> Server {
-    Server { hub: Hub::start_cluster(config(), redis).unwrap() }
+    Server { hub: Hub::start_cluster(config(), redis, Box::new(drop)).unwrap() }
 }
 
 /// Waits until a hub can publish.

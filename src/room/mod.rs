@@ -447,7 +447,7 @@ impl Flush for Room {
         let (batch, settled) = {
             let mut state = lock(&self.state);
             state.scheduled = false;
-            let settled = self.settle(&mut state, &mut members);
+            let settled = if state.pending.is_some() { self.settle(&mut state, &mut members) } else { None };
             (state.gathered.take(), settled)
         };
         if !batch.frames.is_empty() {

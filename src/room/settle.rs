@@ -59,10 +59,12 @@ impl Deliver for Room {
 }
 
 impl Room {
-    /// Gathers what the log has given a place, in that order; returns what else is to be done. On the room's thread.
-    pub(super) fn settle(&self, state: &mut State, members: &mut [Member]) -> Option<Settled> {
+    /// Gathers what the log has given a place, in that order; returns what else is to be done. On the room's thread. Not part of
+    /// each flush of a room whose log is in memory.
+    #[inline(never)]
+    pub(super) fn settle(&self, state: &mut State, members: &mut [Member]) -> Option<Box<Settled>> {
         let mut pending = state.pending.take_if(|pending| pending.has_news())?;
-        let mut settled = Settled::default();
+        let mut settled = Box::<Settled>::default();
         for news in pending.take_news() {
             match news {
                 News::Answer(appended) => {

@@ -65,13 +65,12 @@ impl History {
     pub(crate) fn go_on(&mut self, last: u64, publications: Vec<SavedPublication>, elapsed: u32, now: u32) {
         self.clear();
         // They are without a gap: what leaps is remembered by its log.
-        let mut offset = last.saturating_sub(publications.len() as u64);
-        for SavedPublication { frame, from, to, age } in publications {
+        let first = last.saturating_sub(publications.len() as u64) + 1;
+        for (offset, SavedPublication { frame, from, to, age }) in (first..).zip(publications) {
             let at = now.wrapping_sub(age.saturating_add(elapsed));
             if self.publications.is_empty() {
-                self.before = offset;
+                self.before = offset - 1;
             }
-            offset += 1;
             self.push(Publication { frame, from, to: to.map(Box::new), offset, at });
         }
         self.last = last;

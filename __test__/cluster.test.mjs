@@ -59,21 +59,23 @@ test('a client whose process was killed comes back to another, and has missed no
 
 test('what one process is told about users every process does, also one that hears of it later', async (t) => {
   const { url } = await startRedis(t);
-  const users = { forMs: 3_600_000 };
-  const [one, two] = await Promise.all([startHub(t, url, { users }), startHub(t, url, { users })]);
-  const join = async (user) => {
-    const client = new HubClient(`${one.base}/ws/fabric?documentId=doc&clientID=${user}&user=${user}`);
+  const [one, two] = await Promise.all([startHub(t, url, { users: true }), startHub(t, url, { users: true })]);
+  const HOUR_MS = 3_600_000;
+  const join = async (user, forMs = HOUR_MS) => {
+    const client = new HubClient(`${one.base}/ws/fabric?documentId=doc&clientID=${user}&user=${user}&forMs=${forMs}`);
     t.after(() => client.drop());
     await client.receivedAll('connected', 1);
     return client;
   };
-  const [reader, left, gone, all, renewed] = await Promise.all(['r', 'l', 'g', 'a', 'n'].map(join));
+  const [reader, left, gone, all] = await Promise.all(['r', 'l', 'g', 'a'].map((user) => join(user)));
   assert.deepEqual(await two.ask({ ask: 'setAccess', userId: 'r', access: 'read' }), { count: 0 });
   assert.equal((await reader.receivedAll('access', 1))[0].access, 'read');
   await two.ask({ ask: 'disconnectUser', userId: 'l' });
   assert.equal((await left.closing()).code, 4401);
-  await two.ask({ ask: 'renewSession', userId: 'n', expiresAt: Date.now() + 500 });
-  assert.equal((await renewed.closing()).code, 4401);
+  const [renewed, other] = [await join('n', 1500), await join('o', 1500)];
+  await two.ask({ ask: 'renewSession', userId: 'n', expiresAt: Date.now() + HOUR_MS });
+  assert.equal((await other.closing()).code, 4401);
+  await renewed.synced('doc');
 
   one.service.child.kill('SIGSTOP');
   await two.ask({ ask: 'setAccess', userId: 'g', access: false });

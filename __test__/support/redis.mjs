@@ -29,8 +29,10 @@ const PROGRAM = `
   const { users, ...options } = JSON.parse(process.argv[1]);
   let access = 'write';
   if (users) {
-    const userOf = ({ url }) => new URL(url, 'http://localhost').searchParams.get('user');
-    options.session = (request) => ({ id: userOf(request), expiresAt: Date.now() + users.forMs });
+    const parameter = ({ url }, name) => new URL(url, 'http://localhost').searchParams.get(name);
+    options.session = (request) => {
+      return { id: parameter(request, 'user'), expiresAt: Date.now() + Number(parameter(request, 'forMs')) };
+    };
     options.access = () => access;
   }
   const hub = createHub(options);

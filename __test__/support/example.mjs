@@ -111,3 +111,19 @@ async function step(label, args, log) {
   }
   log(`${label}: done in ${seconds()} s`);
 }
+
+/** Asks for JSON. */
+export async function getJson(url) {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.json() };
+}
+
+/** Sends JSON, a string as it is, and takes the answer's. */
+export async function postJson(url, body) {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+}

@@ -40,9 +40,9 @@ function redisOptions(value) {
 
 /** What the environment says where the options do not. */
 function withEnvironment(options, env = process.env) {
-  const redis = options.redis ?? (env.HUB_REDIS_URL || undefined);
+  const { redis = env.HUB_REDIS_URL || undefined, tokenSecret: given } = options;
   // Without a Redis no other process knows a token, whatever it was signed with.
-  const tokenSecret = options.tokenSecret ?? (redis ? env.HUB_TOKEN_SECRET || undefined : undefined);
+  const tokenSecret = given === undefined && redis ? env.HUB_TOKEN_SECRET || undefined : given;
   return { ...options, redis, tokenSecret };
 }
 

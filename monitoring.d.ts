@@ -1,6 +1,7 @@
 /** What `@captify-io/hub` tells who watches: metrics, health, lists. Its functions are exported by `index.d.ts`. */
 
-import type { DocumentKind, SecurityEvent } from './server.js';
+import type { DocumentKind } from './documents.js';
+import type { SecurityEvent } from './server.js';
 
 /** How values are spread: the count of each bucket includes those before it. */
 export interface MetricBucket {

@@ -22,7 +22,9 @@ const rust = sources('src', '.rs');
 const javascript = sources('js', 'js');
 const declarations = [
   'index.d.ts',
+  'documents.d.ts',
   'monitoring.d.ts',
+  'sockets.d.ts',
   'server.d.ts',
   'client.d.ts',
   'agent.d.ts',

@@ -81,7 +81,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|admin|client|monitoring)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|admin|client|documents|monitoring|sockets)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],

@@ -122,3 +122,29 @@ test('a hub that cannot work over its Redis does not start, and says why in one 
     assert.ok(!output.includes(SECRET));
   }
 });
+
+test('metrics say how it stands with Redis, and that it is away', async (t) => {
+  const redis = await startRedis(t);
+  const [one] = await Promise.all([startHub(t, redis.url), startHub(t, redis.url)]);
+  const a = await join(t, one, 'a');
+  const look = async () => {
+    const { families } = await one.ask({ ask: 'metrics' });
+    return Object.fromEntries(families.map(({ name, values: [value] }) => [name, value.value ?? value.count]));
+  };
+  const seen = await until('both processes and a probe', async () => {
+    const now = await look();
+    return (
+      now.hub_redis_processes === 2 &&
+      now.hub_redis_round_trip_seconds > 0 &&
+      now.hub_redis_probe_age_seconds < 3 &&
+      now
+    );
+  });
+  assert.deepEqual([seen.hub_redis_up, seen.hub_redis_documents, seen.hub_redis_losses_total], [1, 1, 0]);
+  await redis.service.stop('SIGKILL');
+  await until('it to be known', async () => (await look()).hub_redis_up === 0);
+  a.send({ type: 'update', documentId: 'doc', update: 'waits', id: 1 });
+  await until('it to wait', async () => (await look()).hub_redis_waiting_publications === 1);
+  const { hub_redis_losses_total: losses, hub_redis_probe_age_seconds: age } = await look();
+  assert.deepEqual([losses, age], [1, undefined]);
+});

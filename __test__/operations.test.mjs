@@ -9,34 +9,51 @@ import { metrics, metricsText, registerMetrics } from '@captify-io/hub';
 import { ensureSystemPackages } from '../scripts/system.mjs';
 import { ROOT, all, chapter, firstColumn, read } from './support/documents.mjs';
 import { HubServer, uniqueId } from './support/hub-server.mjs';
+import { until } from './support/processes.mjs';
+import { startHub, startRedis } from './support/redis.mjs';
 
 const RULES = path.join(ROOT, 'docs', 'operations', 'alerts.yml');
 
 let server;
 let promtool;
+/** What a hub over Redis tells beside. */
+let overRedis;
+const ends = [];
 const options = {
   session: () => ({ id: 'ann' }),
   documents: { kind: 'relay', store: false },
 };
 before(async () => {
   ({ promtool } = await ensureSystemPackages(['promtool'], { log: () => {} }));
+  const scope = { after: (end) => ends.unshift(end) };
+  const { ask } = await startHub(scope, (await startRedis(scope)).url);
+  overRedis = await until('a probe to come back', async () => {
+    const { families } = await ask({ ask: 'metrics' });
+    return families.some(({ name }) => name === 'hub_redis_probe_age_seconds') && families;
+  });
   server = await HubServer.start(options);
   const documentId = uniqueId();
   const clients = [await server.connect(documentId), await server.connect(documentId)];
   clients[0].send({ type: 'update', documentId, update: 'x' });
   await clients[1].received(({ type }) => type === 'update');
 });
-after(() => server.close());
+after(async () => {
+  for (const end of ends) await end();
+  await server.close();
+});
+
+/** What hubs tell, over Redis and not. */
+const told = () => [...metrics(), ...overRedis];
 
 const names = () =>
-  metrics()
+  told()
     .map(({ name }) => name)
     .sort();
 
 /** The metrics that queries name, without what a histogram adds to its name. */
 function named(text) {
   const histograms = new Set(
-    metrics()
+    told()
       .filter(({ type }) => type === 'histogram')
       .map(({ name }) => name),
   );
@@ -71,7 +88,7 @@ test('promtool takes the rules for alerts, and all of their metrics are there', 
 });
 
 test('every label that the rules and the dashboard name is one of its metric', () => {
-  const labels = new Map(metrics().map(({ name, values }) => [name, values.map((value) => value.labels)]));
+  const labels = new Map(told().map(({ name, values }) => [name, values.map((value) => value.labels)]));
   const texts = [fs.readFileSync(RULES, 'utf8'), JSON.stringify(dashboard()).replaceAll('\\"', '"')];
   let seen = 0;
   for (const [, given, list] of texts.join('\n').matchAll(/\b(hub_[a-z_]+)\{([^}]*)\}/g)) {
@@ -114,10 +131,10 @@ test('the dashboard has every metric, and no panel lies on another', () => {
 test('every metric is in the documents with its labels, and no other', () => {
   const table = chapter('docs/operations.md', '### Metrics');
   assert.deepEqual(firstColumn(table, /`(hub_[a-z_]+)`/g), names());
-  for (const { name, values } of metrics()) {
+  for (const { name, values } of told()) {
     const row = table.split('\n').find((line) => line.startsWith(`| \`${name}\` |`));
-    const told = [...row.split('|')[2].matchAll(/`(\w+)`/g)].map(([, label]) => label).sort();
-    assert.deepEqual(told, [...new Set(values.flatMap(({ labels }) => Object.keys(labels)))].sort(), name);
+    const labels = [...row.split('|')[2].matchAll(/`(\w+)`/g)].map(([, label]) => label).sort();
+    assert.deepEqual(labels, [...new Set(values.flatMap((value) => Object.keys(value.labels)))].sort(), name);
   }
 });
 

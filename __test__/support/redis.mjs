@@ -24,7 +24,7 @@ export async function startRedis(t, args = []) {
 
 const PROGRAM = `
   import http from 'node:http';
-  import { broadcastSteps, disconnectUser, recheckAccess, renewSession, setAccess } from '@captify-io/hub';
+  import { broadcastSteps, disconnectUser, metrics, recheckAccess, renewSession, setAccess } from '@captify-io/hub';
   import { createHub } from '@captify-io/hub/server';
   const { users, ...options } = JSON.parse(process.argv[1]);
   let access = 'write';
@@ -42,6 +42,7 @@ const PROGRAM = `
   const answers = {
     broadcast: async ({ changeId }) => ({ count: await broadcastSteps('doc', [{ stepType: 'x' }], changeId) }),
     stats: async () => ({ redis: hub.stats().redis }),
+    metrics: async () => ({ families: metrics().filter(({ name }) => name.startsWith('hub_redis_')) }),
     forbid: async () => ({ access: (access = false) }),
     setAccess: async ({ userId, access }) => ({ count: await setAccess({ userId, documentId: 'doc' }, access) }),
     disconnectUser: async ({ userId }) => ({ count: await disconnectUser(userId) }),

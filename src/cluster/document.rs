@@ -78,6 +78,12 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
+    /// Publications that wait to be sent, or for an answer.
+    pub(super) fn waiting(&self) -> usize {
+        let state = lock(&self.state);
+        state.queue.len() + state.in_flight.as_ref().map_or(0, |in_flight| in_flight.publications.len())
+    }
+
     pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>) -> Self {
         Self { id, keys, room, state: Mutex::default() }
     }

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::{
@@ -41,6 +41,7 @@ pub(super) struct Link {
     pub(super) loss: Arc<Loss>,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
+    probed_at: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for Link {
@@ -96,7 +97,16 @@ impl Link {
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
         let pushes = tokio::sync::Mutex::new(pushes);
-        Ok(Self { commands, pushes, server, append, read, loss, probed: AtomicU64::new(0) })
+        Ok(Self {
+            commands,
+            pushes,
+            server,
+            append,
+            read,
+            loss,
+            probed: AtomicU64::new(0),
+            probed_at: Mutex::default(),
+        })
     }
 
     /// Puts the scripts there again, after somebody has flushed them.
@@ -162,7 +172,13 @@ impl Link {
     pub(super) fn heard_probe(&self, message: &[u8]) {
         if let Some(number) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             self.probed.fetch_max(number, Ordering::SeqCst);
+            *lock(&self.probed_at) = Some(Instant::now());
         }
+    }
+
+    /// Time since a probe came back; `None` before the first.
+    pub(super) fn since_probe(&self) -> Option<Duration> {
+        lock(&self.probed_at).map(|at| at.elapsed())
     }
 }
 

@@ -11,12 +11,13 @@
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
-//! - `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
+//! - [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
 //! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
 mod call_queue;
 mod calls;
 pub mod config;
+pub mod counts;
 mod document;
 mod entry;
 mod error;

@@ -17,6 +17,11 @@ impl Others {
         self.0.insert(process, Instant::now());
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.values().filter(|at| at.elapsed() <= SILENCE).count()
+    }
+
     /// Those that are gone, each once.
     pub(super) fn take_silent(&mut self) -> Vec<u64> {
         let silent: Vec<_> =

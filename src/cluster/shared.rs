@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     call_queue::{Calls, Do},
     config::ClusterConfig,
+    counts::Counts,
     document::Document,
     keys::Keys,
     link::Link,
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) others: Mutex<Others>,
     /// What every process has to do.
     pub(super) calls: Calls,
+    pub(super) counts: Counts,
 }
 
 /// Keys that must not expire.
@@ -91,6 +93,7 @@ impl Shared {
             keep: Notify::new(),
             others: Mutex::default(),
             calls: Calls::new(hear),
+            counts: Counts::new(),
         })
     }
 

@@ -47,6 +47,7 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
                 let reason = link.loss.wait().await;
                 probing.abort();
                 shared.away(&reason);
+                shared.counts.losses.add(1);
                 log::error!("Redis is away: {reason}");
                 // One that lasts for no time is no better than none.
                 if since.elapsed() > LONGEST_PAUSE {
@@ -145,10 +146,12 @@ async fn probe(shared: Arc<Shared>, link: Arc<Link>) {
     let (interval, channel) = (shared.config.probe_interval, shared.probe_channel());
     for number in 1.. {
         sleep(interval).await;
+        let begun = Instant::now();
         if link.call(redis::cmd("PUBLISH").arg(&channel).arg(number)).await.is_err() {
             // A server that has no memory left, say, is there all the same.
             continue;
         }
+        shared.counts.round_trip.observe_time(begun.elapsed());
         let comes_back = async {
             while link.probed.load(Ordering::SeqCst) < number {
                 sleep(PROBE_ROUND).await;

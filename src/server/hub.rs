@@ -39,7 +39,7 @@ pub struct Hub {
     pub(crate) shared: Arc<Shared>,
     /// Where its documents are ordered together with those of other processes.
     #[cfg(feature = "redis")]
-    cluster: Option<Cluster>,
+    pub(super) cluster: Option<Cluster>,
 }
 
 impl Hub {

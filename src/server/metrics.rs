@@ -44,6 +44,8 @@ impl Hub {
         families.extend(self.documents_metrics(&threads));
         families.extend(handlers_metrics(&threads, queue, outside));
         families.extend(self.store_metrics());
+        #[cfg(feature = "redis")]
+        families.extend(self.redis_metrics());
         families
     }
 
@@ -161,6 +163,37 @@ impl Hub {
             Family::gauge("hub_history_used_ratio", "What is remembered as a share of what may be.")
                 .with_number(&[], share),
         ]
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis_metrics(&self) -> Vec<Family> {
+        let Some(cluster) = &self.cluster else { return Vec::new() };
+        let glance = cluster.glance();
+        let mut families = vec![
+            Family::gauge("hub_redis_up", "1 where Redis is there and every document has caught up.")
+                .of(u64::from(glance.is_ready)),
+            Family::gauge("hub_redis_processes", "Processes that were heard lately, this one included.")
+                .of(glance.processes as u64),
+            Family::gauge("hub_redis_documents", "Documents whose order is followed.")
+                .of(glance.documents as u64),
+            Family::gauge(
+                "hub_redis_waiting_publications",
+                "What waits to be sent to Redis, or for its answer.",
+            )
+            .of(glance.waiting as u64),
+            Family::counter("hub_redis_losses_total", "Connections to Redis that were lost.")
+                .of(glance.losses),
+            Family::histogram("hub_redis_round_trip_seconds", "How long a command takes, one a second.")
+                .spread(&[], Distribution::of_times().and_times(glance.round_trip)),
+        ];
+        if let Some(age) = glance.probed {
+            let family = Family::gauge(
+                "hub_redis_probe_age_seconds",
+                "Time since something this process published came back to it.",
+            );
+            families.push(family.with_number(&[], age.as_secs_f64()));
+        }
+        families
     }
 
     fn store_metrics(&self) -> Vec<Family> {

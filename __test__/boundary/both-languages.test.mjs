@@ -69,7 +69,7 @@ describe('the range of an option', () => {
       assert.deepEqual([code, message.includes(name)], ['HUB_INVALID_ARGUMENT', true], message);
       return false;
     }
-    await hub.close(0);
+    await hub.close(0, 0);
     hub.discard();
     return true;
   }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     ids::{ClientSessionId, ConnectionId, Id, Topic},
-    metrics::{ThreadCounters, labels::EndpointKind},
+    metrics::{Counter, ThreadCounters, labels::EndpointKind},
 };
 
 /// What becomes of a frame that has to wait for a slow member.
@@ -113,7 +113,8 @@ impl BatchBuilder {
         let frames = std::mem::take(&mut self.frames);
         let senders = Senders::of(&frames);
         let history_bytes = std::mem::take(&mut self.history_bytes);
-        Batch { bytes: self.bytes.split().freeze(), history_bytes, frames, senders }
+        let left_out = LeftOut::default();
+        Batch { bytes: self.bytes.split().freeze(), history_bytes, frames, senders, left_out }
     }
 }
 
@@ -127,6 +128,7 @@ pub struct Batch {
     /// How many of the bytes are of frames with an offset.
     pub history_bytes: usize,
     senders: Senders,
+    left_out: LeftOut,
 }
 
 /// Who may not get all frames of a batch.
@@ -180,7 +182,8 @@ impl Batch {
     pub fn of(frame: Bytes, policy: QueuePolicy) -> Self {
         let frames =
             vec![BatchFrame { end: frame.len(), meta: FrameMeta { policy, ..FrameMeta::default() } }];
-        Self { bytes: frame, history_bytes: 0, frames, senders: Senders::NONE }
+        let (senders, left_out) = (Senders::NONE, LeftOut::default());
+        Self { bytes: frame, history_bytes: 0, frames, senders, left_out }
     }
 
     /// Whether a connection gets every frame, and so all bytes as they are.
@@ -201,31 +204,28 @@ impl Batch {
 }
 
 /// What of a batch did not go to connections that it was sent to; all the rest did.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct LeftOut {
-    frames: u64,
-    bytes: u64,
+///
+/// Here and not with whoever sends it: most members get the whole, and what is done for each of them stays as short as if
+/// nobody counted. Where several threads send one batch, what one notes may be lost to another.
+#[derive(Debug, Default)]
+struct LeftOut {
+    frames: Counter,
+    bytes: Counter,
 }
 
-impl LeftOut {
-    /// A connection got this much of it.
-    pub(crate) fn note(&mut self, batch: &Batch, frames: usize, bytes: usize) {
-        self.frames += (batch.frames.len() - frames) as u64;
-        self.bytes += (batch.bytes.len() - bytes) as u64;
+impl Batch {
+    /// A connection got only this much of it.
+    pub(crate) fn sent_part(&self, frames: usize, bytes: usize) {
+        self.left_out.frames.add((self.frames.len() - frames) as u64);
+        self.left_out.bytes.add((self.bytes.len() - bytes) as u64);
     }
 
-    /// Counts a batch that was sent to so many connections.
+    /// Counts it, once it was sent to so many connections.
     #[inline]
-    pub(crate) fn count(
-        self,
-        batch: &Batch,
-        connections: usize,
-        kind: EndpointKind,
-        counters: &ThreadCounters,
-    ) {
-        let (all, frames) = (connections as u64, batch.frames.len());
-        let messages = all * frames as u64 - self.frames;
-        let bytes = all * batch.bytes.len() as u64 - self.bytes;
+    pub(crate) fn count(&self, connections: usize, kind: EndpointKind, counters: &ThreadCounters) {
+        let (all, frames) = (connections as u64, self.frames.len());
+        let messages = (all * frames as u64).saturating_sub(self.left_out.frames.get());
+        let bytes = (all * self.bytes.len() as u64).saturating_sub(self.left_out.bytes.get());
         counters.delivered(kind, frames, messages, bytes);
     }
 }

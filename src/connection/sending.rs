@@ -2,19 +2,14 @@
 
 use super::{
     Connection,
-    batch::{Batch, BatchFrame, LeftOut},
+    batch::{Batch, BatchFrame},
     writer::{Phase, Writer},
 };
 use crate::sync::lock;
 
 impl Connection {
     /// Sends the frames of a batch that are for this member; what is not is noted. Returns how many bytes wait for it then.
-    pub(crate) fn send_batch(
-        &self,
-        batch: &Batch,
-        left_out: &mut LeftOut,
-        is_for: impl Fn(&BatchFrame) -> bool,
-    ) -> usize {
+    pub(crate) fn send_batch(&self, batch: &Batch, is_for: impl Fn(&BatchFrame) -> bool) -> usize {
         let mut writer = lock(&self.writer);
         if writer.phase == Phase::Open && batch.is_whole_for(self.id) {
             let written = writer.write(&batch.bytes);
@@ -23,20 +18,14 @@ impl Connection {
             }
             return self.queue(&mut writer, batch, written, is_for);
         }
-        self.send_part(&mut writer, batch, left_out, is_for)
+        self.send_part(&mut writer, batch, is_for)
     }
 
     /// Sends some frames of a batch, or none where it is closing. Apart, so that what is done for most members is short.
     #[inline(never)]
-    fn send_part(
-        &self,
-        writer: &mut Writer,
-        batch: &Batch,
-        left_out: &mut LeftOut,
-        is_for: impl Fn(&BatchFrame) -> bool,
-    ) -> usize {
+    fn send_part(&self, writer: &mut Writer, batch: &Batch, is_for: impl Fn(&BatchFrame) -> bool) -> usize {
         if writer.phase != Phase::Open {
-            left_out.note(batch, 0, 0);
+            batch.sent_part(0, 0);
             return 0;
         }
         let mut frames = 0;
@@ -47,7 +36,7 @@ impl Connection {
             .flat_map(|(range, _)| &batch.bytes[range])
             .copied()
             .collect();
-        left_out.note(batch, frames, gathered.len());
+        batch.sent_part(frames, gathered.len());
         if gathered.is_empty() {
             return 0;
         }

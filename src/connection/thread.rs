@@ -13,10 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    Connection,
-    batch::{Batch, LeftOut},
-};
+use super::{Connection, batch::Batch};
 use crate::{
     admission::users::Users,
     ids::ConnectionId,
@@ -159,11 +156,11 @@ impl Thread {
 
     /// Sends a batch to every connection of an endpoint. On this thread.
     pub(crate) fn broadcast(&self, endpoint: usize, batch: &Batch) {
-        let (mut left_out, mut count, mut kind) = (LeftOut::default(), 0, EndpointKind::default());
+        let (mut count, mut kind) = (0, EndpointKind::default());
         for connection in lock(&self.connections).values() {
             let send = || {
                 (count, kind) = (count + 1, connection.kind());
-                connection.send_batch(batch, &mut left_out, |_| true)
+                connection.send_batch(batch, |_| true)
             };
             if connection.endpoint() == Some(endpoint)
                 && connection.has_begun()
@@ -173,7 +170,7 @@ impl Thread {
             }
         }
         if count > 0 {
-            left_out.count(batch, count, kind, &self.counters);
+            batch.count(count, kind, &self.counters);
         }
     }
 

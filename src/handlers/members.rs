@@ -15,7 +15,7 @@ use super::events::{Event, UnseenEvents};
 use crate::{
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, LeftOut, QueuePolicy},
+        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, QueuePolicy},
         thread::Thread,
     },
     ids::ConnectionId,
@@ -83,16 +83,15 @@ impl ShardMembers {
     pub(super) fn send_batch(&self, batch: &Batch) {
         let mut members = lock(&self.members);
         let sent = guarded("sending to a handler's room, whose members are closed", || {
-            let mut left_out = LeftOut::default();
             for (id, member) in members.iter_mut() {
                 let is_for = |frame: &BatchFrame| frame.meta.from != Some(*id);
-                let waiting = member.connection.send_batch(batch, &mut left_out, is_for);
+                let waiting = member.connection.send_batch(batch, is_for);
                 if waiting > member.slow_above && !std::mem::replace(&mut member.is_told, true) {
                     self.unseen.post(*id, Event::Slow((*self.room).into()));
                 }
             }
             if let Some(thread) = &self.thread {
-                left_out.count(batch, members.len(), EndpointKind::Handler, thread.counters());
+                batch.count(members.len(), EndpointKind::Handler, thread.counters());
             }
         });
         if sent.is_none() {

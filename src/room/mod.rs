@@ -44,7 +44,7 @@ use crate::{
     Error,
     connection::{
         Connection,
-        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta, LeftOut},
+        batch::{Batch, BatchBuilder, BatchFrame, FrameMeta},
     },
     ids::{ClientSessionId, ConnectionId, Id},
     metrics::labels::EndpointKind,
@@ -317,12 +317,11 @@ impl Room {
             {
                 self.append(&mut lock(recovery).history, batch);
             }
-            let mut left_out = LeftOut::default();
             for member in members {
                 let is_for = |frame: &BatchFrame| frame.is_for(member.id, &member.client);
-                member.connection.send_batch(batch, &mut left_out, is_for);
+                member.connection.send_batch(batch, is_for);
             }
-            left_out.count(batch, members.len(), EndpointKind::Fabric, self.shard.counters());
+            batch.count(members.len(), EndpointKind::Fabric, self.shard.counters());
         });
         if sent.is_none() {
             if let Some((recovery, offset)) = self.recovery.as_ref().zip(batch.last_offset()) {

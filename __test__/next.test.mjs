@@ -316,6 +316,8 @@ function servedPromises({ service, app, mode }) {
 }
 
 async function serve(t, app, mode, bundler, extra) {
+  // Rooms that an earlier server of the app has left would go on where they were.
+  fs.rmSync(path.join(app.directory, '.hub'), { recursive: true, force: true });
   const service = await app.start(mode, bundler, extra);
   // Only for what failed before the last promise, which stops it.
   t.after(() => service.stop('SIGKILL'));

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cluster, state::State};
-use crate::{
-    metrics::{Counter, histogram::Times},
-    sync::lock,
-};
+use crate::metrics::{Counter, histogram::Times};
 
 /// What the thread of Redis counts, which alone writes here.
 #[derive(Debug)]
@@ -40,20 +36,4 @@ pub struct Glance<'a> {
     pub losses: u64,
     /// How long commands take.
     pub round_trip: &'a Times,
-}
-
-impl Cluster {
-    /// How it stands with Redis now. From any thread; locks one document at a time.
-    pub fn glance(&self) -> Glance<'_> {
-        let (shared, documents) = (&self.shared, self.shared.all());
-        Glance {
-            is_ready: shared.state() == State::Ready,
-            processes: lock(&shared.others).count() + 1,
-            documents: documents.len(),
-            waiting: documents.iter().map(|document| document.waiting()).sum(),
-            probed: shared.link_now().and_then(|link| link.since_probe()),
-            losses: shared.counts.losses.get(),
-            round_trip: &shared.counts.round_trip,
-        }
-    }
 }

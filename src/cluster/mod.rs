@@ -48,8 +48,8 @@ use std::{
 use tokio::{runtime, sync::Notify};
 
 pub use self::{call_queue::Do, error::StartError, state::State};
-use self::{config::ClusterConfig, shared::Shared};
-use crate::Config;
+use self::{config::ClusterConfig, counts::Glance, shared::Shared};
+use crate::{Config, sync::lock};
 
 /// A hub's part in a cluster: its thread `hub-redis`, and the documents that it follows. Dropping it ends the thread.
 pub struct Cluster {
@@ -108,6 +108,20 @@ impl Cluster {
     /// Whether it can publish.
     pub fn state(&self) -> State {
         self.shared.state()
+    }
+
+    /// How it stands with Redis now. From any thread; locks one document at a time.
+    pub fn glance(&self) -> Glance<'_> {
+        let (shared, documents) = (&self.shared, self.shared.all());
+        Glance {
+            is_ready: shared.state() == State::Ready,
+            processes: lock(&shared.others).count() + 1,
+            documents: documents.len(),
+            waiting: documents.iter().map(|document| document.waiting()).sum(),
+            probed: shared.link_now().and_then(|link| link.since_probe()),
+            losses: shared.counts.losses.get(),
+            round_trip: &shared.counts.round_trip,
+        }
     }
 
     /// Has every other process do something, in the app's own words: those that are there now, also where they are cut off and

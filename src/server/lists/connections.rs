@@ -5,7 +5,7 @@ use std::{cmp::Reverse, ops::Bound, sync::Arc};
 use tokio::task::yield_now;
 
 use super::{
-    Filter, Gathering, List, MAX_ENTRIES, Query, Sort,
+    Filter, List, MAX_ENTRIES, Query, Sort,
     top::{Ranked, Top},
 };
 use crate::{
@@ -51,22 +51,12 @@ impl Hub {
         query: Query,
         tell: impl FnOnce(List) + Send + 'static,
     ) -> Result<(), Error> {
-        if self.is_draining() {
-            return Err(Error::Closed);
-        }
         let limit = query.limit.min(MAX_ENTRIES);
-        let shards = &self.shared.shards;
-        let gathering = Arc::new(Gathering::new("connections", limit, shards.len(), Box::new(tell)));
         let (query, paths) = (Arc::new(query), Arc::new(self.paths()));
-        for shard in shards {
-            let (of_task, gathering) = (Arc::clone(shard), Arc::clone(&gathering));
+        self.gather("connections", limit, Box::new(tell), |_, shard| {
             let (query, paths) = (Arc::clone(&query), Arc::clone(&paths));
-            shard.handle().spawn(async move {
-                let (total, entries) = of_shard(&of_task, &query, limit, &paths).await;
-                gathering.add(total, entries);
-            });
-        }
-        Ok(())
+            async move { of_shard(&shard, &query, limit, &paths).await }
+        })
     }
 
     /// Closes the connection with this number; calls `tell` with whether there was one that was open; not where

@@ -10,7 +10,7 @@ use std::{
 use tokio::task::yield_now;
 
 use super::{
-    Filter, Gathering, List, MAX_ENTRIES, Query, SLICE, Sort,
+    Filter, List, MAX_ENTRIES, Query, SLICE, Sort,
     connections::Now,
     top::{Ranked, Top},
 };
@@ -72,23 +72,14 @@ impl Hub {
         query: Query,
         tell: impl FnOnce(List) + Send + 'static,
     ) -> Result<(), Error> {
-        if self.is_draining() {
-            return Err(Error::Closed);
-        }
         let limit = query.limit.min(MAX_ENTRIES);
-        let shards = &self.shared.shards;
-        let gathering = Arc::new(Gathering::new("documents", limit, shards.len(), Box::new(tell)));
         let (rooms, documents) = (Arc::clone(&self.shared.rooms), self.shared.documents.clone());
         let of_members = Filter { document: None, ..query.filter.clone() };
         let look = Arc::new(Look { rooms, documents, paths: self.paths(), query, of_members, limit });
-        for (index, shard) in shards.iter().enumerate() {
-            let (of_task, gathering, look) = (Arc::clone(shard), Arc::clone(&gathering), Arc::clone(&look));
-            shard.handle().spawn(async move {
-                let (total, entries) = look.of_shard(index, &of_task).await;
-                gathering.add(total, entries);
-            });
-        }
-        Ok(())
+        self.gather("documents", limit, Box::new(tell), |index, shard| {
+            let look = Arc::clone(&look);
+            async move { look.of_shard(index, &shard).await }
+        })
     }
 }
 

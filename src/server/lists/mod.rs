@@ -10,11 +10,18 @@ mod inspecting;
 mod tests;
 mod top;
 
-use std::{net::IpAddr, sync::Mutex, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use self::top::Ranked;
 use crate::{
+    Error,
     json::{Object, array},
+    server::hub::Hub,
+    shard::Shard,
     sync::lock,
 };
 
@@ -128,6 +135,34 @@ impl<K: Ord> Gathering<K> {
         found.total += total;
         found.entries.extend(entries);
         found.left -= 1;
+    }
+}
+
+impl Hub {
+    /// Has every thread look, each on its own, and tells once what all of them have found.
+    fn gather<K: Ord + Send + 'static, F>(
+        &self,
+        name: &'static str,
+        limit: usize,
+        tell: Tell,
+        look: impl Fn(usize, Arc<Shard>) -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = (usize, Vec<Ranked<K, String>>)> + Send + 'static,
+    {
+        if self.is_draining() {
+            return Err(Error::Closed);
+        }
+        let shards = &self.shared.shards;
+        let gathering = Arc::new(Gathering::new(name, limit, shards.len(), tell));
+        for (index, shard) in shards.iter().enumerate() {
+            let (gathering, found) = (Arc::clone(&gathering), look(index, Arc::clone(shard)));
+            shard.handle().spawn(async move {
+                let (total, entries) = found.await;
+                gathering.add(total, entries);
+            });
+        }
+        Ok(())
     }
 }
 

@@ -83,43 +83,37 @@ export class Documents extends List {
   }
 }
 
-/** Events are few, and all here: what is looked for is found without asking the server. */
-export class Events {
-  title = 'Security events';
+/** Rows that are few, and all here: what is looked for is found without asking the server. */
+class Searched {
+  #all = [];
 
-  constructor() {
+  /**
+   * @param {object} about `title`; of the search field `id`, `label` and `form`; `what` a row is called; the `table`'s options;
+   *   `rowsOf` what is shown, and the `textOf` a row in which is searched
+   */
+  constructor({ title, id, label, form, what, table, rowsOf, textOf }) {
+    Object.assign(this, { title, what, rowsOf, textOf });
     this.search = h('input', {
-      id: 'event-search',
+      id,
       type: 'search',
       spellcheck: 'false',
       autocomplete: 'off',
       oninput: () => this.#narrow(),
     });
     this.found = new Found();
-    this.table = new Table({
-      caption: 'Security events, the newest first',
-      columns: eventColumns(),
-      key: eventKey,
-      empty: 'Nothing is like this.',
-    });
+    this.table = new Table(table);
     this.element = h(
       'section',
       { class: 'list' },
-      h('h2', {}, this.title),
+      h('h2', {}, title),
       h(
         'form',
-        {
-          class: 'filters',
-          role: 'search',
-          'aria-label': 'Filter the events',
-          onsubmit: (event) => event.preventDefault(),
-        },
-        h('p', { class: 'field field-wide' }, h('label', { for: 'event-search' }, 'Anything in them'), this.search),
+        { class: 'filters', role: 'search', 'aria-label': form, onsubmit: (event) => event.preventDefault() },
+        h('p', { class: 'field field-wide' }, h('label', { for: id }, label), this.search),
       ),
       this.found.element,
       this.table.element,
     );
-    this.events = [];
   }
 
   query() {
@@ -128,81 +122,60 @@ export class Events {
 
   update({ shown }) {
     if (!shown) return;
-    this.events = shown.events;
+    this.#all = this.rowsOf(shown);
     this.#narrow();
   }
 
   #narrow() {
     const words = this.search.value.trim().toLowerCase();
-    const rows = this.events.filter((event) => JSON.stringify(event).toLowerCase().includes(words));
-    this.found.update(rows.length, this.events.length, 'event');
+    const rows = this.#all.filter((row) => this.textOf(row).toLowerCase().includes(words));
+    this.found.update(rows.length, this.#all.length, this.what);
     this.table.update(rows);
   }
 }
 
-/** Everything the hub counts, as Prometheus is told it. */
-export class Metrics {
-  title = 'Metrics';
-
+export class Events extends Searched {
   constructor() {
-    this.search = h('input', {
+    super({
+      title: 'Security events',
+      id: 'event-search',
+      label: 'Anything in them',
+      form: 'Filter the events',
+      what: 'event',
+      table: {
+        caption: 'Security events, the newest first',
+        columns: eventColumns(),
+        key: eventKey,
+        empty: 'Nothing is like this.',
+      },
+      rowsOf: ({ events }) => events,
+      textOf: (event) => JSON.stringify(event),
+    });
+  }
+}
+
+/** Everything the hub counts, as Prometheus is told it. */
+export class Metrics extends Searched {
+  constructor() {
+    super({
+      title: 'Metrics',
       id: 'metric-search',
-      type: 'search',
-      spellcheck: 'false',
-      autocomplete: 'off',
-      oninput: () => this.#narrow(),
+      label: 'Name, label or words',
+      form: 'Filter the metrics',
+      what: 'value',
+      table: {
+        caption: 'Metrics',
+        columns: [
+          { title: 'Name', isMain: true, cell: ({ name, help }) => ({ text: name, sub: help }) },
+          { title: 'Labels', cell: ({ labels }) => ({ text: labels || '–', tone: 'soft' }) },
+          { title: 'Value', isNumber: true, cell: ({ value, sub }) => ({ text: value, sub }) },
+        ],
+        key: ({ name, labels }) => `${name} ${labels}`,
+        empty: 'No metric is like this.',
+      },
+      rowsOf: ({ metrics }) => metrics.flatMap((metric) => metric.values.map((value) => metricRow(metric, value))),
+      textOf: (row) => `${row.name} ${row.labels} ${row.help}`,
     });
-    this.found = new Found();
-    this.table = new Table({
-      caption: 'Metrics',
-      columns: [
-        { title: 'Name', isMain: true, cell: ({ name, help }) => ({ text: name, sub: help }) },
-        { title: 'Labels', cell: ({ labels }) => ({ text: labels || '–', tone: 'soft' }) },
-        { title: 'Value', isNumber: true, cell: ({ value, sub }) => ({ text: value, sub }) },
-      ],
-      key: ({ name, labels }) => `${name} ${labels}`,
-      empty: 'No metric is like this.',
-    });
-    this.element = h(
-      'section',
-      { class: 'list' },
-      h('h2', {}, this.title),
-      h(
-        'form',
-        {
-          class: 'filters',
-          role: 'search',
-          'aria-label': 'Filter the metrics',
-          onsubmit: (event) => event.preventDefault(),
-        },
-        h(
-          'p',
-          { class: 'field field-wide' },
-          h('label', { for: 'metric-search' }, 'Name, label or words'),
-          this.search,
-        ),
-      ),
-      this.found.element,
-      this.table.element,
-    );
-    this.rows = [];
-  }
-
-  query() {
-    return {};
-  }
-
-  update({ shown }) {
-    if (!shown) return;
-    this.rows = shown.metrics.flatMap((metric) => metric.values.map((value) => metricRow(metric, value)));
-    this.#narrow();
-  }
-
-  #narrow() {
-    const words = this.search.value.trim().toLowerCase();
-    const rows = this.rows.filter((row) => `${row.name} ${row.labels} ${row.help}`.toLowerCase().includes(words));
-    this.found.update(rows.length, this.rows.length, 'value');
-    this.table.update(rows);
   }
 }
 

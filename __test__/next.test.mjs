@@ -271,14 +271,17 @@ function servedPromises({ service, app, mode }) {
         ['uno', before.replace("'one'", "'uno'")],
         ['one', before],
       ]) {
+        let saves = 0;
         let savedAt;
+        // The same bytes again are no edit to Turbopack.
         const save = () => {
-          fs.writeFileSync(file, content);
+          fs.writeFileSync(file, saves === 0 ? content : `${content}// save ${saves}\n`);
+          saves += 1;
           savedAt = Date.now();
         };
         save();
         await until('the edited handler', async () => {
-          // One edit in some four hundred went unseen, probably by Turbopack's watcher; whoever edits would save again.
+          // An edit back to what the file was at start may never reach the modules that Next 16.4 has loaded; any other does.
           if (Date.now() - savedAt > SAVE_AGAIN_MS) {
             t.diagnostic(`saved again: ${service.output.slice(-500)}`);
             save();

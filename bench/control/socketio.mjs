@@ -1,11 +1,22 @@
-// The same rooms on Socket.IO, websocket transport only.
+// The same rooms on Socket.IO, websocket transport only. With ADAPTER (`streams`, `pubsub`) over the Redis at HUB_REDIS_URL.
 import http from 'node:http';
+import { createAdapter as createPubSubAdapter } from '@socket.io/redis-adapter';
+import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
+import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { listen } from './listen.mjs';
 import { createRoutes } from './routes.mjs';
 
+const connected = () => createClient({ url: process.env.HUB_REDIS_URL }).connect();
+
+async function adapter() {
+  if (process.env.ADAPTER === 'streams') return createStreamsAdapter(await connected());
+  if (process.env.ADAPTER === 'pubsub') return createPubSubAdapter(await connected(), await connected());
+  return undefined;
+}
+
 const server = http.createServer();
-const io = new Server(server, { transports: ['websocket'], serveClient: false });
+const io = new Server(server, { transports: ['websocket'], serveClient: false, adapter: await adapter() });
 const routes = createRoutes((documentId, steps, changeId) => {
   io.to(documentId).emit('steps', { steps, clientIDs: steps.map(() => 'agent'), changeId });
 });

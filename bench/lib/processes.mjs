@@ -9,6 +9,8 @@ import { bare, bareEcho, bench, load, scratch } from './paths.mjs';
 
 const node = (file) => [process.execPath, '--expose-gc', join(bench, file)];
 
+const two = (file) => [...node('servers/several.mjs'), join(bench, file), '2'];
+
 const SERVERS = {
   hub: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs') },
   'hub-agents': { command: node('servers/hub-agents.mjs') },
@@ -27,6 +29,19 @@ const SERVERS = {
   'hub-steps': { command: node('servers/hub-steps.mjs'), env: { APPLY: 'yes' } },
   'hub-steps-stored': { command: node('servers/hub-steps.mjs'), env: { APPLY: 'yes', STORE: scratch('steps.redb') } },
   'hub-typists': { command: node('servers/hub-steps.mjs'), env: { STORE: scratch('steps.redb') } },
+  'hub-two': { command: two('servers/hub.mjs'), several: true },
+  'socketio-streams': {
+    command: two('control/socketio.mjs'),
+    env: { ADAPTER: 'streams' },
+    dialect: 'socketio',
+    several: true,
+  },
+  'socketio-pubsub': {
+    command: two('control/socketio.mjs'),
+    env: { ADAPTER: 'pubsub' },
+    dialect: 'socketio',
+    several: true,
+  },
   socketio: { command: node('control/socketio.mjs'), dialect: 'socketio' },
   bareEach: { command: [bare, 'each'] },
   bareBatch: { command: [bare, 'batch'] },
@@ -51,7 +66,7 @@ const lastProcessor = os.availableParallelism() - 1;
  * @param flags for Node, where the server is one of Node's
  */
 export async function withServer(name, { pinned = false, flags = [] }, use) {
-  const { command: plain, env, dialect = 'fabric' } = SERVERS[name];
+  const { command: plain, env, dialect = 'fabric', several = false } = SERVERS[name];
   const command = plain[0] === process.execPath ? plain.toSpliced(1, 0, ...flags) : plain;
   const pins = pinned && lastProcessor > 0;
   const [file, ...args] = pins ? ['taskset', '-c', `0-${lastProcessor - 1}`, ...command] : command;
@@ -63,24 +78,25 @@ export async function withServer(name, { pinned = false, flags = [] }, use) {
     child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? code}`));
   });
   try {
-    const host = await listening(child, ended);
-    const server = { host, pid: child.pid, dialect };
+    const server = { pid: child.pid, dialect, ...(await listening(child, ended)) };
     // taskset replaces itself by the server, so the process id is the server's.
     const load = (run) => measure({ server, pin: pins ? lastProcessor : null, run });
-    return await use(Object.assign(load, { server }), child.pid);
+    return await use(Object.assign(load, { server }), server.pid);
   } finally {
-    child.kill('SIGKILL');
+    // Of several only the first of all can end the others.
+    child.kill(several ? 'SIGTERM' : 'SIGKILL');
     await ended;
   }
 }
 
+/** Where it listens, and where its other processes do. */
 async function listening(child, ended) {
   let timer;
   const outcome = await Promise.race([
     new Promise((resolve) => {
       createInterface({ input: child.stdout }).on('line', (line) => {
-        const found = /listening on (\S+:\d+)/.exec(line);
-        if (found) resolve({ host: found[1] });
+        const found = /listening on (\S+:\d+)(?: (\{.*\}))?/.exec(line);
+        if (found) resolve({ host: found[1], ...(found[2] && JSON.parse(found[2])) });
       });
     }),
     ended.then((reason) => ({ reason })),
@@ -89,7 +105,7 @@ async function listening(child, ended) {
     }),
   ]);
   clearTimeout(timer);
-  if (outcome.host) return outcome.host;
+  if (outcome.host) return outcome;
   throw new Error(`the server did not start: ${outcome.reason}`);
 }
 

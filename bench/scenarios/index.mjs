@@ -9,6 +9,7 @@ import fanout from './fanout.mjs';
 import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
+import several from './several.mjs';
 import steps from './steps.mjs';
 import store from './store.mjs';
 import storm from './storm.mjs';
@@ -31,6 +32,7 @@ export const scenarios = [
   steps,
   typists,
   store,
+  several,
   limits,
   addon,
 ];

@@ -17,6 +17,7 @@ use rustix::{
 use crate::{
     Outcome,
     dialect::{Dialect, Joining},
+    server::Server,
     wire,
 };
 
@@ -59,7 +60,7 @@ pub enum News<'a> {
 /// The connections.
 pub struct Pool {
     epoll: OwnedFd,
-    host: SocketAddr,
+    hosts: Vec<SocketAddr>,
     dialect: Dialect,
     clients: Vec<Client>,
     buffer: Vec<u8>,
@@ -69,6 +70,7 @@ pub struct Pool {
 #[derive(Debug)]
 struct Client {
     socket: Option<OwnedFd>,
+    host: SocketAddr,
     place: Place,
     phase: Phase,
     started: Instant,
@@ -94,11 +96,11 @@ impl Pool {
     /// # Errors
     ///
     /// Where the kernel gives no epoll.
-    pub fn new(host: SocketAddr, dialect: Dialect) -> Outcome<Self> {
+    pub fn new(server: &Server) -> Outcome<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            host,
-            dialect,
+            hosts: server.hosts(),
+            dialect: server.dialect,
             clients: Vec::new(),
             buffer: vec![0; READ_BYTES],
             events: Vec::with_capacity(EVENTS),
@@ -115,7 +117,8 @@ impl Pool {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
-        match rustix::net::connect(&socket, &self.host) {
+        let host = self.hosts[place.member % self.hosts.len()];
+        match rustix::net::connect(&socket, &host) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -124,6 +127,7 @@ impl Pool {
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::OUT)?;
         self.clients.push(Client {
             socket: Some(socket),
+            host,
             place,
             phase: Phase::Connecting,
             started,
@@ -196,11 +200,11 @@ impl Pool {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let Self { epoll, host, dialect, clients, buffer, events } = self;
+        let Self { epoll, dialect, clients, buffer, events, .. } = self;
         for event in events.iter() {
             let number = event.data.u64() as usize;
             let client = &mut clients[number];
-            if let Err(reason) = client.step(number, epoll, *host, *dialect, buffer, on)? {
+            if let Err(reason) = client.step(number, epoll, *dialect, buffer, on)? {
                 // Dropping the socket takes it off the epoll.
                 client.socket = None;
                 on(number, News::Gone(&reason), Instant::now())?;
@@ -218,13 +222,12 @@ impl Client {
         &mut self,
         number: usize,
         epoll: &OwnedFd,
-        host: SocketAddr,
         dialect: Dialect,
         buffer: &mut [u8],
         on: &mut impl FnMut(usize, News<'_>, Instant) -> Outcome<()>,
     ) -> Outcome<Ended<()>> {
         if self.phase == Phase::Connecting {
-            return Ok(self.request(number, epoll, host, dialect).map_err(|error| error.to_string()));
+            return Ok(self.request(number, epoll, dialect).map_err(|error| error.to_string()));
         }
         if self.blocked
             && let Err(error) = self.flush(epoll, number)
@@ -259,13 +262,14 @@ impl Client {
     }
 
     /// Connected: asks for the upgrade.
-    fn request(&mut self, number: usize, epoll: &OwnedFd, host: SocketAddr, dialect: Dialect) -> Outcome<()> {
+    fn request(&mut self, number: usize, epoll: &OwnedFd, dialect: Dialect) -> Outcome<()> {
         let socket = self.socket.as_ref().ok_or("closed")?;
         sockopt::socket_error(socket)??;
         let target = dialect.target(&self.place.document_id(), &self.place.client_id());
         let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+            self.host,
             wire::KEY
         );
         self.phase = Phase::Upgrading;

@@ -14,7 +14,7 @@ pub struct Usage {
 }
 
 /// Processor time between two readings, in nanoseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Spent {
     /// All of it, from the scheduler's own clock.
     pub total_ns: u64,
@@ -24,6 +24,19 @@ pub struct Spent {
     pub user_ns: u64,
     /// In the kernel.
     pub system_ns: u64,
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            total_ns: self.total_ns + other.total_ns,
+            first_thread_ns: self.first_thread_ns + other.first_thread_ns,
+            user_ns: self.user_ns + other.user_ns,
+            system_ns: self.system_ns + other.system_ns,
+        }
+    }
 }
 
 impl Usage {

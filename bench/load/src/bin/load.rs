@@ -28,15 +28,15 @@ fn run() -> Outcome<String> {
         limits::pin(processor)?;
     }
     match run {
-        Run::Fanout(mode) => line(mode.run(server)),
-        Run::Echo(mode) => line(mode.run(server)),
-        Run::Steady(mode) => line(mode.run(server)),
-        Run::Idle(mode) => line(mode.run(server)),
-        Run::Storm(mode) => line(mode.run(server)),
-        Run::Broadcast(mode) => line(mode.run(server)),
-        Run::Streams(mode) => line(mode.run(server)),
-        Run::Watchers(mode) => line(mode.run(server)),
-        Run::Pages(mode) => line(mode.run(server)),
+        Run::Fanout(mode) => line(mode.run(&server)),
+        Run::Echo(mode) => line(mode.run(&server)),
+        Run::Steady(mode) => line(mode.run(&server)),
+        Run::Idle(mode) => line(mode.run(&server)),
+        Run::Storm(mode) => line(mode.run(&server)),
+        Run::Broadcast(mode) => line(mode.run(&server)),
+        Run::Streams(mode) => line(mode.run(&server)),
+        Run::Watchers(mode) => line(mode.run(&server)),
+        Run::Pages(mode) => line(mode.run(&server)),
     }
 }
 

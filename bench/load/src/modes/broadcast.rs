@@ -55,13 +55,13 @@ impl Broadcast {
     /// # Errors
     ///
     /// Where the steps do not reach every member.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         limits::allow_descriptors(self.members as u64 + 64)?;
-        let mut pool = Pool::new(server.host, server.dialect)?;
+        let mut pool = Pool::new(server)?;
         pool.join((0..self.members).map(|member| Place { document: 0, member }), None)?;
         let mut http = Http::connect(server.host)?;
         self.repeat(self.warm_rounds, &mut pool, &mut http)?;
-        let meter = Meter::begin(server.pid)?;
+        let meter = Meter::begin(server)?;
         let (last, mut held) = self.repeat(self.rounds, &mut pool, &mut http)?;
         let reading = meter.end()?;
         held.sort_by(f64::total_cmp);

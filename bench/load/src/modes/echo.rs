@@ -47,9 +47,9 @@ impl Echo {
     /// # Errors
     ///
     /// Where the server loses or doubles a message, or loses a connection.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         limits::allow_descriptors(self.connections as u64 + 64)?;
-        let mut pool = Pool::new(server.host, Dialect::Echo)?;
+        let mut pool = Pool::new(&Server { dialect: Dialect::Echo, ..server.clone() })?;
         pool.join((0..self.connections).map(|member| Place { document: 0, member }), None)?;
         let template = Template::new(&Dialect::Echo.update(&Place { document: 0, member: 0 }.document_id()));
         let mut all = Loop { pool, template, flights: Flights::default() };
@@ -57,7 +57,7 @@ impl Echo {
             all.send(connection)?;
         }
         all.keep_going(Duration::from_millis(self.warm_ms))?;
-        let meter = Meter::begin(server.pid)?;
+        let meter = Meter::begin(server)?;
         let each = all.keep_going(Duration::from_millis(self.measure_ms))?;
         let reading = meter.end()?;
         let summary = each.summary();

@@ -64,8 +64,8 @@ impl Fanout {
     /// # Errors
     ///
     /// Where the server loses, doubles or misdirects a message, or a connection.
-    pub fn run(&self, server: Server) -> Outcome<Vec<Measured>> {
-        let mut pool = Pool::new(server.host, server.dialect)?;
+    pub fn run(&self, server: &Server) -> Outcome<Vec<Measured>> {
+        let mut pool = Pool::new(server)?;
         pool.join((0..self.members).map(|member| Place { document: 0, member }), None)?;
         let place = Place { document: 0, member: 0 };
         let members = self.members as u32;
@@ -79,7 +79,7 @@ impl Fanout {
         for &in_flight in &self.in_flight {
             all.send(in_flight)?;
             all.keep_going(Duration::from_millis(self.warm_ms))?;
-            let meter = Meter::begin(server.pid)?;
+            let meter = Meter::begin(server)?;
             let (deliveries, last) = all.keep_going(Duration::from_millis(self.measure_ms))?;
             let reading = meter.end()?;
             all.finish()?;

@@ -45,17 +45,17 @@ impl Idle {
     /// # Errors
     ///
     /// Where the server refuses a connection.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         limits::allow_descriptors(self.connections as u64 + 64)?;
         churn(server, self.churn)?;
         let before = self.settled(server)?;
-        let mut pool = Pool::new(server.host, server.dialect)?;
+        let mut pool = Pool::new(server)?;
         pool.join(places(self.connections), Some(self.per_second))?;
         let after = self.settled(server)?;
         Ok(Measured { connections: self.connections, before, after })
     }
 
-    fn settled(&self, server: Server) -> Outcome<Memory> {
+    fn settled(&self, server: &Server) -> Outcome<Memory> {
         thread::sleep(SETTLE);
         if self.gc {
             Http::connect(server.host)?.get("/gc")?;
@@ -75,9 +75,9 @@ pub fn places(connections: usize) -> impl Iterator<Item = Place> {
 /// # Errors
 ///
 /// Where the server refuses one.
-pub fn churn(server: Server, rounds: usize) -> Outcome<()> {
+pub fn churn(server: &Server, rounds: usize) -> Outcome<()> {
     for _ in 0..rounds {
-        Pool::new(server.host, server.dialect)?.join(places(CHURN_CONNECTIONS), None)?;
+        Pool::new(server)?.join(places(CHURN_CONNECTIONS), None)?;
     }
     Ok(())
 }

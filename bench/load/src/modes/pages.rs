@@ -38,7 +38,7 @@ impl Pages {
     /// # Errors
     ///
     /// Where a page is not answered by 200.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         let mut http = Http::connect(server.host)?;
         self.ask(&mut http, Duration::from_millis(self.warm_ms))?;
         let page = self.ask(&mut http, Duration::from_millis(self.measure_ms))?.summary();

@@ -61,9 +61,9 @@ impl Steady {
     /// # Errors
     ///
     /// Where the server loses, doubles or misdirects a message, or a connection.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         limits::allow_descriptors((self.documents * self.members + 64) as u64)?;
-        let mut pool = Pool::new(server.host, server.dialect)?;
+        let mut pool = Pool::new(server)?;
         let places = (0..self.documents)
             .flat_map(|document| (0..self.members).map(move |member| Place { document, member }));
         pool.join(places, self.per_second)?;
@@ -80,7 +80,7 @@ impl Steady {
         })
     }
 
-    fn measure(&self, server: Server, pool: &mut Pool) -> Outcome<Measured> {
+    fn measure(&self, server: &Server, pool: &mut Pool) -> Outcome<Measured> {
         let mut templates: Vec<_> = (0..self.documents)
             .map(|document| Place { document, member: 0 }.document_id())
             .map(|document| Template::new(&server.dialect.update(&document)))
@@ -95,7 +95,7 @@ impl Steady {
         loop {
             let now = Instant::now();
             if meter.is_none() && now >= warm {
-                meter = Some(Meter::begin(server.pid)?);
+                meter = Some(Meter::begin(server)?);
                 window = Window::default();
             }
             if now >= end {
@@ -160,7 +160,7 @@ impl Window {
 }
 
 /// Blocks Node's loop once a second until told to stop.
-fn block(server: Server, ms: u64, stop: &AtomicBool) -> Result<(), String> {
+fn block(server: &Server, ms: u64, stop: &AtomicBool) -> Result<(), String> {
     let mut http = Http::connect(server.host).map_err(|error| error.to_string())?;
     while !stop.load(Ordering::Relaxed) {
         let next = Instant::now() + Duration::from_secs(1);

@@ -64,13 +64,13 @@ impl Storm {
     /// # Errors
     ///
     /// Where the kernel gives no sockets; a refusal by the server is counted instead.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         limits::allow_descriptors(self.connections as u64 + 64)?;
         idle::churn(server, self.churn)?;
-        let mut pool = Pool::new(server.host, server.dialect)?;
+        let mut pool = Pool::new(server)?;
         let mut places = idle::places(self.connections);
         let arrivals = RefCell::new(Arrivals::default());
-        let meter = Meter::begin(server.pid)?;
+        let meter = Meter::begin(server)?;
         let begun = Instant::now();
         let mut note = |_, news: News<'_>, at: Instant| {
             let mut arrivals = arrivals.borrow_mut();

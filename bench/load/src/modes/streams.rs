@@ -38,8 +38,8 @@ impl Streams {
     /// # Errors
     ///
     /// Where a stream ends, or its connection.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
-        let mut pool = Pool::new(server.host, Dialect::Agent)?;
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
+        let mut pool = Pool::new(&Server { dialect: Dialect::Agent, ..server.clone() })?;
         pool.join((0..self.streams).map(|document| Place { document, member: 0 }), None)?;
         let request = wire::masked(wire::TEXT, br#"{"type":"stream","data":null}"#);
         for connection in 0..self.streams {

@@ -45,10 +45,10 @@ impl Watchers {
     /// # Errors
     ///
     /// Where a stream ends, or a connection.
-    pub fn run(&self, server: Server) -> Outcome<Measured> {
+    pub fn run(&self, server: &Server) -> Outcome<Measured> {
         let Self { threads, watchers, .. } = *self;
         limits::allow_descriptors((threads * watchers) as u64 + 64)?;
-        let mut pool = Pool::new(server.host, Dialect::Agent)?;
+        let mut pool = Pool::new(&Server { dialect: Dialect::Agent, ..server.clone() })?;
         let of_thread = |document| (0..watchers).map(move |member| Place { document, member });
         pool.join((0..threads).flat_map(of_thread), None)?;
         let request = wire::masked(wire::TEXT, br#"{"type":"stream","data":null}"#);
@@ -56,7 +56,7 @@ impl Watchers {
             pool.send(thread * watchers, &request)?;
         }
         chunks::read(&mut pool, threads * watchers, Duration::from_millis(self.warm_ms), Wait::Awake)?;
-        let meter = Meter::begin(server.pid)?;
+        let meter = Meter::begin(server)?;
         let counts =
             chunks::read(&mut pool, threads * watchers, Duration::from_millis(self.measure_ms), Wait::Awake)?;
         let reading = meter.end()?;

@@ -115,6 +115,8 @@ fn append(document: &Id, before: u64) -> Write {
         user: Some("ada@example.com".to_owned()),
         change_id: None,
         body: BODY.to_owned(),
+        offset: before + 1,
+        client_session: None,
     };
     Write::Append { document: document.clone(), entry }
 }
@@ -128,6 +130,7 @@ fn open(path: &Path) -> RedbStore {
         base: 0,
         snapshot: Some(BODY.repeat(20)),
         saved: 0,
+        offset: 0,
     };
     for outcome in store.commit(&[(0..DOCUMENTS).map(create).collect()]).unwrap() {
         outcome.unwrap();

@@ -79,7 +79,7 @@ test('a document is merged and saved, and the next one who comes is given the st
   const a = await server.connect(documentId, 'ann');
   a.send({ type: 'update', documentId, update: 'x' });
   a.send({ type: 'update', documentId, update: 'bad' });
-  assert.equal((await a.received(({ type }) => type === 'saved')).version, 2);
+  assert.deepEqual(await a.received(({ type }) => type === 'saved'), { type: 'saved', version: 2, offset: 2 });
   const { signal, ...about } = saves[0];
   assert.equal(signal.aborted, false);
   assert.deepEqual(about, {

@@ -63,6 +63,7 @@ const server = await HubServer.start({
   logLevel,
   allowedOrigins: 'any',
   limits: false,
+  stateDir: path.join(folder, 'state'),
   documents: {
     kind,
     store: path.join(folder, 'documents.redb'),

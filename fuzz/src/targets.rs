@@ -213,6 +213,7 @@ pub(crate) fn steps(data: &[u8]) {
         change_id: None,
         steps: text.into(),
         offset: 0,
+        client_session: None,
     });
     for passed in 0..=count {
         let since = batches.steps_since(100 + u64::from(passed)).unwrap();
@@ -228,12 +229,13 @@ pub(crate) fn steps(data: &[u8]) {
 }
 
 /// A record of the store, as whatever it may be: what is read is written in the very same bytes, and nothing else is read.
+/// Heads and entries have an older form, which is read and not written any more.
 pub(crate) fn records(data: &[u8]) {
     if let Ok(head) = record::Head::decode(data) {
-        assert_eq!(head.encode(), data);
+        assert!(data[0] == 1 || head.encode() == data);
     }
     if let Ok((document, entry)) = record::decode_entry(data) {
-        assert_eq!(record::encode_entry(&document, &entry), data);
+        assert!(data[0] == 1 || record::encode_entry(&document, &entry) == data);
         assert!(entry.count > 0 && entry.after() > entry.before);
         assert_eq!(record::decode_place(data), Ok((document, entry.before, entry.count)));
     }

@@ -91,6 +91,12 @@ impl State {
         self.batches.last().map_or(0, |last| last.offset)
     }
 
+    /// The offset of the last of so many updates; `None` where it is not known any more.
+    pub(super) fn offset_at(&self, count: u64) -> Option<u64> {
+        let mut all = self.batches.since(self.batches.start())?;
+        all.find(|batch| batch.after() == count).map(|batch| batch.offset).filter(|offset| *offset > 0)
+    }
+
     /// How many updates there are up to an offset.
     fn version_at(&self, offset: u64) -> Option<u64> {
         if offset == 0 {

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::steps;
-use crate::ids::Id;
+use crate::ids::{ClientSessionId, Id};
 
 /// Steps that one client sent at once, with their place in the document's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub struct Batch {
     pub change_id: Option<Arc<str>>,
     /// A JSON array, as the text it came in; of a document of updates one of them.
     pub steps: Arc<str>,
-    /// Its offset in the room that is open; 0 where it is from before.
+    /// Its place among all that the members are sent; 0 where an earlier version of the hub has not noted it.
     pub offset: u64,
+    /// The client session it is by; `None` for a route handler's, and where that was not noted.
+    pub client_session: Option<ClientSessionId>,
 }
 
 impl Batch {
@@ -74,13 +76,6 @@ impl Batches {
         self.kept.push_back(batch);
     }
 
-    /// Another room is open: none of them has an offset there.
-    pub fn forget_offsets(&mut self) {
-        for batch in &mut self.kept {
-            batch.offset = 0;
-        }
-    }
-
     /// Forgets the batches up to version `up_to`, which must be behind a snapshot. One that goes beyond it stays whole.
     pub fn trim(&mut self, up_to: u64) {
         let forgotten = self.kept.partition_point(|batch| batch.after() <= up_to);
@@ -89,7 +84,7 @@ impl Batches {
 
     /// The batches behind `version`, of which the first may begin before it. `None` where they are not all here, or no such
     /// version is.
-    pub fn since(&self, version: u64) -> Option<impl Iterator<Item = &Batch>> {
+    pub fn since(&self, version: u64) -> Option<impl DoubleEndedIterator<Item = &Batch>> {
         (self.start()..=self.version).contains(&version).then(|| {
             let first = self.kept.partition_point(|batch| batch.after() <= version);
             self.kept.range(first..)
@@ -118,6 +113,12 @@ impl Batches {
         self.kept.get(at).is_some_and(|batch| {
             batch.before == version && batch.client == *client && batch.number == Some(number)
         })
+    }
+
+    /// The highest number of those that are by a client session.
+    pub fn last_number(&self, client_session: ClientSessionId) -> Option<u64> {
+        let its = self.kept.iter().filter(|batch| batch.client_session == Some(client_session));
+        its.filter_map(|batch| batch.number).max()
     }
 
     /// The last one.

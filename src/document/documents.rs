@@ -176,7 +176,8 @@ impl Opener for Documents {
             match shared.open(document.clone(), by).await {
                 Ok(Kind::Relay) => opened.done(DocumentLog::Memory(MemoryLog::new(shared.has_offsets))),
                 Ok(Kind::Kept(document)) => {
-                    opened.done(DocumentLog::Other(Box::new(StepsLog::new(document))));
+                    let start = document.start();
+                    opened.begin(DocumentLog::Other(Box::new(StepsLog::new(document))), start);
                 }
                 Err(HookError(reason)) => {
                     log::error!(document = document.text(); "document {document:?} could not be loaded: {reason}");

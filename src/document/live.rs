@@ -16,6 +16,7 @@ use super::{
     context::Context,
     edits::{AskedFor, Edits},
     hooks::Snapshot,
+    offsets::Offsets,
     steps,
     store::{Entry, Kind, StoreError, Write, thread::Rejected},
 };
@@ -59,10 +60,7 @@ pub(super) struct State {
     pub(super) snapshot: Snapshot,
     /// What was delivered; it reaches from before the snapshot to the version of the document.
     pub(super) batches: Batches,
-    /// The offset that was given last, in the room that is open.
-    offset: u64,
-    /// The offset up to which the room was sent everything by an earlier process: the batches from then have none.
-    pub(super) resumed_at: u64,
+    pub(super) offsets: Offsets,
     /// How often what was accepted was given up: answers of the store from before are of no use.
     generation: u64,
     /// What is not saved.
@@ -83,6 +81,7 @@ impl fmt::Debug for Document {
 
 impl Document {
     /// A document that was loaded: `batches` reach from before `snapshot` to its version, up to `saved` the app has it.
+    #[expect(clippy::too_many_arguments, reason = "what is loaded, once")]
     pub(super) fn new(
         id: Id,
         context: Arc<Context>,
@@ -91,13 +90,13 @@ impl Document {
         snapshot: Snapshot,
         batches: Batches,
         saved: u64,
+        offsets: Offsets,
     ) -> Arc<Self> {
         let state = State {
             authority: Authority::with_turns(batches.version(), context.options.turns),
             snapshot,
             batches,
-            offset: 0,
-            resumed_at: 0,
+            offsets,
             generation: 0,
             edits: Edits::new(saved),
             asked: None,
@@ -120,12 +119,7 @@ impl Document {
     /// has the version that it had then; returns whether it does.
     pub(super) fn resume(&self, version: u64, offset: u64) -> bool {
         let mut state = lock(&self.state);
-        let is_same = state.batches.version() == version && state.offset == 0;
-        if is_same {
-            state.offset = offset;
-            state.resumed_at = offset;
-        }
-        is_same
+        state.batches.version() == version && state.offsets.resume(offset)
     }
 
     /// A batch asks for its place. The room is told later, in the order of what it has asked.
@@ -138,11 +132,13 @@ impl Document {
         let rejected = match judged {
             Ok(entry) => {
                 let (generation, before, after) = (state.generation, entry.before, entry.after());
+                let offset = entry.offset;
                 let append = vec![Write::Append { document: self.id.clone(), entry }];
-                let done = move |_, result| document.stored(asked, generation, after, result);
+                let done = move |_, result| document.stored(asked, generation, (after, offset), result);
                 let rejected = self.context.store.write(append, done).err();
                 if rejected.is_some() {
                     state.authority.withdraw(before);
+                    state.offsets.withdraw(offset);
                 }
                 rejected
             }
@@ -160,11 +156,30 @@ impl Document {
     pub(super) fn pass(self: &Arc<Self>, publication: Publication, room: Arc<dyn Deliver>) {
         let document = Arc::clone(self);
         let asked = Asked::new(publication, room, &self.context.handle);
-        let answer = move |_, _| {
-            let offset = lock(&document.state).next_offset();
-            asked.answer(Ok(offset));
+        let mut state = lock(&self.state);
+        let (offset, note) = state.offsets.next_passing();
+        let (generation, has_note) = (state.generation, note.is_some());
+        let note = note.map(|passing| Write::Passing { document: self.id.clone(), passing });
+        let answer = move |_, result: Result<(), Arc<StoreError>>| {
+            let outcome = {
+                let mut state = lock(&document.state);
+                match result {
+                    _ if generation != state.generation => Err(Refusal::Unavailable),
+                    Err(error) if has_note => {
+                        log::error!(document = document.id.text(); "document {:?} takes no messages: {error}", document.id);
+                        state.give_up();
+                        Err(Refusal::Unavailable)
+                    }
+                    _ => {
+                        state.offsets.give(offset);
+                        Ok(offset)
+                    }
+                }
+            };
+            asked.answer(outcome);
         };
-        if let Err(Rejected { error, .. }) = self.context.store.write(Vec::new(), answer) {
+        if let Err(Rejected { error, .. }) = self.context.store.write(note.into_iter().collect(), answer) {
+            state.offsets.withdraw(offset);
             log::error!(document = self.id.text(); "document {:?} takes no messages: {error}", self.id);
         }
     }
@@ -174,7 +189,7 @@ impl Document {
         self: &Arc<Self>,
         asked: Asked,
         generation: u64,
-        after: u64,
+        (after, offset): (u64, u64),
         result: Result<(), Arc<StoreError>>,
     ) {
         let outcome = {
@@ -183,7 +198,8 @@ impl Document {
                 _ if generation != state.generation => Err(Refusal::Unavailable),
                 Ok(()) => {
                     state.authority.delivered(after);
-                    Ok(state.next_offset())
+                    state.offsets.give(offset);
+                    Ok(offset)
                 }
                 Err(error) => {
                     log::error!(document = self.id.text(); "document {:?} takes no steps: {error}", self.id);
@@ -219,6 +235,7 @@ impl Document {
             change_id: change_id.map(Arc::from),
             steps,
             offset,
+            client_session: publication.author.map(|author| author.client_session),
         });
         let editor = user.as_deref().unwrap_or_else(|| client.text());
         state.edits.edited(editor, Instant::now());
@@ -259,12 +276,6 @@ impl Document {
     fn end_use(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.uses -= 1;
-        // The next room begins anew.
-        if state.uses == 0 {
-            state.offset = 0;
-            state.resumed_at = 0;
-            state.batches.forget_offsets();
-        }
         self.forget_later(&state);
     }
 
@@ -375,6 +386,8 @@ impl State {
                 user: user.as_deref().map(str::to_owned),
                 change_id: change_id.clone(),
                 body: body.to_owned(),
+                offset: self.offsets.next_batch(),
+                client_session: publication.author.map(|author| author.client_session),
             }),
             Verdict::Stale { retry_in_ms } => {
                 Err(Refusal::Stale { current: self.authority.head(), retry_in_ms })
@@ -394,6 +407,7 @@ impl State {
     pub(super) fn go_on_with(&mut self, doc: Box<str>) -> u64 {
         let version = self.authority.head() + 1;
         self.generation += 1;
+        self.offsets.begin_anew();
         // Behind the head, so it does.
         let _ = self.authority.jump(version);
         self.snapshot = Snapshot { version, doc };
@@ -401,14 +415,10 @@ impl State {
         version
     }
 
-    fn next_offset(&mut self) -> u64 {
-        self.offset += 1;
-        self.offset
-    }
-
     /// The store has failed: whatever was accepted and not stored is refused.
     fn give_up(&mut self) {
         self.authority.rollback();
+        self.offsets.take_back();
         self.generation += 1;
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::live::InUse;
 use crate::{
+    ids::ClientSessionId,
     metrics::labels::DocumentKind,
     room::{
         document_log::{Append, Deliver, Log},
@@ -46,5 +47,9 @@ impl Log for StepsLog {
 
     fn resume(&mut self, position: u64, offset: u64) -> bool {
         self.0.resume(position, offset)
+    }
+
+    fn last_number(&self, client_session: ClientSessionId) -> Option<u64> {
+        Some(self.0.last_number(client_session))
     }
 }

@@ -13,6 +13,7 @@ mod edits;
 pub mod hooks;
 pub mod live;
 mod log;
+mod offsets;
 mod opening;
 mod reading;
 mod saving;

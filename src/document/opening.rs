@@ -10,6 +10,7 @@ use super::{
     documents::Loaded,
     hooks::{self, AppCopy, Conflict, Content, HookError, Resolution, Snapshot, StepsAt},
     live::{Document, Registry},
+    offsets::Offsets,
     reading::content_of,
     store::{Kind, Stored},
 };
@@ -19,6 +20,7 @@ use crate::{ids::Id, room::opening::OpenedBy, sync::lock};
 struct Begin {
     snapshot: Snapshot,
     batches: Batches,
+    offsets: Offsets,
     /// The version that the app has.
     saved: u64,
     /// The version of the app's copy where that is another document, which is to be replaced.
@@ -32,7 +34,8 @@ struct Begin {
 impl Begin {
     fn with(snapshot: Snapshot, saved: u64, is_stored: bool) -> Self {
         let batches = Batches::new(snapshot.version);
-        Self { snapshot, batches, saved, overruled: None, is_stored, set_aside: None }
+        let offsets = Offsets::new();
+        Self { snapshot, batches, offsets, saved, overruled: None, is_stored, set_aside: None }
     }
 
     /// Joins the app's copy of a document of updates with those that the store has and the app may not have. Updates may be
@@ -49,7 +52,7 @@ impl Begin {
         if stored.base > saved {
             return Self::restore(stored);
         }
-        stored.entries.retain(|entry| entry.before >= saved);
+        // Those that are in it already stay for who was away.
         stored.base = saved;
         stored.snapshot = Some(doc.into());
         Self::restore(stored)
@@ -57,6 +60,7 @@ impl Begin {
 
     /// What the store has.
     fn restore(stored: Stored) -> Result<Self, HookError> {
+        let offsets = Offsets::of(&stored);
         let Stored { base, snapshot, entries, saved, .. } = stored;
         let mut batches = Batches::new(entries.first().map_or(base, |entry| entry.before));
         for entry in entries {
@@ -70,12 +74,13 @@ impl Begin {
                 number: entry.number,
                 change_id: entry.change_id.as_deref().map(Arc::from),
                 steps: entry.body.into(),
-                offset: 0,
+                offset: entry.offset,
+                client_session: entry.client_session,
             });
         }
         let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
         let snapshot = Snapshot { version: base, doc };
-        Ok(Self { snapshot, batches, saved, overruled: None, is_stored: true, set_aside: None })
+        Ok(Self { snapshot, batches, offsets, saved, overruled: None, is_stored: true, set_aside: None })
     }
 }
 
@@ -120,15 +125,21 @@ impl Loaded {
             (Some(stored), copy) if kind == Kind::Updates => Begin::join(stored, copy)?,
             (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
         };
-        let Begin { snapshot, batches, saved, overruled, is_stored, set_aside } = begin;
+        let Begin { snapshot, batches, offsets, saved, overruled, is_stored, set_aside } = begin;
         let this: Weak<Self> = Arc::downgrade(self);
         let registry: Weak<dyn Registry> = this;
-        let document =
-            Document::new(id, Arc::clone(&self.context), registry, kind, snapshot.clone(), batches, saved);
-        if let Some((reason, body)) = set_aside {
-            document.write(document.replace(&snapshot, saved, reason, body)).await?;
-        } else if !is_stored {
-            document.write(vec![document.create(&snapshot, saved)]).await?;
+        let context = Arc::clone(&self.context);
+        let document = Document::new(id, context, registry, kind, snapshot.clone(), batches, saved, offsets);
+        let writes = {
+            let state = lock(&document.state);
+            match set_aside {
+                Some((reason, body)) => document.replace(&state, &snapshot, saved, reason, body),
+                None if !is_stored => vec![document.create(&state, &snapshot, saved)],
+                None => Vec::new(),
+            }
+        };
+        if !writes.is_empty() {
+            document.write(writes).await?;
         }
         let mut state = lock(&document.state);
         state.edits.overruled = overruled;

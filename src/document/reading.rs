@@ -123,11 +123,10 @@ impl Document {
     /// and the updates behind that. On the room's thread, so that what comes next goes on from there.
     pub fn put_state(&self, out: &mut BytesMut, offset: Option<u64>) {
         let state = lock(&self.state);
-        // An offset is one of the open room, and whoever has it was given all that is from before; or it is one that an
-        // earlier process gave, and which of the updates were behind it is not known any more.
+        // Whoever has an offset was given all that has none.
         let oldest = state.batches.since(state.batches.start()).and_then(|mut all| all.next());
         let reaches = |offset: u64| oldest.is_none_or(|oldest| oldest.offset <= offset + 1);
-        let known = offset.filter(|offset| *offset >= state.resumed_at && reaches(*offset));
+        let known = offset.filter(|offset| reaches(*offset));
         let behind = if known.is_some() {
             state.batches.start()
         } else {

@@ -13,13 +13,13 @@ use tokio::{
 use super::{
     hooks::{HookError, Save, SaveOutcome, SaveReason, Snapshot},
     live::{Document, State},
-    store::Write,
+    store::{Kind, Write},
 };
 use crate::{
-    ids::Epoch,
     protocol::{
         recovery::Reload,
-        steps::{reload, saved},
+        steps::{self, reload},
+        updates,
     },
     sync::lock,
 };
@@ -181,8 +181,12 @@ impl Document {
         match self.context.hooks.save(save).await? {
             SaveOutcome::Saved(doc) => {
                 let snapshot = doc.map(|doc| Snapshot { version, doc });
-                let kept_from = {
+                let (kept_from, message) = {
                     let mut state = lock(&self.state);
+                    let message = match self.kind {
+                        Kind::Steps => steps::saved(version),
+                        Kind::Updates => updates::saved(version, state.offset_at(version)),
+                    };
                     state.edits.saved = version;
                     state.edits.overruled = None;
                     state.edits.from_before = false;
@@ -192,7 +196,7 @@ impl Document {
                         state.snapshot = snapshot;
                     }
                     self.trim(&mut state);
-                    state.batches.start()
+                    (state.batches.start(), message)
                 };
                 let mut writes = vec![Write::Saved { document: document.clone(), position: version }];
                 if let Some(Snapshot { doc, .. }) = snapshot {
@@ -200,7 +204,7 @@ impl Document {
                 }
                 self.write(writes).await?;
                 if self.options().has_copy {
-                    self.context.tell(&self.id, None, &saved(version));
+                    self.context.tell(&self.id, None, &message);
                 }
                 Ok(())
             }
@@ -218,7 +222,7 @@ impl Document {
             let version = state.go_on_with(good.doc.clone());
             state.edits.touch(Instant::now());
             let good = Snapshot { version, doc: good.doc };
-            (self.ask(self.replace(&good, state.edits.saved, reason, set_aside)), version)
+            (self.ask(self.replace(&state, &good, state.edits.saved, reason, set_aside)), version)
         };
         log::error!(
             document = self.id.text();
@@ -232,24 +236,32 @@ impl Document {
     }
 
     /// What gives the document another log in the store: what it was is set aside.
-    pub(super) fn replace(&self, snapshot: &Snapshot, saved: u64, reason: &str, body: String) -> Vec<Write> {
+    pub(super) fn replace(
+        &self,
+        state: &State,
+        snapshot: &Snapshot,
+        saved: u64,
+        reason: &str,
+        body: String,
+    ) -> Vec<Write> {
         let document = || self.id.clone();
         vec![
             Write::SetAside { document: document(), reason: reason.to_owned(), body },
             Write::Forget { document: document() },
-            self.create(snapshot, saved),
+            self.create(state, snapshot, saved),
         ]
     }
 
     /// What begins to keep the document.
-    pub(super) fn create(&self, snapshot: &Snapshot, saved: u64) -> Write {
+    pub(super) fn create(&self, state: &State, snapshot: &Snapshot, saved: u64) -> Write {
         Write::Create {
             document: self.id.clone(),
             kind: self.kind,
-            epoch: Epoch::random(),
+            epoch: state.offsets.epoch,
             base: snapshot.version,
             snapshot: Some(snapshot.doc.to_string()),
             saved,
+            offset: state.offsets.given(),
         }
     }
 

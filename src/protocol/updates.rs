@@ -93,6 +93,12 @@ pub fn put_state(out: &mut BytesMut, document: &Id, state: &str, offset: u64) {
     frame::put_text(out, &[head, document.json(), r#","state":"#, state, r#","offset":"#, &offset, "}"]);
 }
 
+/// Tells that the app has saved so many updates; `offset` is that of the last of them, where it is known.
+pub fn saved(count: u64, offset: Option<u64>) -> String {
+    let offset = offset.map(|offset| format!(r#","offset":{offset}"#)).unwrap_or_default();
+    format!(r#"{{"type":"saved","version":{count}{offset}}}"#)
+}
+
 /// Asks a writer for one state instead of all updates up to an offset.
 pub fn snapshot_wanted(offset: u64) -> String {
     format!(r#"{{"type":"snapshot-wanted","offset":{offset}}}"#)

@@ -282,7 +282,8 @@ impl RoomRecovery {
     }
 
     /// Decides about a client that comes back. `replace` ends the client session's connection that is still there, if there is
-    /// one, and answers its last applied message. Returns the client session that goes on, too, with what it goes on to show.
+    /// one, and answers its last applied message; `in_log` answers the same from the log, for one that is not remembered. Returns
+    /// the client session that goes on, too, with what it goes on to show.
     pub(crate) fn recover(
         &mut self,
         ask: &RecoveryRequest,
@@ -290,6 +291,7 @@ impl RoomRecovery {
         now: u32,
         remembered: Remembered,
         replace: impl FnOnce(ClientSessionId) -> Option<u64>,
+        in_log: impl FnOnce(ClientSessionId) -> Option<u64>,
     ) -> (RecoveryResult, Option<GoesOn>) {
         let reload = |reason| (RecoveryResult::Reload { reason, up_to: None }, None);
         let client_session = match self.client_session_of(ask, who) {
@@ -301,7 +303,9 @@ impl RoomRecovery {
             .map(|applied| Returned { applied, shown: None })
             .or_else(|| self.detached.take(client_session, now, window));
         let returned = match remembered {
-            Remembered::Here => here,
+            Remembered::Here => {
+                here.or_else(|| in_log(client_session).map(|applied| Returned { applied, shown: None }))
+            }
             // It may have been in another process meanwhile.
             Remembered::InLog(applied) => applied.map(|applied| Returned { applied, shown: None }),
         };

@@ -50,6 +50,13 @@ pub trait Log: Send + fmt::Debug {
         false
     }
 
+    /// The number of the last message of a client session that is in the log, where nobody remembers the client session: it
+    /// was an earlier process's, or it has been away for too long. 0 where there is none; `None` where the log cannot tell.
+    fn last_number(&self, client_session: ClientSessionId) -> Option<u64> {
+        let _ = client_session;
+        None
+    }
+
     /// These client sessions are here, or were a moment ago: a log that remembers for who comes back, to whatever process,
     /// remembers them for one more window. Called with the room's state locked, on its thread, when somebody joins or leaves
     /// and several times in a window.

@@ -29,13 +29,14 @@ impl Room {
                 Some((log, Some(start))) => Arc::clone(&room.shard).push(Work::Do(
                     "opening a document",
                     Box::new(move || {
-                        room.opened(Some(log));
-                        // What an earlier process has left of it is of no use: the log knows better.
-                        room.begin(start);
+                        // Else what an earlier process has left of it is of no use: the log knows better.
+                        if !room.opened(Some(log)) {
+                            room.begin(start);
+                        }
                     }),
                 )),
-                Some((log, None)) => room.opened(Some(log)),
-                None => room.opened(None),
+                Some((log, None)) => drop(room.opened(Some(log))),
+                None => drop(room.opened(None)),
             }
         });
         opener.open(&self.document, by, tell);
@@ -61,16 +62,18 @@ impl Room {
         self.history_bytes.store(recovery.history.bytes(), Ordering::Relaxed);
     }
 
-    /// The document has its log, or cannot be opened. From any thread.
-    fn opened(self: &Arc<Self>, log: Option<DocumentLog>) {
+    /// The document has its log, or cannot be opened. From any thread. Returns whether it goes on as an earlier process has
+    /// left it.
+    fn opened(self: &Arc<Self>, log: Option<DocumentLog>) -> bool {
         let mut state = lock(&self.state);
-        let Some(mut loading) = state.loading.take() else { return };
+        let Some(mut loading) = state.loading.take() else { return false };
+        let mut goes_on = false;
         let waiting = std::mem::take(&mut loading.waiting);
         let held = std::mem::take(&mut loading.held);
         let is_open = log.is_some();
         let mut given_back = None;
         if let Some(mut log) = log {
-            self.resume(&mut log, loading.resumes);
+            goes_on = self.resume(&mut log, loading.resumes);
             state.log = log;
             for mut publication in held {
                 let answer = publication.answer.take();
@@ -103,6 +106,7 @@ impl Room {
         for reader in waiting.into_values() {
             reader.wake();
         }
+        goes_on
     }
 
     /// Whether the room can be joined, or why not; otherwise wakes the task of `connection` when that is known.

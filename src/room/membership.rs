@@ -124,18 +124,21 @@ impl Room {
         };
         let mut recovery = lock(recovery);
         recovery.mark_used();
+        let State { latest, log, .. } = &mut *state;
         let replace = |client_session| {
             let older = members.iter_mut().find(|member| member.client_session == client_session)?;
             older.client_session = NO_CLIENT_SESSION;
             // The client itself has come over another connection, so nothing more is taken from this one.
             older.connection.close(&Close::replaced());
-            state.latest.hide(older.place);
-            Some(state.latest.applied(older.place))
+            latest.hide(older.place);
+            Some(latest.applied(older.place))
         };
+        let in_log = |client_session| log.other().and_then(|log| log.last_number(client_session));
         let (outcome, goes_on) = match ask {
             None => (None, None),
             Some(ask) => {
-                let (outcome, goes_on) = recovery.recover(ask, who, self.shard.now(), remembered, replace);
+                let (outcome, goes_on) =
+                    recovery.recover(ask, who, self.shard.now(), remembered, replace, in_log);
                 (Some(outcome), goes_on)
             }
         };

@@ -31,13 +31,16 @@ impl Room {
         Some(recovery.save(&self.document, log_position, now))
     }
 
-    /// The room's log is there. What an earlier process has left of the room is true only if the log stands where it stood.
-    pub(super) fn resume(&self, log: &mut DocumentLog, resumes: Option<(Option<u64>, u64)>) {
-        let (Some((position, offset)), Some(recovery)) = (resumes, &self.recovery) else { return };
-        if !log.resume(position, offset) {
+    /// The room's log is there. What an earlier process has left of the room is true only if the log stands where it stood;
+    /// returns whether there is such.
+    pub(super) fn resume(&self, log: &mut DocumentLog, resumes: Option<(Option<u64>, u64)>) -> bool {
+        let (Some((position, offset)), Some(recovery)) = (resumes, &self.recovery) else { return false };
+        let goes_on = log.resume(position, offset);
+        if !goes_on {
             log::info!(document = self.document.text(); "document {:?} has gone on elsewhere: its clients are to reload", self.document);
             lock(recovery).begin_anew();
         }
+        goes_on
     }
 
     /// The room could not be opened: whoever opens it next goes on from what an earlier process has left of it.

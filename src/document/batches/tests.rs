@@ -5,6 +5,7 @@ fn batch(before: u64, client: &str, number: Option<u64>, types: &[&str]) -> Batc
     let steps: Vec<_> = types.iter().map(|each| format!(r#"{{"stepType":"{each}"}}"#)).collect();
     Batch {
         offset: 0,
+        client_session: None,
         before,
         count: u32::try_from(types.len()).unwrap(),
         client: Id::new(client).unwrap(),

@@ -14,13 +14,13 @@ mod queue;
 pub mod record;
 pub mod redb;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 pub mod thread;
 
 pub use error::StoreError;
 
 use crate::{
-    ids::{Epoch, Id},
+    ids::{ClientSessionId, Epoch, Id},
     metrics::labels::DocumentKind,
 };
 
@@ -62,9 +62,18 @@ pub struct Stored {
     pub saved: u64,
     /// A save of this position was begun, and nobody noted its end: it may have happened.
     pub saving: Option<u64>,
+    /// The offset of the last entry that is gone, or what [`Write::Create`] said; 0 before the first.
+    pub offset: u64,
+    /// Offsets that were given to what is not kept.
+    pub passing: Option<Passing>,
 }
 
 impl Stored {
+    /// The offset of the last entry that was kept.
+    pub fn last_offset(&self) -> u64 {
+        self.entries.last().map_or(self.offset, |last| last.offset)
+    }
+
     /// The position behind the last entry.
     pub fn position(&self) -> u64 {
         self.entries.last().map_or(self.base, Entry::after)
@@ -91,6 +100,20 @@ pub struct Entry {
     pub change_id: Option<String>,
     /// What it says, as the text in which it came.
     pub body: String,
+    /// Its place among all that the document's members are sent; 0 where that was not noted.
+    pub offset: u64,
+    /// The client session it is by; `None` for a route handler's, and where that was not noted.
+    pub client_session: Option<ClientSessionId>,
+}
+
+/// Offsets that were, or may have been, given to messages that are sent and not kept. It says nothing any more once there
+/// is an entry with an offset above `behind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passing {
+    /// The last offset before them.
+    pub behind: u64,
+    /// The last of them.
+    pub up_to: u64,
 }
 
 impl Entry {
@@ -145,6 +168,8 @@ pub enum Write {
         snapshot: Option<String>,
         /// The position up to which the app has saved it; at most `base`.
         saved: u64,
+        /// The last offset that was given by now; 0 before the first.
+        offset: u64,
     },
     /// Adds an entry, whose [`before`](Entry::before) must be the document's position.
     Append {
@@ -180,6 +205,13 @@ pub enum Write {
         document: Id,
         /// The position, at most the document's.
         position: u64,
+    },
+    /// Notes that offsets are about to be given to what is not kept. Takes the place of what was noted before.
+    Passing {
+        /// The document.
+        document: Id,
+        /// Which.
+        passing: Passing,
     },
     /// Puts something aside that somebody may want to look at. Bounded: [`MAX_ASIDE`] of a document and
     /// [`MAX_ASIDE_BYTES`] of all, the newest.
@@ -220,6 +252,7 @@ impl Write {
             | Self::Snapshot { document, .. }
             | Self::Saving { document, .. }
             | Self::Saved { document, .. }
+            | Self::Passing { document, .. }
             | Self::SetAside { document, .. }
             | Self::Forget { document } => Some(document),
             Self::Meta { .. } => None,
@@ -234,7 +267,7 @@ impl Write {
             Self::Snapshot { body, .. } => body.len(),
             Self::SetAside { reason, body, .. } => reason.len() + body.len(),
             Self::Meta { name, value } => name.len() + value.len(),
-            Self::Saving { .. } | Self::Saved { .. } | Self::Forget { .. } => 0,
+            Self::Saving { .. } | Self::Saved { .. } | Self::Passing { .. } | Self::Forget { .. } => 0,
         };
         size_of::<Self>() + text
     }

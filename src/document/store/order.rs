@@ -18,8 +18,16 @@ pub(super) struct Kept {
 /// That an entry ends at a snapshot's position is not seen here.
 pub(super) fn follow(kept: &mut Option<Kept>, write: &Write) -> Option<()> {
     match (write, &mut *kept) {
-        (Write::Create { kind, epoch, base, saved, .. }, None) if saved <= base => {
-            let head = Head { kind: *kind, epoch: *epoch, base: *base, saved: *saved, saving: None };
+        (Write::Create { kind, epoch, base, saved, offset, .. }, None) if saved <= base => {
+            let head = Head {
+                kind: *kind,
+                epoch: *epoch,
+                base: *base,
+                saved: *saved,
+                saving: None,
+                offset: *offset,
+                passing: None,
+            };
             *kept = Some(Kept { head, end: *base, stored: *base });
         }
         (Write::Append { entry, .. }, Some(Kept { end, .. })) if entry.before == *end && entry.count > 0 => {
@@ -37,6 +45,7 @@ pub(super) fn follow(kept: &mut Option<Kept>, write: &Write) -> Option<()> {
             head.saved = head.saved.max(*position);
             head.saving = head.saving.filter(|saving| saving > position);
         }
+        (Write::Passing { passing, .. }, Some(Kept { head, .. })) => head.passing = Some(*passing),
         (Write::Forget { .. }, _) => *kept = None,
         (Write::SetAside { .. } | Write::Meta { .. }, _) => {}
         _ => return None,

@@ -4,12 +4,15 @@
 //! seven bits a byte, the lowest first; texts are UTF-8 behind their length. Every record has one form only, and whatever
 //! else is read is refused.
 
-use crate::ids::{Epoch, Id};
+use crate::ids::{ClientSessionId, Epoch, Id};
 
-use super::{Entry, Kind, LastNumber, SetAside};
+use super::{Entry, Kind, LastNumber, Passing, SetAside};
 
-/// The form of all records so far.
+/// The form of records, but for those of which there is a newer one.
 const FORM: u8 = 1;
+
+/// The form of heads and entries, which have offsets. In the form before it they have none.
+const FORM_WITH_OFFSETS: u8 = 2;
 
 /// Bytes that are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +31,16 @@ pub struct Head {
     pub saved: u64,
     /// The position of a save whose end was not noted.
     pub saving: Option<u64>,
+    /// The last offset that was given before the first of its entries.
+    pub offset: u64,
+    /// Offsets of what is not kept.
+    pub passing: Option<Passing>,
 }
 
 impl Head {
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORM];
+        let mut out = vec![FORM_WITH_OFFSETS];
         out.push(match self.kind {
             Kind::Steps => 0,
             Kind::Updates => 1,
@@ -42,6 +49,11 @@ impl Head {
         put_number(&mut out, self.base);
         put_number(&mut out, self.saved);
         put_option(&mut out, self.saving, put_number);
+        put_number(&mut out, self.offset);
+        put_option(&mut out, self.passing, |out, Passing { behind, up_to }| {
+            put_number(out, behind);
+            put_number(out, up_to);
+        });
         out
     }
 
@@ -51,7 +63,7 @@ impl Head {
     ///
     /// [`NoRecord`]
     pub fn decode(bytes: &[u8]) -> Result<Self, NoRecord> {
-        let mut reader = Reader::of(bytes)?;
+        let mut reader = Reader::of_either(bytes)?;
         let head = Self {
             kind: match reader.byte()? {
                 0 => Kind::Steps,
@@ -62,6 +74,8 @@ impl Head {
             base: reader.number()?,
             saved: reader.number()?,
             saving: reader.option(Reader::number)?,
+            offset: if reader.has_offsets { reader.number()? } else { 0 },
+            passing: if reader.has_offsets { reader.option(Reader::passing)? } else { None },
         };
         reader.end(head)
     }
@@ -70,7 +84,7 @@ impl Head {
 /// An entry of a document as bytes.
 pub fn encode_entry(document: &Id, entry: &Entry) -> Vec<u8> {
     let mut out = Vec::with_capacity(document.text().len() + entry.body.len() + 64);
-    out.push(FORM);
+    out.push(FORM_WITH_OFFSETS);
     put_text(&mut out, document.text());
     put_number(&mut out, entry.before);
     put_number(&mut out, u64::from(entry.count));
@@ -79,6 +93,10 @@ pub fn encode_entry(document: &Id, entry: &Entry) -> Vec<u8> {
     put_option(&mut out, entry.user.as_deref(), put_text);
     put_option(&mut out, entry.change_id.as_deref(), put_text);
     put_text(&mut out, &entry.body);
+    put_number(&mut out, entry.offset);
+    put_option(&mut out, entry.client_session, |out, client_session| {
+        out.extend_from_slice(&client_session.number().to_be_bytes());
+    });
     out
 }
 
@@ -88,7 +106,7 @@ pub fn encode_entry(document: &Id, entry: &Entry) -> Vec<u8> {
 ///
 /// [`NoRecord`]
 pub fn decode_entry(bytes: &[u8]) -> Result<(Id, Entry), NoRecord> {
-    let mut reader = Reader::of(bytes)?;
+    let mut reader = Reader::of_either(bytes)?;
     let (document, before, count) = reader.place()?;
     let entry = Entry {
         before,
@@ -98,6 +116,8 @@ pub fn decode_entry(bytes: &[u8]) -> Result<(Id, Entry), NoRecord> {
         user: reader.option(Reader::text)?.map(str::to_owned),
         change_id: reader.option(Reader::text)?.map(str::to_owned),
         body: reader.text()?.to_owned(),
+        offset: if reader.has_offsets { reader.number()? } else { 0 },
+        client_session: if reader.has_offsets { reader.option(Reader::client_session)? } else { None },
     };
     reader.end((document, entry))
 }
@@ -108,7 +128,7 @@ pub fn decode_entry(bytes: &[u8]) -> Result<(Id, Entry), NoRecord> {
 ///
 /// [`NoRecord`]
 pub fn decode_place(bytes: &[u8]) -> Result<(Id, u64, u32), NoRecord> {
-    Reader::of(bytes)?.place()
+    Reader::of_either(bytes)?.place()
 }
 
 /// The last numbers of clients as bytes.
@@ -200,12 +220,25 @@ fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<
 /// What of a record was not read yet.
 struct Reader<'a> {
     rest: &'a [u8],
+    /// Whether it is of the form that has offsets.
+    has_offsets: bool,
 }
 
 impl<'a> Reader<'a> {
     fn of(record: &'a [u8]) -> Result<Self, NoRecord> {
-        let mut reader = Self { rest: record };
+        let mut reader = Self { rest: record, has_offsets: false };
         if reader.byte()? == FORM { Ok(reader) } else { Err(NoRecord) }
+    }
+
+    /// Of a record that may have offsets.
+    fn of_either(record: &'a [u8]) -> Result<Self, NoRecord> {
+        let mut reader = Self { rest: record, has_offsets: false };
+        reader.has_offsets = match reader.byte()? {
+            FORM => false,
+            FORM_WITH_OFFSETS => true,
+            _ => return Err(NoRecord),
+        };
+        Ok(reader)
     }
 
     /// `value`, if nothing stands behind it.
@@ -260,6 +293,14 @@ impl<'a> Reader<'a> {
             return Err(NoRecord);
         }
         Ok((document, before, count))
+    }
+
+    fn passing(&mut self) -> Result<Passing, NoRecord> {
+        Ok(Passing { behind: self.number()?, up_to: self.number()? })
+    }
+
+    fn client_session(&mut self) -> Result<ClientSessionId, NoRecord> {
+        Ok(ClientSessionId::new(u64::from_be_bytes(self.array()?)))
     }
 
     fn id(&mut self) -> Result<Id, NoRecord> {

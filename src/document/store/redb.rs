@@ -5,7 +5,7 @@
 //! back to what was stored before.
 
 pub(super) mod failure;
-pub(super) mod file;
+pub(in crate::document) mod file;
 mod index;
 mod read;
 mod tables;
@@ -80,7 +80,7 @@ impl RedbStore {
     }
 
     /// A store on `medium`.
-    pub(super) fn on(medium: Box<dyn Medium>, lock_wait: Duration) -> Result<Self, StoreError> {
+    pub(in crate::document) fn on(medium: Box<dyn Medium>, lock_wait: Duration) -> Result<Self, StoreError> {
         let mut store = Self {
             medium,
             database: None,

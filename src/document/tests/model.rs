@@ -249,6 +249,7 @@ impl Scene {
             number: Some(batch.number),
             change_id: None,
             steps: steps.into(),
+            client_session: None,
         });
         self.log.push(batch);
     }

@@ -16,7 +16,7 @@ use super::{failure::Failure, tables, write};
 use crate::{document::store::StoreError, ids::Epoch};
 
 /// Where the database is.
-pub(in crate::document::store) trait Medium: Send + fmt::Debug {
+pub(in crate::document) trait Medium: Send + fmt::Debug {
     /// Opens the database, repairs it after a crash, and checks all of it. Waits for as long as `lock_wait` where somebody
     /// else has it.
     fn open(&self, lock_wait: Duration) -> Result<Database, StoreError>;

@@ -39,7 +39,7 @@ impl ReadTables {
 
     pub(super) fn load(&self, document: &Id, index: &Index) -> Result<Option<Stored>, Failure> {
         let Some(head) = ReadableTable::get(&self.heads, key(document))? else { return Ok(None) };
-        let Head { kind, epoch, base, saved, saving } =
+        let Head { kind, epoch, base, saved, saving, offset, passing } =
             Head::decode(head.value()).map_err(no("what is said of a document"))?;
         let snapshot = ReadableTable::get(&self.snapshots, key(document))?
             .map(|snapshot| text(snapshot.value(), "a snapshot"))
@@ -48,7 +48,9 @@ impl ReadTables {
             Some(numbers) => record::decode_numbers(numbers.value()).map_err(no("a list of numbers"))?,
             None => Vec::new(),
         };
-        let mut stored = Stored { kind, epoch, base, snapshot, entries: Vec::new(), numbers, saved, saving };
+        let entries = Vec::new();
+        let mut stored =
+            Stored { kind, epoch, base, snapshot, entries, numbers, saved, saving, offset, passing };
         for place in index.places(document) {
             let entry =
                 ReadableTable::get(&self.entries, place.key)?.ok_or(Failure::NoRecord("a missing entry"))?;

@@ -162,10 +162,18 @@ impl<'a> WriteTables<'a> {
                 })));
             }
         }
+        let mut gone = vec![0; documents.len()];
         for write in list {
-            self.apply(write)?;
+            let offset = self.apply(write)?;
+            if let Some(at) = documents.iter().position(|(id, _)| Some(*id) == write.document()) {
+                // What there is of another log under this name is none of its entries.
+                gone[at] = if matches!(write, Write::Forget { .. }) { 0 } else { offset.max(gone[at]) };
+            }
         }
-        for (document, kept) in documents {
+        for ((document, mut kept), gone) in documents.into_iter().zip(gone) {
+            if let Some(kept) = &mut kept {
+                kept.head.offset = kept.head.offset.max(gone);
+            }
             let is_entry = |write: &Write| matches!(write, Write::Append { .. });
             if let Some(kept) = kept
                 && !list.iter().all(is_entry)
@@ -203,8 +211,8 @@ impl<'a> WriteTables<'a> {
         *position == kept.stored || self.index.begins_at(document, *position)
     }
 
-    /// Does a write that fits, but for what is said of its document.
-    fn apply(&mut self, write: &Write) -> Result<(), Failure> {
+    /// Does a write that fits, but for what is said of its document. The offset of the last entry that went for it, or 0.
+    fn apply(&mut self, write: &Write) -> Result<u64, Failure> {
         match write {
             Write::Create { document, snapshot, .. } => {
                 if let Some(snapshot) = snapshot {
@@ -217,9 +225,9 @@ impl<'a> WriteTables<'a> {
             }
             Write::Snapshot { document, position, kept_from, body } => {
                 self.snapshots.insert(key(document), body.as_bytes())?;
-                self.trim(document, (*kept_from).min(*position))?;
+                return self.trim(document, (*kept_from).min(*position));
             }
-            Write::Saving { .. } | Write::Saved { .. } => {}
+            Write::Saving { .. } | Write::Saved { .. } | Write::Passing { .. } => {}
             Write::SetAside { document, reason, body } => {
                 let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
                 self.set_aside(&SetAside {
@@ -234,28 +242,30 @@ impl<'a> WriteTables<'a> {
                 self.meta.insert(name.as_bytes(), value.as_slice())?;
             }
         }
-        Ok(())
+        Ok(0)
     }
 
-    /// Removes the entries before `position`, and remembers their clients' numbers.
-    fn trim(&mut self, document: &Id, position: u64) -> Result<(), Failure> {
+    /// Removes the entries before `position`, and remembers their clients' numbers. The offset of the last of them, or 0.
+    fn trim(&mut self, document: &Id, position: u64) -> Result<u64, Failure> {
+        let mut offset = 0;
         let mut passed: Vec<LastNumber> = Vec::new();
         for place in self.index.cut_front(document, position) {
             let Some(entry) = self.entries.remove(place.key)? else { continue };
             // One that cannot be read is in the snapshot as well as the others.
             let Ok((_, entry)) = record::decode_entry(entry.value()) else { continue };
+            offset = entry.offset;
             if let Some(number) = entry.number {
                 passed.push(LastNumber { number, after: entry.after(), client: entry.client });
             }
         }
         if passed.is_empty() {
-            return Ok(());
+            return Ok(offset);
         }
         let before = self.numbers.get(key(document))?;
         let before = before.map(|numbers| record::decode_numbers(numbers.value()).unwrap_or_default());
         let numbers = newest(before.into_iter().flatten().chain(passed));
         self.numbers.insert(key(document), record::encode_numbers(&numbers).as_slice())?;
-        Ok(())
+        Ok(offset)
     }
 
     fn forget(&mut self, document: &Id) -> Result<(), Failure> {

@@ -96,53 +96,53 @@ impl State {
 
 /// A disk; clones are the same one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(in crate::document) struct Disk(Arc<Mutex<State>>);
 
 impl Disk {
     /// A disk that holds `bytes`.
-    pub(super) fn holding(bytes: Vec<u8>) -> Self {
+    pub(in crate::document) fn holding(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(State { live: bytes.clone(), synced: bytes, ..State::default() })))
     }
 
-    pub(super) fn has_room_for(&self, bytes: Option<usize>) {
+    pub(in crate::document) fn has_room_for(&self, bytes: Option<usize>) {
         lock(&self.0).capacity = bytes;
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::document) fn len(&self) -> usize {
         lock(&self.0).live.len()
     }
 
-    pub(super) fn syncs(&self) -> usize {
+    pub(in crate::document) fn syncs(&self) -> usize {
         lock(&self.0).syncs
     }
 
     /// Nothing is done any more once `steps` writes and syncs were.
-    pub(super) fn cut_power_after(&self, steps: usize) {
+    pub(in crate::document) fn cut_power_after(&self, steps: usize) {
         lock(&self.0).until_cut = Some(steps);
     }
 
     /// The write or sync behind the next `steps` fails, done or not.
-    pub(super) fn fail_once_after(&self, steps: usize, is_done: bool) {
+    pub(in crate::document) fn fail_once_after(&self, steps: usize, is_done: bool) {
         let mut state = lock(&self.0);
         (state.until_failure, state.fails_after) = (Some(steps), is_done);
     }
 
-    pub(super) fn is_emptied(&self) {
+    pub(in crate::document) fn is_emptied(&self) {
         lock(&self.0).live.clear();
     }
 
-    pub(super) fn works_from_now_on(&self) {
+    pub(in crate::document) fn works_from_now_on(&self) {
         lock(&self.0).until_failure = None;
     }
 
     /// Whether the failure is still to come.
-    pub(super) fn will_fail(&self) -> bool {
+    pub(in crate::document) fn will_fail(&self) -> bool {
         lock(&self.0).until_failure.is_some()
     }
 
     /// What may be on the disk after the power was cut: all that was synced, and of what came after it whatever `random`
     /// picks, the last write of it perhaps in part.
-    pub(super) fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
+    pub(in crate::document) fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
         let state = lock(&self.0);
         let mut bytes = state.synced.clone();
         // Three kinds of disk: one that writes in order and stops, one that loses some, one that tears some.
@@ -221,11 +221,11 @@ impl Medium for Disk {
 }
 
 /// The same numbers for the same seed.
-pub(super) struct Random(pub(super) u64);
+pub(in crate::document) struct Random(pub(in crate::document) u64);
 
 impl Random {
     /// From 0 to below `limit`.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::document) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit.max(1)
     }

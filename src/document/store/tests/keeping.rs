@@ -1,3 +1,5 @@
+use crate::ids::ClientSessionId;
+
 use super::{
     super::{LastNumber, MAX_ASIDE, MAX_NUMBERS},
     *,
@@ -15,6 +17,8 @@ fn a_document_is_there_again_when_the_file_is_opened_again() {
         user: Some("Ada".to_owned()),
         change_id: Some("\"c\"".to_owned()),
         body: "[{\"stepType\":\"replace\"},{},{}]".to_owned(),
+        offset: 9,
+        client_session: Some(ClientSessionId::new(u64::MAX)),
     };
     let bare = Entry {
         before: 15,
@@ -24,6 +28,8 @@ fn a_document_is_there_again_when_the_file_is_opened_again() {
         user: None,
         change_id: None,
         body: String::new(),
+        offset: 11,
+        client_session: None,
     };
     put(&mut store, vec![create("a", 12, Some("{\"type\":\"doc\"}"))]);
     put(&mut store, vec![Write::Append { document: id("a"), entry: whole.clone() }]);
@@ -37,6 +43,8 @@ fn a_document_is_there_again_when_the_file_is_opened_again() {
         numbers: vec![],
         saved: 12,
         saving: None,
+        offset: 0,
+        passing: None,
     };
     assert_eq!(load(&mut store, "a"), expected);
     drop(store);

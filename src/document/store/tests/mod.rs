@@ -1,7 +1,7 @@
 //! Stores on real files, on disks that fail, and on a thread.
 
 mod crash;
-mod disk;
+pub(in crate::document) mod disk;
 mod failing;
 mod file;
 mod keeping;
@@ -60,6 +60,7 @@ fn create(document: &str, base: u64, snapshot: Option<&str>) -> Write {
         base,
         snapshot: snapshot.map(str::to_owned),
         saved: base,
+        offset: 0,
     }
 }
 
@@ -72,6 +73,8 @@ fn entry(before: u64, count: u32, client: &str, number: u64) -> Entry {
         user: None,
         change_id: None,
         body: format!("[{before}]"),
+        offset: before.saturating_add(1),
+        client_session: None,
     }
 }
 

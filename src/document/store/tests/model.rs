@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{LastNumber, Store, Stored, Write},
+    super::{LastNumber, Passing, Store, Stored, Write},
     Epoch, append, create,
     disk::Random,
     entry, forget, id, saved, saving, snapshot,
@@ -22,11 +22,22 @@ impl Model {
         for write in list {
             let Some(name) = write.document().map(|id| id.text().to_owned()) else { continue };
             match write.clone() {
-                Write::Create { kind, epoch, base, snapshot, saved, .. } => {
-                    let (entries, numbers, saving) = (vec![], vec![], None);
+                Write::Create { kind, epoch, base, snapshot, saved, offset, .. } => {
+                    let (entries, numbers, saving, passing) = (vec![], vec![], None, None);
                     self.0.insert(
                         name,
-                        Stored { kind, epoch, base, snapshot, entries, numbers, saved, saving },
+                        Stored {
+                            kind,
+                            epoch,
+                            base,
+                            snapshot,
+                            entries,
+                            numbers,
+                            saved,
+                            saving,
+                            offset,
+                            passing,
+                        },
                     );
                 }
                 Write::Forget { .. } => drop(self.0.remove(&name)),
@@ -38,6 +49,7 @@ impl Model {
                         document.entries.drain(..).partition(|entry| entry.before < position);
                     document.entries = behind;
                     for entry in before {
+                        document.offset = entry.offset;
                         let Some(number) = entry.number else { continue };
                         document.numbers.retain(|last| last.client != entry.client);
                         let after = entry.after();
@@ -50,6 +62,7 @@ impl Model {
                     document.saved = document.saved.max(position);
                     document.saving = document.saving.filter(|saving| *saving > position);
                 }
+                Write::Passing { passing, .. } => self.of(&name).passing = Some(passing),
                 Write::SetAside { .. } | Write::Meta { .. } => {}
             }
         }
@@ -90,6 +103,11 @@ impl Model {
             0 => forget(name),
             1 => saving(name, position),
             2 => saved(name, position),
+            12 => {
+                let behind = document.last_offset();
+                let passing = Passing { behind, up_to: behind + 5 };
+                Write::Passing { document: id(name), passing }
+            }
             3 if stored.is_some() => Write::Snapshot {
                 document: id(name),
                 position: stored.unwrap().position(),

@@ -4,6 +4,7 @@ import test from 'node:test';
 import { later, startHub } from '../support/client-stage.mjs';
 import { FabricClient } from '../support/fabric-client.mjs';
 import { until } from '../support/processes.mjs';
+import { runProgram } from '../support/programs.mjs';
 import { makeStubApp, served, startStub } from '../support/stub-app.mjs';
 
 /** The lines of a server that were written on stderr as JSON, and those that are none. */
@@ -58,6 +59,41 @@ test('what a client does wrong names its connection, document and user; what str
   assert.equal(typeof line.connection, 'number');
   assert.deepEqual([line.document, line.user], ['document', 'anna']);
   assert.ok(!service.output.includes('\u2028'), 'what would begin a line is escaped');
+});
+
+test('JavaScript writes by the same writer, bounded, and nothing is lost where the process ends at once', async () => {
+  const { code, output } = await runProgram(
+    'a hub that says much and ends',
+    `
+    import { createRequire } from 'node:module';
+    import { HubServer } from './__test__/support/hub-server.mjs';
+    const require = createRequire(import.meta.url);
+    const { log } = require('./js/shared/log.js');
+    const { toStderr } = require('./js/admission/security.js');
+    await HubServer.start({ logFormat: 'json', logLevel: 'error', limits: {}, session: () => null });
+    for (let number = 1; number <= 500; number += 1) log('warn', 'of a stranger ' + number);
+    for (let number = 1; number <= 300; number += 1) log('error', 'a fault');
+    toStderr({ code: 'SESSION_MISSING', count: 1 });
+    toStderr({ code: 'ADMIN_ACTION', count: 1 });
+    process.exit(3);
+    `,
+  );
+  assert.equal(code, 3);
+  const lines = output
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line));
+  const count = (part) => lines.filter(({ message }) => message?.includes(part)).length;
+  assert.deepEqual([count('of a stranger'), count('a fault')], [200, 300]);
+  const leftOut = lines.map(({ message }) => Number(/^(\d+) more lines were left out/.exec(message)?.[1] ?? 0));
+  assert.equal(
+    leftOut.reduce((sum, more) => sum + more),
+    301,
+  );
+  assert.deepEqual(
+    lines.filter(({ hub }) => hub === 'security').map((event) => event.code),
+    ['ADMIN_ACTION'],
+  );
 });
 
 test('a wrong format is refused', async () => {

@@ -12,6 +12,7 @@ import {
   saveDocument,
   submitSteps,
 } from '../../js/index.js';
+import { createAdminRoute } from '../../js/admin.js';
 import { createAgentHandler } from '../../js/agent.js';
 import { recordingHandler } from '../support/handlers.mjs';
 import { HubServer, uniqueId } from '../support/hub-server.mjs';
@@ -142,6 +143,19 @@ test('who is refused is counted by status or code, and in the security events', 
     await refused('/ws/fabric?documentId=d&clientID=c');
     app.access = async () => 'write';
   });
+});
+
+test('what is done on the admin page is counted, and not as an attack', async () => {
+  const { POST } = createAdminRoute({ authorize: () => true });
+  const headers = { host: 'app.example', origin: 'https://app.example', 'content-type': 'application/json' };
+  const body = JSON.stringify({ action: 'disconnectUser', userId: 'nobody' });
+  const attacks = () => metrics().find(({ name }) => name === 'hub_security_events_total').values;
+  const before = attacks();
+  await moves(['hub_admin_actions_total'], async () => {
+    const { status } = await POST(new Request('https://app.example/admin', { method: 'POST', headers, body }));
+    assert.equal(status, 200);
+  });
+  assert.deepEqual(attacks(), before);
 });
 
 test('upgrades that wait for the app are seen, and how long that takes', async () => {

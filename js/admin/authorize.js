@@ -1,5 +1,7 @@
 'use strict';
 
+const { log } = require('../shared/log.js');
+
 let isWarned = false;
 
 /**
@@ -15,9 +17,7 @@ async function authorized(authorize, request) {
   if (typeof answer?.name === 'string' && answer.name !== '') return { name: answer.name };
   if (answer && !isWarned) {
     isWarned = true;
-    console.error(
-      '[hub] warning: authorize of createAdminRoute answered neither true nor { name }, which counts as no',
-    );
+    log('warning', 'authorize of createAdminRoute answered neither true nor { name }, which counts as no');
   }
   return null;
 }

@@ -3,7 +3,7 @@
 // The stream of what looks like an attack: one event a kind, user, address and document in a while, with a count.
 
 const { attempt, describe } = require('../shared/callbacks.js');
-const { log, toLine } = require('../shared/log.js');
+const { log, toLine, write } = require('../shared/log.js');
 
 /** Events that are kept for who asks. */
 const KEPT = 1000;
@@ -77,7 +77,8 @@ class SecurityEvents {
 }
 
 function toStderr(event) {
-  process.stderr.write(`${toLine({ hub: 'security', ...event })}\n`);
+  // What was done by somebody with the right to it is never left out.
+  write(toLine({ hub: 'security', ...event }), event.code === 'ADMIN_ACTION');
 }
 
 /** What a client wrote, for a sentence of the log. */

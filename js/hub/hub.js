@@ -52,6 +52,8 @@ function guarded(call) {
   };
 }
 
+let isFlushed = false;
+
 /**
  * @param options as the app gave them
  * @param {(request) => Promise<void> | undefined} [whenRegistered] what an upgrade waits for: that the app has registered
@@ -62,6 +64,11 @@ function createHub(options, whenRegistered) {
   setLogFormat(checked.logFormat);
   if (runningHub()) invalid('a hub runs in this process already; close it first');
   const { NativeHub } = loadNative();
+  if (!isFlushed) {
+    isFlushed = true;
+    // What was said last would be lost with the thread that writes it.
+    process.once('exit', () => NativeHub.flushLog());
+  }
   let handlers;
   let documents;
   // Functions and what JavaScript keeps to are none of the native side's.
@@ -130,6 +137,7 @@ class Hub {
     this.#monitoring = monitoring;
     this.#registered = {
       logFormat: options.logFormat,
+      writeLog: loadNative().NativeHub.writeLog,
       publish: options.redis
         ? (...of) => this.#publishEverywhere(...of)
         : guarded((documentId, clientID, message) => native.publish(documentId, clientID, message)),

@@ -7,6 +7,7 @@ const { KEY } = require('../shared/global-hub.js');
 /**
  * @typedef {object} RunningHub what copies of the package may use of the hub, whichever copy started it
  * @property {'text' | 'json'} [logFormat] how lines of the log look
+ * @property {(line: string, urgent: boolean) => void} [writeLog] writes a line of the log
  * @property {(documentId: string, clientID: string | undefined, message: string) => number | Promise<number>} publish
  * @property {(documentId: string, batch: object, to: object) => Promise<number>} broadcastSteps
  * @property {(documentId: string, batch: object) => Promise<object>} submitSteps

@@ -29,14 +29,24 @@ function setLogFormat(format) {
  * @param {{ document?: string, user?: string, connection?: number, address?: string }} [about]
  */
 function log(level, message, about) {
+  const isWarning = level === 'warning';
   const isJson = (runningHub()?.logFormat ?? formatHere) === 'json';
-  if (!isJson) {
-    const label = level === 'warning' ? 'WARNING' : level;
-    console.error(`[hub] ${label}: ${message}`);
-    return;
-  }
-  const fixed = { hub: 'log', time: new Date().toISOString(), level: level === 'warning' ? 'warn' : level };
-  console.error(toLine({ ...fixed, ...about, message }));
+  const fixed = isJson && { hub: 'log', time: new Date().toISOString(), level: isWarning ? 'warn' : level };
+  const line = isJson ? toLine({ ...fixed, ...about, message }) : `[hub] ${isWarning ? 'WARNING' : level}: ${message}`;
+  write(line, level === 'error');
 }
 
-module.exports = { log, setLogFormat, toLine };
+/**
+ * Writes a line as the native side writes its own, where a hub runs: in one order with those, on no thread that anybody waits
+ * for, and only so many a second that are not `urgent`, because strangers can cause them.
+ *
+ * @param {string} line
+ * @param {boolean} urgent
+ */
+function write(line, urgent) {
+  const hub = runningHub();
+  if (hub?.writeLog) hub.writeLog(line, urgent);
+  else console.error(line);
+}
+
+module.exports = { log, setLogFormat, toLine, write };

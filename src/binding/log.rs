@@ -19,9 +19,13 @@ use log::{
     Level, LevelFilter, Log, Metadata, Record,
     kv::{self, VisitSource},
 };
+use napi_derive::napi;
 use serde_json::{Map, Value};
 
-use super::log_line::{self, Format};
+use super::{
+    hub::NativeHub,
+    log_line::{self, Format},
+};
 use crate::sync::lock;
 
 /// Lines that wait for stderr; the ones after them are left out.
@@ -138,6 +142,13 @@ impl Log for Stderr {
     }
 }
 
+/// Writes a line of JavaScript's among the hub's own, and as bounded as those; one that is `urgent` as an error is.
+fn write(line: String, urgent: bool) {
+    let level = if urgent { Level::Error } else { Level::Warn };
+    lock(&STDERR.queue).push(level, line + "\n", Instant::now());
+    STDERR.filled.notify_one();
+}
+
 /// What a line is about: those of its pairs that say something.
 struct About(Map<String, Value>);
 
@@ -177,6 +188,22 @@ pub(super) fn set_level(level: &str, format: Format) -> bool {
     }
     log::set_max_level(level);
     true
+}
+
+#[napi]
+impl NativeHub {
+    /// Writes a line of JavaScript's, which has no end of its own, into the hub's log; one that is `urgent` is left out only
+    /// where errors are.
+    #[napi(catch_unwind)]
+    pub fn write_log(line: String, urgent: bool) {
+        write(line, urgent);
+    }
+
+    /// Waits until what was logged is written, for a second at most: the process ends.
+    #[napi(catch_unwind)]
+    pub fn flush_log() {
+        STDERR.flush();
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::hub::Hub;
 use crate::{
-    admission::security,
+    admission::security::{self, Kind},
     handlers::EventQueue,
     metrics::{
         Counter, Distribution, Family, ThreadCounters,
@@ -245,6 +245,9 @@ fn admission(threads: &Threads<'_>, outside: &Outside) -> Vec<Family> {
         let index = CODES.iter().position(|code| *code == status.to_string()).unwrap_or(CODES.len() - 1);
         refused[index] += count;
     }
+    let (done, attacks): (Vec<_>, Vec<_>) =
+        security::totals().partition(|(code, _)| *code == Kind::AdminAction.code());
+    let actions = done.iter().map(|(_, count)| *count).sum();
     let mut families = vec![
         closed,
         Family::counter(
@@ -258,7 +261,12 @@ fn admission(threads: &Threads<'_>, outside: &Outside) -> Vec<Family> {
             |(code, count)| (code, *count),
         ),
         Family::counter("hub_security_events_total", "What looked like an attack, since the process began.")
-            .by("code", security::totals(), |(code, count)| (code, *count)),
+            .by("code", attacks, |(code, count)| (code, *count)),
+        Family::counter(
+            "hub_admin_actions_total",
+            "What was done on the admin page, since the process began.",
+        )
+        .of(actions),
         Family::gauge("hub_upgrades_waiting", "Upgrades about which is being decided.").of(outside.waiting),
     ];
     if let Some(times) = &outside.admission {

@@ -77,6 +77,19 @@ describe('an editor and its turn', () => {
     assert.deepEqual([hub.steps()[1].version, from], [8, hub.steps()[0].steps[0].from + 4]);
   });
 
+  test('who is refused behind steps that were accepted meanwhile has all of them, and asks for nothing', async () => {
+    const { hub, editor } = await acted({ sync: gives(doc, 7) });
+    await editor.isSettled();
+    editor.type('a');
+    await until('steps', () => hub.steps().length === 1, { everyMs: 1 });
+    const steps = ['1', '2'].map((text) => editor.state.tr.insertText(text, 1).steps[0].toJSON());
+    hub.say({ type: 'steps', version: 7, steps, clientIDs: ['other', 'third'] });
+    hub.say(mismatch(8));
+    await until('steps', () => hub.steps().length === 2, { everyMs: 1 });
+    assert.equal(hub.steps()[1].version, 9);
+    assert.equal(hub.heard.filter(({ type }) => type === 'sync').length, 1);
+  });
+
   test('who is refused without having been sent what is missing asks for it', async () => {
     const { hub, editor } = await acted({ sync: gives(doc, 7) });
     await editor.isSettled();

@@ -333,8 +333,8 @@ export class CollabSession {
       return;
     }
     this.#answered();
-    // What is missing comes before the refusal. Where it has not, the hub is an older one.
-    if (version !== this.#version) return this.#sync();
+    // What is missing comes before the refusal, and more perhaps. Where it has not, the hub is an older one.
+    if (!(version <= this.#version)) return this.#sync();
     if (retryInMs > 0) this.#sendIn(retryInMs);
     else this.#send();
   }

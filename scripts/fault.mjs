@@ -1,5 +1,6 @@
 // `npm run fault -- --seed 7 --minutes 5`: breaks connections for minutes and tells whether anybody was told a lie.
 import { parseArgs } from 'node:util';
+import { SeveralProcesses } from '../__test__/support/fault/several-processes.mjs';
 import { runFaults } from '../__test__/support/fault/world.mjs';
 import { ensureAddonBuilt } from './addon.mjs';
 
@@ -10,6 +11,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '200' },
     documents: { type: 'string', default: '20' },
     restarts: { type: 'string' },
+    processes: { type: 'string', default: '1' },
   },
 });
 const number = (name) => {
@@ -29,8 +31,12 @@ const options = {
   documents: number('documents'),
   restarts: values.restarts === undefined ? Math.ceil(minutes / 2) : number('restarts'),
 };
+const processes = number('processes');
+if (processes > 1) options.stage = new SeveralProcesses({ seed: options.seed, processes });
 ensureAddonBuilt();
-console.log(`seed ${options.seed}: ${minutes} minutes, restarts: ${options.restarts}`);
+console.log(
+  `seed ${options.seed}: ${minutes} minutes, ${processes > 1 ? `processes: ${processes}` : `restarts: ${options.restarts}`}`,
+);
 const began = Date.now();
 const progress = (line) => console.log(`${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s  ${line}`);
 const { findings, ...found } = await runFaults({ ...options, progress });

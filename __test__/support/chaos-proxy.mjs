@@ -9,6 +9,7 @@ export const CUTS = ['FIN', 'RST', 'silence'];
  * What becomes of a connection.
  *
  * @typedef {object} Plan
+ * @property {number} [port] where it gets to, if not to the hub of the proxy
  * @property {string} [how] one of CUTS
  * @property {number} [afterUp] bytes from the client after which it is cut, to the byte
  * @property {number} [afterDown] bytes from the hub after which it is cut, to the byte
@@ -43,8 +44,9 @@ export class ChaosProxy {
     near.on('error', () => {});
     near.once('data', (head) => {
       const target = head.toString('latin1').split(' ', 2)[1];
-      const far = net.connect(this.hubPort, '127.0.0.1');
-      const link = new Link(near, far, target, this.plan(target), this.done);
+      const plan = this.plan(target);
+      const far = net.connect(plan.port ?? this.hubPort, '127.0.0.1');
+      const link = new Link(near, far, target, plan, this.done);
       this.done.connections += 1;
       this.links.add(link);
       link.over.then(() => this.links.delete(link));

@@ -25,6 +25,12 @@ export const spread = (random, low, high) => Math.floor(low * (high / low) ** ra
 
 export const pick = (random, choices) => choices[Math.floor(random() * choices.length)];
 
+/** The same in another order. */
+export function shuffled(random, all) {
+  const left = [...all];
+  return all.map(() => left.splice(Math.floor(random() * left.length), 1)[0]);
+}
+
 /**
  * The n-th connection of a client: when and how it is cut, and how fast the client reads. A patient client now and then
  * reads nothing for so long that the hub takes it for too slow, and is not cut meanwhile.

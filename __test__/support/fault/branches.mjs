@@ -1,0 +1,116 @@
+// What must hold of one document over several processes, from what Redis was told of it, branch by branch.
+import { expectedOf, judgeSent } from './judge.mjs';
+
+/** What may have been published how often on a branch, by what its author was told. */
+const ALLOWED = {
+  /** What was lost with a branch was acknowledged all the same. */
+  inTheEnd: { acknowledged: [0, 1], unpublished: [0], unknown: [0, 1], sent: [] },
+  elsewhere: { acknowledged: [0, 1], unpublished: [0, 1], unknown: [0, 1], sent: [0, 1] },
+};
+
+export class Branches {
+  /** @param trees of its epochs, the newest last */
+  constructor(documentId, trees) {
+    Object.assign(this, { documentId, trees });
+    this.last = trees.at(-1);
+    this.tip = Math.max(0, ...(this.last?.tips ?? []));
+    this.path = this.last?.pathTo(this.tip) ?? [];
+  }
+
+  get epochs() {
+    return this.trees.length;
+  }
+
+  get forks() {
+    return this.trees.reduce((sum, { forks }) => sum + forks, 0);
+  }
+
+  /** How much was published, and how much of that Redis has lost. */
+  get count() {
+    return this.trees.reduce((sum, { entries }) => sum + entries.size, 0);
+  }
+
+  get lostCount() {
+    return this.count - this.path.length;
+  }
+
+  lastFor({ clientID, log }) {
+    return expectedOf(clientID, log.episode, this.path).at(-1)?.offset ?? 0;
+  }
+
+  /** What of a client's stretch was published: on the branch on which it was, or on the one that is left. */
+  publishedIn(episode, isLast) {
+    if (isLast) return episode.epoch === this.last.epoch ? this.path : undefined;
+    const tree = this.trees.find(({ epoch }) => epoch === episode.epoch);
+    return tree?.pathTo(episode.entries.at(-1)?.offset ?? episode.start);
+  }
+
+  /** What Redis may have lost, and whom that may have cost a reload. */
+  check(wrong, { logs, done, lost }) {
+    this.#adopt(logs, wrong);
+    const [memories, tails] = [done['Redis killed without its file'], done['fail-over to a replica that is behind']];
+    if (this.epochs > 1 + memories + tails) wrong(`was begun anew ${this.epochs - 1} times`);
+    if (this.forks > memories + tails) wrong(`has lost something ${this.forks} times`);
+    // Where nothing of a document was lost no process may say so, and no client reload for it.
+    const mayHaveLost = this.epochs - 1 + this.forks;
+    for (const counts of lost) {
+      const said = counts.get(this.documentId) ?? 0;
+      if (said > mayHaveLost)
+        wrong(`a process said ${said} times that something was lost, which was ${mayHaveLost} times`);
+    }
+    if (mayHaveLost > 0) return;
+    for (const log of logs) {
+      const said = (log.reloads.OTHER_EPOCH ?? 0) + (log.reloads.BAD_OFFSET ?? 0);
+      if (said > 0) log.wrong('had to reload, and nothing was lost');
+    }
+  }
+
+  /** What was published when Redis was killed may have reached a process, and not this test. */
+  #adopt(logs, wrong) {
+    for (const log of logs) {
+      for (const { epoch, entries } of log.episodes) {
+        const tree = this.trees.find((each) => each.epoch === epoch);
+        if (!tree) continue;
+        for (const entry of entries) {
+          const known = tree.entries.get(entry.offset);
+          if (!known) tree.adopt(entry);
+          else if (known.label !== entry.label)
+            wrong(`${entry.offset} is ${known.label}, and ${entry.label} to a client`);
+        }
+      }
+    }
+  }
+
+  /** Every way from a beginning to an end. */
+  #ways() {
+    return this.trees.flatMap((tree) =>
+      tree.tips.map((tip) => ({ path: tree.pathTo(tip), isLeft: tree === this.last && tip === this.tip })),
+    );
+  }
+
+  /** Whether what somebody sent stands where it was told; answers how much of it stands in the end. */
+  judgeSent(log) {
+    for (const { path, isLeft } of this.#ways()) {
+      judgeSent(log, path, isLeft ? ALLOWED.inTheEnd : ALLOWED.elsewhere);
+    }
+    const labels = new Set(this.trees.flatMap(({ entries }) => [...entries.values()].map(({ label }) => label)));
+    for (const [label, fate] of log.fates) {
+      if (fate === 'acknowledged' && !labels.has(label)) log.wrong(`${label} is acknowledged, and was never published`);
+    }
+    const isSafe = this.epochs === 1 && this.forks === 0;
+    const left = new Set(this.path.map(({ label }) => label));
+    for (const [label, fate] of log.fates) {
+      if (isSafe && fate === 'acknowledged' && !left.has(label)) log.wrong(`${label} is acknowledged, and is gone`);
+    }
+    return [...log.fates.keys()].filter((label) => left.has(label)).length;
+  }
+
+  /** The same of what route handlers published. */
+  judgeHandlers(wrong, fates) {
+    const mine = [...fates].filter(([label]) => label.startsWith(`agent-${this.documentId}-`));
+    for (const process of new Set(mine.map(([label]) => label.split('/')[0]))) {
+      const some = new Map(mine.filter(([label]) => label.split('/')[0] === process));
+      this.judgeSent({ fates: some, wrong });
+    }
+  }
+}

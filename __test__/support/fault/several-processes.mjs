@@ -1,0 +1,201 @@
+// The fault test of several processes: hubs over one Redis, between which and their clients everything can break.
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../processes.mjs';
+import { RedisClient } from '../redis-client.mjs';
+import { SilentProxy } from '../silent-proxy.mjs';
+import { Branches } from './branches.mjs';
+import { FAULTS } from './cluster-faults.mjs';
+import { HubProcess } from './hub-process.mjs';
+import { HUB } from './options.mjs';
+import { RedisLog } from './redis-log.mjs';
+import { RedisPair } from './redis-pair.mjs';
+import { between, pick, shuffled, stream } from './seeded.mjs';
+
+/** So that Redis is noticed to be away, and what waits for it is refused, within seconds. */
+const REDIS = { connectTimeoutMs: 700, commandTimeoutMs: 700, waitMs: 2500 };
+
+/** Nobody listens there. */
+const NOWHERE = 1;
+
+/** How long a fault may take to be over for the hubs, too. */
+const READY_MS = 20_000;
+
+export class SeveralProcesses {
+  /** What became of what route handlers published, by label. */
+  fates = new Map();
+  /** How often what was done. */
+  done = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
+  /** Documents to which nobody writes at the moment. */
+  held = new Set();
+  /** What the hubs that were killed had said of documents that lost something. */
+  lost = [];
+  /** How long after a fault all hubs were ready again, in milliseconds. */
+  readyAfter = [];
+  #ears = [];
+  #labels = 0;
+
+  constructor({ seed, processes = 3 }) {
+    Object.assign(this, { seed, counts: { processes }, random: stream(seed, 'publishers') });
+  }
+
+  async start(documentIds) {
+    this.documentIds = documentIds;
+    this.log = new RedisLog(documentIds);
+    this.redis = await RedisPair.start();
+    this.#ears = await Promise.all([this.redis.primary, this.redis.replica].map((server) => this.#listen(server)));
+    const count = this.counts.processes;
+    this.links = await Promise.all(Array.from({ length: count }, () => SilentProxy.start(this.redis.primary.port)));
+    this.hubs = await Promise.all(this.links.map((link) => this.#hub(link)));
+  }
+
+  #hub(link) {
+    const redis = { ...REDIS, url: `redis://127.0.0.1:${link.port}` };
+    return HubProcess.start({ ...HUB, threads: 1, logLevel: 'warn', redis });
+  }
+
+  /** Hears everything that one server publishes, and reads what stands there whenever it may have missed something. */
+  async #listen(server) {
+    const ear = { isOn: true };
+    const hear = async () => {
+      const redis = await RedisClient.connect(server.port, { heard: (...said) => this.log.heard(...said) });
+      try {
+        await redis.psubscribe('hub:{*}:said');
+        const reader = await RedisClient.connect(server.port);
+        await this.log.read(reader);
+        reader.end();
+        ear.stop = () => redis.end();
+        await redis.closed;
+      } finally {
+        redis.end();
+      }
+    };
+    const goOn = async () => {
+      while (ear.isOn) {
+        await hear().catch(() => {});
+        await delay(10);
+      }
+    };
+    ear.over = goOn();
+    return ear;
+  }
+
+  get wrongs() {
+    return this.log.wrongs;
+  }
+
+  /** Where a client gets to that connects now: any of the processes, also one that is not there. */
+  port(random) {
+    return pick(random, this.hubs).port || NOWHERE;
+  }
+
+  /** Has a route handler of some process publish; settles as its promise does. */
+  async publish({ documentId, to, steps: [step] }) {
+    const index = Math.floor(this.random() * this.hubs.length);
+    this.#labels += 1;
+    // Those of one process are in order.
+    const label = `agent-${documentId}-${index}/0/${this.#labels}`;
+    this.fates.set(label, 'sent');
+    try {
+      await this.hubs[index].ask('publish', { documentId, to, label, steps: [{ ...step, label }] });
+      this.fates.set(label, 'acknowledged');
+    } catch (error) {
+      this.fates.set(label, 'unknown');
+      throw error;
+    }
+  }
+
+  mayRefuse(code) {
+    return code === 'HUB_UNAVAILABLE' || code === 'KILLED';
+  }
+
+  mayWrite(documentId) {
+    return !this.held.has(documentId);
+  }
+
+  /** One fault after the other, each kind once before any comes again, in an order that the seed makes. */
+  async during(seconds, { progress }) {
+    const end = Date.now() + 1000 * seconds;
+    for (let round = 0; ; round += 1) {
+      for (const name of shuffled(stream(this.seed, 'faults', round), Object.keys(FAULTS))) {
+        const random = stream(this.seed, 'fault', round, name);
+        await delay(between(random, 200, 1200));
+        if (Date.now() > end) return;
+        await FAULTS[name](this, random);
+        this.done[name] += 1;
+        progress(`${name}: all processes are ready ${await this.ready()} ms later`);
+      }
+    }
+  }
+
+  /** Waits until all hubs say that they are ready; answers how long that took. */
+  async ready() {
+    const begun = Date.now();
+    const isReady = async (hub) => (await hub.ask('redis')).ready;
+    for (const hub of this.hubs) {
+      await until('a hub to be ready', () => isReady(hub), { timeoutMs: READY_MS });
+    }
+    this.readyAfter.push(Date.now() - begun);
+    return Date.now() - begun;
+  }
+
+  /** Kills a process, and starts another in its place after a while. */
+  async restart(index, afterMs) {
+    const hub = this.hubs[index];
+    this.lost.push(hub.lost);
+    await hub.end();
+    await delay(afterMs);
+    this.hubs[index] = await this.#hub(this.links[index]);
+  }
+
+  /** Has everybody who connects to Redis from now on reach its primary. */
+  async moveLinks(waits) {
+    for (const link of this.links) {
+      link.target = this.redis.primary.port;
+      link.cut();
+      await delay(waits());
+    }
+  }
+
+  async sync() {
+    await this.log.read(this.redis.primary.commands);
+    this.branches = new Map(this.documentIds.map((id) => [id, new Branches(id, this.log.trees(id))]));
+  }
+
+  lastFor(client) {
+    return this.branches.get(client.documentId).lastFor(client);
+  }
+
+  truthOf(documentId, wrong, logs) {
+    const branches = this.branches.get(documentId);
+    branches.check(wrong, { logs, done: this.done, lost: [...this.lost, ...this.hubs.map(({ lost }) => lost)] });
+    branches.judgeHandlers(wrong, this.fates);
+    return branches;
+  }
+
+  report() {
+    const all = [...this.branches.values()];
+    const sum = (of) => all.reduce((total, each) => total + of(each), 0);
+    return {
+      processes: this.counts.processes,
+      faults: this.done,
+      readyAfterMs: { longest: Math.max(0, ...this.readyAfter) },
+      redis: {
+        published: sum(({ count }) => count),
+        lost: sum(({ lostCount }) => lostCount),
+        begunAnew: sum(({ epochs }) => epochs - 1),
+        branches: sum(({ forks }) => forks),
+      },
+    };
+  }
+
+  async end() {
+    for (const hub of this.hubs ?? []) await hub.end();
+    for (const ear of this.#ears) {
+      ear.isOn = false;
+      ear.stop?.();
+    }
+    for (const link of this.links ?? []) link.close();
+    await this.redis?.end();
+    for (const ear of this.#ears) await ear.over;
+  }
+}

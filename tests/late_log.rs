@@ -9,7 +9,13 @@ use std::{
     time::Duration,
 };
 
-use captify_hub::room::publication::{Answer, Publication, Refusal};
+use captify_hub::{
+    ids::Epoch,
+    room::{
+        document_log::{Appended, News, Start, Stood},
+        publication::{Answer, Publication, Refusal},
+    },
+};
 use serde_json::{Value, json};
 use support::{Client, Server, eventually, late_log::LateLog};
 
@@ -304,4 +310,28 @@ fn a_log_that_never_answers_holds_up_a_drain_for_no_more_than_its_patience() {
     assert_eq!(a.closed().0, 1012);
     drop(a);
     assert_eq!(closing.join().unwrap(), 0);
+}
+
+#[test]
+fn members_of_a_log_that_is_another_one_are_sent_nothing_of_it_before_they_come_back() {
+    let (server, log) = start(|_| ());
+    let (mut a, mut b) = (server.join("doc", "a"), server.join("doc", "b"));
+    send(&mut a, 1, true);
+    log.appended(1);
+    let behind = |offset| {
+        let publication = Publication::of_route_handler(None, r#"{"type":"steps"}"#);
+        News::Elsewhere(Stood { publication, offset, age: 0 })
+    };
+    // All of it comes at once, as it is read after Redis was away.
+    log.say(|publication| {
+        let start = Start { epoch: Epoch::new(2), before: 0, history: Vec::new() };
+        let mine = News::Answer(Appended { publication, outcome: Ok(2) });
+        vec![behind(7), News::Restart(start), behind(1), mine]
+    });
+    for mut member in [a, b] {
+        let (code, _, messages) = member.closed();
+        assert_eq!((code, messages), (1013, 0));
+    }
+    let (_, connected) = join(&server, "c", "");
+    assert_eq!((&connected["epoch"], &connected["offset"]), (&json!("0000000000000002"), &json!(2)));
 }

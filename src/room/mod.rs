@@ -450,7 +450,10 @@ impl Flush for Room {
             (state.gathered.take(), settled)
         };
         if !batch.frames.is_empty() {
-            self.send(&members, &batch);
+            // What belongs to another log than the members were sent is only remembered: their client would take it for more of
+            // the one that it knows.
+            let knows_it = settled.as_ref().is_none_or(|settled| !settled.restarted);
+            self.send(if knows_it { &members } else { &[] }, &batch);
         }
         // Behind what the answers of the log have brought.
         if let Some(settled) = settled {

@@ -40,7 +40,7 @@ pub(super) struct Settled {
     /// Whose client goes on in another process.
     replaced: Vec<Arc<Connection>>,
     /// Whether the log is another one than the members were sent.
-    restarted: bool,
+    pub(super) restarted: bool,
     /// Who is to come back for that.
     reloading: Vec<Arc<Connection>>,
     /// Who is told that its message has no place, and why.
@@ -102,7 +102,9 @@ impl Room {
                 }
             }
         }
-        for client_session in pending.take_acks(&settled.touched) {
+        let acks = pending.take_acks(&settled.touched);
+        // Where the log is another one the offset of an acknowledgement would be none of theirs: they hear it when they are back.
+        for client_session in acks.into_iter().filter(|_| !settled.restarted) {
             if let Some(Member { connection, place, .. }) = member_of(members, client_session) {
                 settled.acks.push((Arc::clone(connection), state.latest.applied(*place)));
             }

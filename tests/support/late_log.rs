@@ -12,7 +12,7 @@ use std::{
 use captify_hub::{
     ids::Id,
     room::{
-        document_log::{Append, Appended, Deliver, DocumentLog, Log},
+        document_log::{Append, Appended, Deliver, DocumentLog, Log, News},
         opening::{Opened, OpenedBy, Opener},
         publication::{Publication, Refusal},
     },
@@ -129,6 +129,12 @@ impl LateLog {
         if let Some(room) = room {
             room.deliver(answers);
         }
+    }
+
+    /// Tells the room of the oldest that waits whatever a log may say of it, all at once.
+    pub fn say(&self, news: impl FnOnce(Publication) -> Vec<News>) {
+        let (oldest, room) = self.waiting.lock().unwrap().publications.pop_front().unwrap();
+        room.hear(news(oldest));
     }
 
     /// Waits until a document is to be opened, and does not open it yet.

@@ -151,7 +151,7 @@ test('every argument of the command line is documented, and no other', () => {
     ...all(read('bench', 'typists.mjs'), /^ {4}(\w+): \{ type/gm).map((name) => `--${name}`),
     ...['update', 'only', 'quick'].map((name) => `--${name}`),
   ]);
-  // Of Node, npm, cargo, docker and create-next-app.
+  // Of Node, npm, cargo, docker, PM2 and create-next-app.
   const foreign = [
     '--max-http-header-size',
     '--max-old-space-size',
@@ -160,6 +160,7 @@ test('every argument of the command line is documented, and no other', () => {
     '--test',
     '--open',
     '--ulimit',
+    '--parallel',
   ];
   const named = documents().flatMap((name) => [...prose(name).matchAll(/`[^`\n]*`/g)].flatMap(([code]) => flags(code)));
   assert.ok(named.length > 20, `${named}`);
@@ -289,7 +290,15 @@ const FOREIGN = [
   'withCollaboration',
   'useCreateBlockNote',
 ];
-const FOREIGN_UPPER = ['OPENAI_API_KEY', 'SCHED_BATCH', 'F_DUPFD_CLOEXEC', 'HUB_EXAMPLE_BLOCK', 'HUB_EXAMPLE_DATA'];
+const FOREIGN_UPPER = [
+  'OPENAI_API_KEY',
+  'SCHED_BATCH',
+  'F_DUPFD_CLOEXEC',
+  'HUB_EXAMPLE_BLOCK',
+  'HUB_EXAMPLE_DATA',
+  'NODE_OPTIONS',
+  'NODE_APP_INSTANCE',
+];
 
 test('every name and code in the documents is one that the code has', () => {
   const example = sources('example/lib', '.ts') + sources('example/handlers', '.ts');

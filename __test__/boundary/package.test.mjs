@@ -57,6 +57,7 @@ test('the package has what it promises', async () => {
     'CHANGELOG.md',
     'server.mjs',
     'ecosystem.config.cjs',
+    'ecosystem.cluster.config.cjs',
     'nginx/captify.conf',
     'Cargo.toml',
     'Cargo.lock',
@@ -81,7 +82,7 @@ test('the package has what it promises', async () => {
 
 test('the package has nothing else', () => {
   const allowed =
-    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|admin|client|documents|monitoring|sockets)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem\.config\.cjs)$/;
+    /^(js|src|docs|prebuilds|nginx)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|rust-toolchain\.toml|(index|agent|admin|client|documents|monitoring|sockets)\.d\.ts|(agent-client|prosemirror|yjs)\.d\.mts|server\.(d\.ts|mjs)|ecosystem(\.cluster)?\.config\.cjs)$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],

@@ -29,13 +29,25 @@ export class Pm2 {
 
   /** PM2's description of the process named `name`. */
   async describe(name) {
+    const found = await this.instances(name);
+    if (found.length !== 1) throw new Error(`${found.length} processes named ${name}`);
+    return found[0];
+  }
+
+  /** The same of each process with this name. */
+  async instances(name) {
     const args = [command, 'jlist', '--silent'];
     const output = await run('pm2 jlist', process.execPath, args, { env: this.env, quiet: true });
     const list = JSON.parse(output.slice(output.indexOf('[')));
-    const found = list.filter((each) => each.name === name);
-    if (found.length !== 1) throw new Error(`${found.length} processes named ${name}`);
-    const [{ pid, pm2_env: env }] = found;
-    return { pid, status: env.status, restarts: env.restart_time, mode: env.exec_mode };
+    return list
+      .filter((each) => each.name === name)
+      .map(({ pid, pm2_env: env }) => ({
+        pid,
+        status: env.status,
+        restarts: env.restart_time,
+        mode: env.exec_mode,
+        port: env.PORT,
+      }));
   }
 
   /** What PM2's daemon has logged so far: how every process ended, and whether it had to be killed. */

@@ -79,9 +79,10 @@ export class Editing {
     }
   }
 
-  /** Resolves when each has been down `count` times and is back. */
+  /** Resolves when each has been down `count` times or more, and is back. */
   back(count) {
-    return this.#until('clients are back', () => this.editors.every(({ ups }) => ups.length >= count));
+    const isBack = ({ downs, ups }) => ups.length >= Math.max(count, downs.length);
+    return this.#until('clients are back', () => this.editors.every(isBack));
   }
 
   /** Has nobody write any more, and waits until all that can arrive has. */
@@ -114,22 +115,24 @@ export class Editing {
     return lost;
   }
 
-  /** What became of the restart with this number, from 0. */
-  report(restart = 0) {
+  /** What became of all times that somebody was down. */
+  report() {
     const { editors } = this;
-    const ups = editors.map(({ ups: all }) => all[restart]);
-    const away = editors.map(({ downs }, index) => ups[index].at - downs[restart]).sort((a, b) => a - b);
+    const ups = editors.flatMap((editor) => editor.ups);
+    const times = editors.flatMap(({ downs, ups: all }) => all.map(({ at }, index) => at - downs[index]));
+    const away = times.sort((a, b) => a - b);
     const seconds = new Map();
     for (const { at } of ups) seconds.set(Math.floor(at / 1000), (seconds.get(Math.floor(at / 1000)) ?? 0) + 1);
     return {
       clients: editors.length,
+      downs: ups.length,
       written: editors.reduce((sum, { sent }) => sum + sent, 0),
-      backP50Ms: Math.round(percentile(away, 0.5)),
-      backP99Ms: Math.round(percentile(away, 0.99)),
+      backP50Ms: Math.round(percentile(away, 0.5) ?? 0),
+      backP99Ms: Math.round(percentile(away, 0.99) ?? 0),
       reloaded: ups.filter(({ how }) => how !== 'recovered').length,
       lost: this.#lost(),
       doubled: editors.reduce((sum, { doubled }) => sum + doubled, 0),
-      connectsASecond: Math.max(...seconds.values()),
+      connectsASecond: Math.max(0, ...seconds.values()),
     };
   }
 

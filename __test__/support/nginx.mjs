@@ -21,11 +21,14 @@ function replaceAll(text, from, to) {
  * The shipped file with what its head tells an operator to change, and with free ports of loopback for 80 and 443.
  * Nothing else is touched.
  */
-function configured({ appPort, httpPort, httpsPort, certificate, key }) {
+function configured({ appPorts: [appPort, ...furtherPorts], httpPort, httpsPort, certificate, key }) {
   let text = fs.readFileSync(shipped, 'utf8');
   text = replaceAll(text, 'captify.example.com', hostName);
   text = replaceAll(text, '/etc/nginx/tls/captify.crt', certificate);
   text = replaceAll(text, '/etc/nginx/tls/captify.key', key);
+  const further = / *# (server 127\.0\.0\.1:)3001([^;]*;).*/g;
+  if (text.match(further)?.length !== 2) throw new Error('nginx/captify.conf has no line for more in each group');
+  text = text.replace(further, (_, before, after) => furtherPorts.map((port) => before + port + after).join('\n'));
   text = replaceAll(text, '127.0.0.1:3000', `127.0.0.1:${appPort}`);
   text = replaceAll(text, 'listen 80;', `listen 127.0.0.1:${httpPort};`);
   text = replaceAll(text, 'listen [::]:80;', '');
@@ -49,17 +52,17 @@ export async function makeCertificate(directory) {
 export const behindTls = (text) => replaceAll(text, '"http "  1;', '"http "  0;');
 
 /**
- * Starts nginx in front of `appPort`. End it by `stop()`, which is SIGTERM: its workers outlive a killed master.
+ * Starts nginx in front of a port, or of each of several. End it by `stop()`, which is SIGTERM: its workers outlive a killed master.
  *
  * @param {(text: string) => string} [edit] what else an operator changes in the file
  */
-export async function startNginx(appPort, edit = (text) => text) {
+export async function startNginx(appPorts, edit = (text) => text) {
   const { nginx } = await ensureSystemPackages(['nginx'], { log: progress });
   const directory = temporaryDirectory('nginx');
   const files = await makeCertificate(directory);
   const [httpPort, httpsPort] = await freePorts(2);
   const site = path.join(directory, 'captify.conf');
-  fs.writeFileSync(site, edit(configured({ appPort, httpPort, httpsPort, ...files })));
+  fs.writeFileSync(site, edit(configured({ appPorts: [appPorts].flat(), httpPort, httpsPort, ...files })));
 
   // The part of a configuration that every machine has already, cut down to what one test needs.
   const main = path.join(directory, 'nginx.conf');

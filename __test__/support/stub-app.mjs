@@ -7,18 +7,25 @@ import { Service, childEnvironment } from './processes.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** `GET /slow` is answered after half a second; STUB_SLOW_START never ends its start, STUB_TALKS writes at its end,
- * STUB_BASE_PATH is its configuration's. */
+/**
+ * `GET /slow` is answered after half a second, `/count` with the process and its connections. STUB_SLOW_START never ends its
+ * start, STUB_START_MS makes it longer, STUB_TALKS writes at its end, STUB_BASE_PATH is its configuration's.
+ */
 const NEXT = `
 const talk = () => process.env.STUB_TALKS && console.log('one more line');
 module.exports = (options) => ({
   prepare: () => {
     console.log('next: ' + JSON.stringify({ ...options, httpServer: undefined }));
-    return process.env.STUB_SLOW_START ? new Promise(() => setInterval(() => {}, 1000)) : Promise.resolve();
+    if (process.env.STUB_SLOW_START) return new Promise(() => setInterval(() => {}, 1000));
+    return new Promise((resolve) => setTimeout(resolve, Number(process.env.STUB_START_MS ?? 0)));
   },
   getRequestHandler: () => (request, response) => {
     const answer = () => response.end('page in ' + process.env.NODE_ENV);
     if (request.url === '/slow') setTimeout(answer, 500);
+    else if (request.url === '/count') {
+      const { getConnectionCount } = require(${JSON.stringify(path.join(root, 'js', 'index.js'))});
+      response.end(JSON.stringify({ process: process.pid, count: getConnectionCount('fabric') }));
+    }
     else answer();
   },
   upgradeHandler: async () => {},

@@ -246,6 +246,12 @@ function announce({ hub, server, url }, { dev, hostname, print }) {
   if (process.connected) process.send('ready', () => {});
 }
 
+/** Whether another process over the same Redis takes those who come back before this one is there again. */
+function isOneOfSeveral(hub) {
+  const processes = hub.metrics().find(({ name }) => name === 'hub_redis_processes');
+  return processes !== undefined && processes.values[0].value > 1;
+}
+
 async function shutDown({ hub, server, app, upgrades, shutdownTimeoutMs, awayMs }) {
   const httpMs = Math.ceil(shutdownTimeoutMs * HTTP_SHARE);
   // Under Node's cluster the next process listens already, and is to have every new connection from here on. Otherwise
@@ -253,7 +259,7 @@ async function shutDown({ hub, server, app, upgrades, shutdownTimeoutMs, awayMs 
   const isReplaced = cluster.isWorker;
   const http = isReplaced ? closeHttp(server, shutdownTimeoutMs - httpMs) : undefined;
   const timeoutMs = Math.max(0, shutdownTimeoutMs - 2 * httpMs);
-  await hub.close({ timeoutMs, awayMs: isReplaced ? 0 : awayMs });
+  await hub.close({ timeoutMs, awayMs: isReplaced || isOneOfSeveral(hub) ? 0 : awayMs });
   upgrades.destroy();
   // Refuses new connections from here on, and lets those with a request go on.
   await (http ?? closeHttp(server, httpMs));

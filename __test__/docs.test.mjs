@@ -344,16 +344,17 @@ test('every file, folder and type that the architecture names is there', () => {
 });
 
 test('every script of npm that the documents name is one', () => {
-  const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
+  const scripts = ['package.json', 'example/package.json'].flatMap((name) =>
+    Object.keys(JSON.parse(read(name)).scripts),
+  );
   const named = all(
     documents()
       .map((name) => read(name))
       .join('\n'),
-    /npm run ([\w-]+)/g,
+    /npm run ([\w:-]+)/g,
   );
-  // Of the app in the quick start.
   assert.deepEqual(
-    named.filter((name) => !scripts.includes(name) && name !== 'dev'),
+    named.filter((name) => !scripts.includes(name)),
     [],
   );
 });

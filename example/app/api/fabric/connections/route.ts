@@ -1,11 +1,13 @@
-import { getConnectedDocuments, getConnectionCount } from '@captify-io/hub';
+import { getConnectionCount } from '@captify-io/hub';
 import type { NextRequest } from 'next/server';
+import { allCounts, ownCounts } from '@/lib/counts';
 
-/** Open connections: of the whole endpoint and of each document, or of the one in `?documentId=`. */
-export function GET(request: NextRequest): Response {
-  const documentId = request.nextUrl.searchParams.get('documentId');
+/**
+ * Open connections: of the whole endpoint and of each document, in all processes. With `?own` in the one that answers, and with
+ * `?documentId=` of that document there.
+ */
+export async function GET({ nextUrl: { searchParams } }: NextRequest): Promise<Response> {
+  const documentId = searchParams.get('documentId');
   if (documentId !== null) return Response.json({ documentId, count: getConnectionCount(documentId) });
-
-  const documents = Object.fromEntries(getConnectedDocuments().map((id) => [id, getConnectionCount(id)]));
-  return Response.json({ fabric: getConnectionCount('fabric'), documents });
+  return Response.json(searchParams.has('own') ? ownCounts() : await allCounts());
 }

@@ -16,6 +16,7 @@ const programs = {
   perf: { commands: ['perf'], package: 'linux-perf' },
   redis: { commands: ['redis-server', 'valkey-server'], package: 'redis-server' },
   valgrind: { commands: ['valgrind'], package: 'valgrind' },
+  'systemd-analyze': { commands: ['systemd-analyze'], package: 'systemd' },
 };
 
 // Servers live in sbin, which is often missing from the PATH of those who are not root.

@@ -83,7 +83,8 @@ export interface HubError extends Error {
  * A document of kind `steps` takes them only with the version that they were made for, and what {@link submitSteps} rejects
  * with: past its authority they would fork it.
  *
- * @returns the number of connections the message was queued for, of this process; 0 where nobody has the document open.
+ * @returns the number of connections the message was queued for, over a Redis those of all processes: where one does not say how
+ *   many it has within a second, those that are known by then. 0 where nobody has the document open.
  * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND`, over Redis `HUB_UNAVAILABLE` (as a rejection, never synchronously)
  */
 export function broadcastSteps(
@@ -203,6 +204,50 @@ export function getConnectionCount(documentIdOrEndpoint: string): number;
 
 /** Ids of the documents with at least one open connection, in no particular order; `[]` where no hub runs. */
 export function getConnectedDocuments(): string[];
+
+/** Who is there, over all processes that share a Redis. */
+export interface ClusterCounts {
+  /** How many processes there are; 1 without `redis`. */
+  processes: number;
+  /** Open connections of all endpoints. */
+  connections: number;
+  /** Documents with an open connection, and how many each has. */
+  documents: Map<string, number>;
+}
+
+/**
+ * Counts the connections of all processes that share a Redis; without one those of this process. What is of this process is as of
+ * now, what is of the others as they said about a second ago. A process that ends is left out at once, one that dies within
+ * 7 s; while Redis is away the others are left out after that time, too.
+ *
+ * @throws `HUB_NOT_RUNNING`, `HUB_CLOSED` (as a rejection)
+ */
+export function clusterCounts(): Promise<ClusterCounts>;
+
+/** One of the processes that share a Redis. */
+export interface ProcessInfo {
+  /** Names it, as long as it lives. */
+  id: string;
+  /** The name of its host, as the operating system has it. */
+  host: string;
+  /** Its process id there. */
+  pid: number;
+  /** When its hub started, by its own clock. */
+  since: Date;
+  /** The version of its hub. */
+  version: string;
+  /** Open connections of all endpoints. */
+  connections: number;
+  /** Documents with an open connection. */
+  documents: number;
+}
+
+/**
+ * The processes that {@link clusterCounts} counts, this one first.
+ *
+ * @throws `HUB_NOT_RUNNING`, `HUB_CLOSED` (as a rejection)
+ */
+export function processes(): Promise<ProcessInfo[]>;
 
 /**
  * Sends a message to every member of a room of a handler's path; see {@link ExtendedWebSocket.join}. It is encoded once, and

@@ -1,5 +1,7 @@
 // Several processes over one Redis, each a Node of its own.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
 import { test } from 'node:test';
 import { HubClient } from './support/hub-client.mjs';
 import { until } from './support/processes.mjs';
@@ -18,7 +20,7 @@ const updates = async (client, count) => (await client.receivedAll('update', cou
 test('clients of two processes see one order, and what a route handler of either sends', async (t) => {
   const { url } = await startRedis(t);
   const [one, two] = await Promise.all([startHub(t, url, { logLevel: 'warn' }), startHub(t, url)]);
-  assert.match(one.service.output, /over Redis limits and counts are each process's own/);
+  assert.match(one.service.output, /over Redis rates and some limits are each process's own/);
   const [a, b] = [await join(t, one, 'a'), await join(t, two, 'b')];
   const [c, d] = [await join(t, one, 'c'), await join(t, two, 'd')];
   for (let id = 1; id <= 50; id += 1) {
@@ -31,12 +33,34 @@ test('clients of two processes see one order, and what a route handler of either
     offsets,
     [...Array(100).keys()].map((index) => index + 1),
   );
-  assert.deepEqual(await two.ask({ ask: 'broadcast', changeId: 'c1' }), { count: 2 }, 'of its own process');
+  assert.deepEqual(await two.ask({ ask: 'broadcast', changeId: 'c1' }), { count: 4 }, 'of both processes');
   for (const client of [a, b, c, d]) {
     const [{ changeId, offset }] = await client.receivedAll('steps', 1);
     assert.deepEqual([changeId, offset], ['c1', 101]);
   }
   assert.deepEqual((await one.ask({ ask: 'stats' })).redis, { ready: true });
+});
+
+test('every process counts the connections of all, also when one has died', async (t) => {
+  const { url } = await startRedis(t);
+  const [one, two] = await Promise.all([startHub(t, url), startHub(t, url)]);
+  await Promise.all([join(t, one, 'a'), join(t, one, 'b'), join(t, two, 'c')]);
+  const counted = (hub, expected) =>
+    until('all to be counted', async () => {
+      const { processes, connections, documents } = await hub.ask({ ask: 'counts' });
+      return JSON.stringify([processes, connections, documents.doc]) === JSON.stringify(expected);
+    });
+  await Promise.all([counted(one, [2, 3, 3]), counted(two, [2, 3, 3])]);
+  const { list } = await two.ask({ ask: 'counts' });
+  const [{ id, host, since, version, ...rest }, other] = list;
+  assert.deepEqual(rest, { pid: two.service.child.pid, connections: 1, documents: 1 });
+  assert.deepEqual([host, other.host, other.pid], [os.hostname(), os.hostname(), one.service.child.pid]);
+  const manifest = fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  assert.equal(version, JSON.parse(manifest).version);
+  assert.notEqual(id, other.id);
+  assert.ok(Math.abs(Date.now() - Date.parse(since)) < 60_000, since);
+  await one.service.stop('SIGKILL');
+  await counted(two, [1, 1, 1]);
 });
 
 test('a client whose process was killed comes back to another, and has missed nothing', async (t) => {

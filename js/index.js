@@ -1,7 +1,7 @@
 'use strict';
 
-// What route handlers import. It must stay plain JavaScript without an import of Node's or of the binary: bundlers copy
-// it into every route, `next build` evaluates it, and edge functions compile it.
+// What route handlers import: plain JavaScript without an import of Node's or of the binary, for bundlers copy it into every
+// route and edge functions compile it.
 
 const { createAgentHandler } = require('./shared/agent-handler.js');
 const { endpointPath, id, json, jsonList, text, wellFormed } = require('./shared/arguments.js');
@@ -31,7 +31,7 @@ async function broadcastStepsToClient(documentId, clientID, steps, changeId) {
   return sendSteps(documentId, steps, changeId, { clientID: id(clientID, 'clientID') });
 }
 
-// The hub checks what these are given, so that no route's bundle has the checks in it.
+// Checked by the hub, so that no bundle has the checks in it.
 const ofHub =
   (name) =>
   async (...given) =>
@@ -45,7 +45,8 @@ const [submitSteps, submitUpdate, editDocument, getDocument, renewSession] =
   'submitSteps submitUpdate editDocument getDocument renewSession'.split(' ').map(ofHub);
 const [setAccess, disconnectUser, recheckAccess, disconnectConnection, saveDocument] =
   'setAccess disconnectUser recheckAccess disconnectConnection saveDocument'.split(' ').map(ofHub);
-const [connections, documents, inspectDocument] = 'connections listDocuments inspectDocument'.split(' ').map(ofHub);
+const [connections, documents, inspectDocument, clusterCounts, processes] =
+  'connections listDocuments inspectDocument clusterCounts processes'.split(' ').map(ofHub);
 const [metrics, metricsText, registerMetrics, securityEvents] = 'metrics metricsText registerMetrics securityEvents'
   .split(' ')
   .map(atOnce);
@@ -132,6 +133,8 @@ module.exports = {
   connections,
   documents,
   inspectDocument,
+  clusterCounts,
+  processes,
   metrics,
   metricsText,
   registerMetrics,

@@ -80,6 +80,7 @@ test('ES modules and CommonJS get the same functions', () => {
     'broadcastRejectedChange',
     'broadcastSteps',
     'broadcastStepsToClient',
+    'clusterCounts',
     'connections',
     'createAgentHandler',
     'createWebSocketManager',
@@ -95,6 +96,7 @@ test('ES modules and CommonJS get the same functions', () => {
     'inspectDocument',
     'metrics',
     'metricsText',
+    'processes',
     'publish',
     'recheckAccess',
     'registerHandler',
@@ -116,6 +118,10 @@ describe('without a hub', () => {
     assert.equal(getConnectionCount('fabric'), 0);
     assert.deepEqual(getConnectedDocuments(), []);
     assert.equal(createWebSocketManager().getConnectionCount('/ws/fabric'), 0);
+  });
+
+  test('who asks for all processes is told that there is none', async () => {
+    for (const ask of [face.clusterCounts, face.processes]) await assert.rejects(ask(), hubError('HUB_NOT_RUNNING'));
   });
 
   test('every broadcast rejects with HUB_NOT_RUNNING and says what to start', () =>
@@ -292,6 +298,18 @@ overEveryWay((at) => {
         [0, 0, 0, false],
       ]);
     }
+  });
+
+  test('without a Redis the counts of all processes are those of this one', async () => {
+    const documentId = uniqueId();
+    const clients = [await at.server.connect(documentId, 'one'), await at.server.connect(documentId, 'two')];
+    const { processes, connections, documents } = await face.clusterCounts();
+    assert.deepEqual([processes, documents.get(documentId)], [1, 2]);
+    const [own, ...others] = await face.processes();
+    assert.deepEqual([own.pid, own.host, others], [process.pid, os.hostname(), []]);
+    assert.deepEqual([own.connections, own.documents], [connections, documents.size]);
+    assert.ok(own.since instanceof Date && own.since <= new Date());
+    for (const client of clients) await client.close();
   });
 
   test('a count of many is exact, document by document', async () => {

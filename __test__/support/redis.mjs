@@ -24,7 +24,8 @@ export async function startRedis(t, args = []) {
 
 const PROGRAM = `
   import http from 'node:http';
-  import { broadcastSteps, disconnectUser, metrics, recheckAccess, renewSession, setAccess } from '@captify-io/hub';
+  import { broadcastSteps, clusterCounts, disconnectUser, metrics, processes } from '@captify-io/hub';
+  import { recheckAccess, renewSession, setAccess } from '@captify-io/hub';
   import { createHub } from '@captify-io/hub/server';
   const { users, ...options } = JSON.parse(process.argv[1]);
   let access = 'write';
@@ -41,6 +42,10 @@ const PROGRAM = `
   server.listen(0, '127.0.0.1', () => console.log('listening on ' + server.address().port));
   const answers = {
     broadcast: async ({ changeId }) => ({ count: await broadcastSteps('doc', [{ stepType: 'x' }], changeId) }),
+    counts: async () => {
+      const { documents, ...counts } = await clusterCounts();
+      return { ...counts, documents: Object.fromEntries(documents), list: await processes() };
+    },
     stats: async () => ({ redis: hub.stats().redis }),
     metrics: async () => ({ families: metrics().filter(({ name }) => name.startsWith('hub_redis_')) }),
     forbid: async () => ({ access: (access = false) }),

@@ -19,7 +19,11 @@ import {
   saveDocument,
   securityEvents,
   fabricHandler,
+  clusterCounts,
   getConnectedDocuments,
+  processes,
+  type ClusterCounts,
+  type ProcessInfo,
   getConnectionCount,
   registerHandler,
   registerHandlers,
@@ -122,6 +126,13 @@ export function monitor(): Record<string, number> {
   const documents: string[] = getConnectedDocuments();
   const counts = Object.fromEntries(documents.map((id) => [id, getConnectionCount(id)]));
   return { ...counts, fabric: manager.getConnectionCount('/ws/fabric') };
+}
+
+export async function monitorAll(): Promise<string> {
+  const counts: ClusterCounts = await clusterCounts();
+  const [first]: ProcessInfo[] = await processes();
+  const ofDocument: number = counts.documents.get('document') ?? 0;
+  return `${first?.host}:${first?.pid} ${first?.since.getTime()} ${counts.processes} ${counts.connections} ${ofDocument}`;
 }
 
 export async function notify(): Promise<number> {

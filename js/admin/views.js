@@ -71,18 +71,19 @@ async function view(name, query) {
   };
   if (!hub) return answer;
   try {
-    const [shown, processes] = await Promise.all([VIEWS[name](hub, query), processesOf(hub)]);
-    return { ...answer, summary: summary(hub.metrics()), processes, shown };
+    const shown = await VIEWS[name](hub, query);
+    return { ...answer, summary: summary(hub.metrics()), processes: processesOf(hub), shown };
   } catch (error) {
     if (typeof error?.code !== 'string') throw error;
     return { ...answer, fault: { code: error.code, error: error.message } };
   }
 }
 
-/** How many processes there are and what they hold together; undefined where there is one. */
-async function processesOf(hub) {
-  const counts = await hub.clusterCounts?.();
-  return counts && { processes: counts.processes, connections: counts.connections, documents: counts.documents.size };
+/** The processes that are one hub and what they hold together; undefined where there is one. */
+function processesOf(hub) {
+  const { processes, connections, documents } = hub.clusterCounts();
+  if (processes < 2) return undefined;
+  return { processes, connections, documents: documents.size, list: hub.processes() };
 }
 
 module.exports = { view };

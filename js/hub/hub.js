@@ -13,6 +13,7 @@ const { fromNative, loadNative } = require('./native.js');
 const { broadcastSteps, Documents } = require('./documents.js');
 const { nativeDocuments } = require('./document-options.js');
 const { Everywhere } = require('./everywhere.js');
+const { clusterCounts, processes } = require('./cluster-counts.js');
 const { Handlers } = require('./handlers.js');
 const { registeredHandlers } = require('../shared/handler-registry.js');
 const { hubOptions } = require('./options.js');
@@ -152,6 +153,8 @@ class Hub {
       connectionCount: (name) => native.connectionCount(name),
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),
+      clusterCounts: guarded(() => clusterCounts(native)),
+      processes: guarded(() => processes(native)),
       serve,
       setAccess: (about, access) => this.#setAccess(about, access),
       disconnectUser: (userId, code, reason) => this.#disconnectUser(userId, code, reason),
@@ -301,12 +304,12 @@ class Hub {
     return this.#monitoring.metricsText();
   }
 
-  /** Resolves with how many got it in this process, once it has its place among what all processes publish. */
+  /** Resolves with how many connections of all processes got it. */
   async #publishEverywhere(documentId, clientID, message) {
     const native = this.#native;
-    const { code } = await guarded(() => native.publishEverywhere(documentId, clientID, message))();
+    const { code, count } = await guarded(() => native.publishEverywhere(documentId, clientID, message))();
     if (code) throw new HubError(code, `The document ${documentId} takes nothing: Redis is away, or was for too long.`);
-    return native.receivers(documentId, clientID);
+    return count;
   }
 
   stats() {

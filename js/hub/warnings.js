@@ -11,7 +11,7 @@ function warnings({ session, limits, redis, logLevel }, env = process.env) {
   if (!session)
     lines.push([loud, 'no option session: everybody who reaches this server may read and write every document']);
   if (redis) {
-    lines.push([loud, "over Redis limits and counts are each process's own: see docs/several-processes.md"]);
+    lines.push([loud, "over Redis rates and some limits are each process's own: see docs/several-processes.md"]);
   }
   if (!limits.native) lines.push([loud, 'limits are off: one client can use all of this process']);
   return lines;

@@ -3,6 +3,7 @@
 //! The decisions are made by whoever read the request (`js/admission/gate.js`); the hub keeps to them.
 
 pub(crate) mod addresses;
+pub mod elsewhere;
 pub(crate) mod expiry;
 pub(crate) mod grant;
 pub mod limits;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     addresses::{is_private, subscriber},
+    elsewhere::Elsewhere,
     expiry::Expiries,
     grant::{Grant, Peer},
     limits::{Limits, is_reached},
@@ -58,10 +59,16 @@ pub(crate) struct Users {
     resting: Mutex<Resting>,
     next_serial: AtomicU64,
     expiries: Arc<Expiries>,
+    /// Who is in other processes; `None` where there are none.
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Users {
-    pub(crate) fn new(limits: Limits, session_warning: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        limits: Limits,
+        session_warning: Duration,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             has_rates: limits.has_rates(),
             limits,
@@ -70,6 +77,7 @@ impl Users {
             resting: Mutex::default(),
             next_serial: AtomicU64::new(0),
             expiries: Arc::new(Expiries::new(session_warning)),
+            elsewhere,
         })
     }
 
@@ -174,6 +182,15 @@ impl Users {
         self.by_id.iter().filter(|user| user.user.id().is_some() && !lock(&user.grants).is_empty()).count()
     }
 
+    /// Users with an open connection, and how many each has.
+    pub(crate) fn counts(&self) -> Vec<(Arc<str>, usize)> {
+        let of_user = |user: &UserEntry| {
+            let count = lock(&user.grants).len();
+            (count > 0).then(|| user.user.id().map(|_| (Arc::clone(&user.user.id), count)))?
+        };
+        self.by_id.iter().filter_map(|user| of_user(&user)).collect()
+    }
+
     /// Users without a connection who are remembered until their rate is a newcomer's again.
     pub(crate) fn resting_count(&self) -> usize {
         lock(&self.resting).len()
@@ -192,11 +209,15 @@ pub(crate) enum Refused {
     Decided(Close),
     /// It would be one too many. Not where it takes the place of a connection that is still there.
     Limit(Kind, &'static str),
+    /// The same, counted over all processes: not where it takes the place of one that may be in another.
+    LimitOfAll(Kind, &'static str),
 }
 
 impl Refused {
     const ADDRESS: Self = Self::Limit(Kind::ConnectionsPerAddress, "Too many connections from this address");
     const USER: Self = Self::Limit(Kind::ConnectionsPerUser, "Too many connections of this user");
+    const USER_ELSEWHERE: Self =
+        Self::LimitOfAll(Kind::ConnectionsPerUser, "Too many connections of this user");
     const DOCUMENTS: Self = Self::Limit(Kind::DocumentsPerUser, "Too many documents of this user");
     pub(crate) const CONNECTIONS: Self = Self::Limit(Kind::Connections, "Too many connections");
 }
@@ -223,7 +244,7 @@ impl CountedConnection {
     /// Counts; returns the first limit that it is over.
     fn fill(&mut self, upgrade: &Upgrade, document: Option<&str>) -> Option<Refused> {
         let mut over = None;
-        let Users { limits, addresses, by_id, next_serial, .. } = &*self.registry;
+        let Users { limits, addresses, by_id, next_serial, elsewhere, .. } = &*self.registry;
         let admission = &upgrade.admission;
         if let Some(key) =
             admission.address.filter(|address| admission.forwarded || !is_private(*address)).map(subscriber)
@@ -241,11 +262,15 @@ impl CountedConnection {
         }
         let id = upgrade.user.clone().unwrap_or_default();
         // The guard is held to the end, so that the user cannot be forgotten meanwhile.
-        let user = by_id.entry(Arc::clone(&id)).or_insert_with(|| UserEntry::new(id));
+        let user = by_id.entry(Arc::clone(&id)).or_insert_with(|| UserEntry::new(Arc::clone(&id)));
         let mut grants = lock(&user.grants);
         if user.user.id().is_some() {
             if is_reached(grants.len(), limits.connections_per_user) {
                 over.get_or_insert(Refused::USER);
+            } else if let Some(elsewhere) = elsewhere
+                && is_reached(grants.len() + elsewhere.of_user(&id), limits.connections_per_user)
+            {
+                over.get_or_insert(Refused::USER_ELSEWHERE);
             }
             if let Some(document) = document
                 && limits.documents_per_user > 0

@@ -7,11 +7,7 @@ use super::{
     documents::NativeSubmitted,
     hub::{NativeHub, Result, count, invalid},
 };
-use crate::{
-    Hub,
-    ids::Id,
-    room::publication::{Answer, Publication},
-};
+use crate::{Hub, ids::Id, room::publication::Refusal};
 
 /// Whether the hub can publish.
 #[napi(object)]
@@ -33,6 +29,48 @@ fn state(hub: &Hub) -> Option<NativeClusterState> {
     })
 }
 
+/// What became of what was published.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeDelivered {
+    /// The code of the error; `None` where it has its place.
+    pub code: Option<String>,
+    /// Connections that got it, of all processes.
+    pub count: u32,
+}
+
+impl From<std::result::Result<usize, Refusal>> for NativeDelivered {
+    fn from(outcome: std::result::Result<usize, Refusal>) -> Self {
+        match outcome {
+            Ok(connections) => Self { code: None, count: count(connections) },
+            Err(refusal) => Self { code: NativeSubmitted::from(Err(refusal)).code, count: 0 },
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+fn publish(
+    hub: &Hub,
+    document: Id,
+    to: Option<Id>,
+    message: String,
+    tell: impl FnOnce(std::result::Result<usize, Refusal>) + Send + 'static,
+) -> Result<()> {
+    Ok(hub.publish_everywhere(document, to, message, tell)?)
+}
+
+#[cfg(not(feature = "redis"))]
+fn publish(
+    hub: &Hub,
+    document: Id,
+    to: Option<Id>,
+    message: String,
+    tell: impl FnOnce(std::result::Result<usize, Refusal>) + Send + 'static,
+) -> Result<()> {
+    tell(Ok(hub.publish(document.text(), to.as_ref().map(Id::text), &message)?));
+    Ok(())
+}
+
 #[cfg(feature = "redis")]
 fn say(hub: &Hub, call: String) {
     hub.say(call);
@@ -48,8 +86,8 @@ fn state(_: &Hub) -> Option<NativeClusterState> {
 
 #[napi]
 impl NativeHub {
-    /// Publishes to the members of a document in all processes, or to those of one client. Resolves once it has its place, or
-    /// was refused.
+    /// Publishes to the members of a document in all processes, or to those of one client. Resolves once it is known how many
+    /// got it, or it was refused.
     #[napi(catch_unwind)]
     pub fn publish_everywhere<'env>(
         &self,
@@ -61,10 +99,10 @@ impl NativeHub {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
         let to = client.map(|client| Id::new(&client).ok_or_else(|| invalid("no id"))).transpose()?;
         let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let tell = move |outcome| deferred.resolve(move |_| Ok(NativeSubmitted::from(outcome)));
-        let publication =
-            Publication { answer: Some(Answer::new(tell)), ..Publication::of_route_handler(to, message) };
-        self.hub()?.submit_opening(document, publication)?;
+        let tell = move |outcome: std::result::Result<usize, Refusal>| {
+            deferred.resolve(move |_| Ok(NativeDelivered::from(outcome)));
+        };
+        publish(&*self.hub()?, document, to, message, tell)?;
         Ok(promise)
     }
 
@@ -80,12 +118,6 @@ impl NativeHub {
         let hub = self.hub()?;
         say(&hub, call);
         Ok(())
-    }
-
-    /// Members of a document in this process, or connections of one client among them.
-    #[napi(catch_unwind)]
-    pub fn receivers(&self, document: String, client: Option<String>) -> Result<u32> {
-        Ok(count(self.hub()?.receivers(&document, client.as_deref())))
     }
 
     /// Whether the hub can publish; nothing where it orders by itself.

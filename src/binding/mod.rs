@@ -3,6 +3,7 @@
 mod admission;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod cluster;
+mod counts;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod documents;
 mod hooks;

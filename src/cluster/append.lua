@@ -81,6 +81,7 @@ end
 for key, own in pairs(changed) do
   redis.call('SET', key, own, 'PX', stream_ttl)
 end
+local heard = 0
 local reply = table.concat({ epoch, nonce, top_nonce, text(top), text(at + 1), now, table.concat(outcomes, ',') }, ' ')
 redis.call('SET', attempt, number .. ' ' .. reply, 'PX', stream_ttl)
 if #said > 0 then
@@ -94,6 +95,6 @@ if #said > 0 then
   redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
   redis.call('PEXPIRE', meta, meta_ttl)
   redis.call('PEXPIRE', stream, stream_ttl)
-  redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
+  heard = redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
 end
-return { 'done', reply }
+return { 'done', reply, heard }

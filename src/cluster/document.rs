@@ -1,7 +1,7 @@
 //! One document whose log is in Redis, as long as a room has it open.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Mutex, Weak},
     time::Instant,
@@ -25,6 +25,9 @@ use crate::{
 /// Most publications, and bytes of them, that go to Redis at once: others are served in between.
 const MAX_BATCH: usize = 256;
 const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Most publications whose members are still to be counted.
+const MAX_ASKED: usize = 4096;
 
 /// A document whose log is in Redis.
 pub(super) struct Document {
@@ -54,6 +57,8 @@ struct State {
     noted: Vec<Record>,
     /// Whether somebody tells it.
     is_telling: bool,
+    /// Processes that are to be told how many members what they have published for a route handler goes out to, by its offset.
+    asked: HashMap<u64, u64>,
     /// Client sessions that have come here, until that has come back: what others say before was earlier.
     taking: Vec<ClientSessionId>,
 }
@@ -88,8 +93,9 @@ impl Document {
         Self { id, keys, room, state: Mutex::default() }
     }
 
-    /// The log was read for the first time. Returns where the room begins, and what it is to be told behind that.
-    pub(super) fn begin(&self, reading: &Reading) -> (Start, Vec<News>) {
+    /// The log was read for the first time. Returns where the room begins, what it is to be told behind that, and what went
+    /// out to nobody here, each with its process.
+    pub(super) fn begin(&self, reading: &Reading) -> (Start, Vec<News>, Vec<(u64, u64)>) {
         let mut state = lock(&self.state);
         let (mut follower, start) = Follower::begin(reading);
         let mut news = Vec::new();
@@ -97,7 +103,8 @@ impl Document {
             follower.push(push, &mut news);
         }
         state.follower = Some(follower);
-        (start, news)
+        let passed = state.asked.extract_if(|offset, _| *offset <= reading.top.offset).collect();
+        (start, news, passed)
     }
 
     /// Tells the room. On the thread of Redis alone, directly behind what the news came from: so they stay in order.
@@ -174,6 +181,9 @@ impl Document {
         let has_gap = {
             let mut state = lock(&self.state);
             let own = if is_own { state.take_in_flight(push.number) } else { None };
+            if !is_own {
+                state.ask_of(&push);
+            }
             let Some(follower) = &mut state.follower else {
                 state.early.push(push);
                 return false;
@@ -293,6 +303,11 @@ impl Document {
         self.tell(news);
     }
 
+    /// The process that is to be told how many members what stands there goes out to; `None` where it is this one's own.
+    pub(super) fn take_asked(&self, offset: u64) -> Option<u64> {
+        lock(&self.state).asked.remove(&offset)
+    }
+
     /// Redis was away for too long: what waits for it is refused, and nobody sends any more.
     pub(super) fn give_up(&self) {
         let refused = {
@@ -319,6 +334,18 @@ impl State {
         let behind = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
         for publication in void.into_iter().chain(behind).rev() {
             self.queue.push_front((publication, since));
+        }
+    }
+
+    /// Notes who is to be told of what of a push.
+    fn ask_of(&mut self, push: &Push) {
+        let at = self.follower.as_ref().map_or(0, |follower| follower.at().offset);
+        for offset in push.of_route_handlers().filter(|offset| *offset > at) {
+            if self.asked.len() >= MAX_ASKED {
+                // What was lost on the way is never counted.
+                self.asked.clear();
+            }
+            self.asked.insert(offset, push.process);
         }
     }
 

@@ -43,6 +43,11 @@ pub(super) fn encode(publication: &Publication) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Whether a route handler has published what stands there.
+pub(super) fn is_of_route_handler(said: &[u8]) -> bool {
+    said.first() == Some(&VERSION) && said.get(2..10) == Some(&[0; 8])
+}
+
 /// The publication that another process has written; `None` where this version cannot read it.
 pub(super) fn decode(mut from: &[u8]) -> Option<Publication> {
     if from.try_get_u8().ok()? != VERSION {

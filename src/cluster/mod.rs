@@ -11,13 +11,16 @@
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
-//! - [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
+//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
 //! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
 mod call_queue;
 mod calls;
+mod census;
 pub mod config;
+mod counting;
 pub mod counts;
+mod delivered;
 mod document;
 mod entry;
 mod error;
@@ -35,11 +38,13 @@ mod soft;
 mod start_check;
 mod state;
 mod supervisor;
+mod tallies;
 mod telling;
 mod topics;
 mod wire;
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, mpsc},
     thread,
@@ -49,7 +54,12 @@ use tokio::{runtime, sync::Notify};
 
 pub use self::{call_queue::Do, error::StartError, state::State};
 use self::{config::ClusterConfig, counts::Glance, shared::Shared};
-use crate::{Config, sync::lock};
+use crate::{
+    Config,
+    admission::elsewhere::{About, Census, Elsewhere, Process},
+    ids::Id,
+    sync::lock,
+};
 
 /// A hub's part in a cluster: its thread `hub-redis`, and the documents that it follows. Dropping it ends the thread.
 pub struct Cluster {
@@ -91,8 +101,12 @@ impl Cluster {
                 runtime.spawn(supervisor::supervise(Arc::downgrade(&of_thread), told));
                 runtime.spawn(keeping::keep(Arc::downgrade(&of_thread)));
                 runtime.spawn(telling::live(Arc::downgrade(&of_thread)));
+                runtime.spawn(counting::tell(Arc::downgrade(&of_thread)));
+                runtime.block_on(async {
+                    until.notified().await;
+                    counting::leave(&of_thread).await;
+                });
                 drop(of_thread);
-                runtime.block_on(until.notified());
                 // Dropping the runtime drops every task, and with them the connections.
             })
             .map_err(failed)?;
@@ -130,9 +144,52 @@ impl Cluster {
         calls::say(&self.shared, call);
     }
 
+    /// Says from now on who is in this process, by `look`, which answers `None` once its hub has ended. From the thread of
+    /// Redis, about once a second.
+    pub fn count_by(&self, look: impl Fn() -> Option<Census> + Send + Sync + 'static) {
+        let _ = self.shared.look.set(Box::new(look));
+        self.shared.asked.notify_one();
+    }
+
+    /// Who is in the other processes.
+    pub fn elsewhere(&self) -> Arc<dyn Elsewhere> {
+        Arc::<Shared>::clone(&self.shared)
+    }
+
+    /// This process, as the others are told of it.
+    pub fn this(&self) -> (u64, &About) {
+        (self.shared.process, &self.shared.about)
+    }
+
+    /// The other processes, as they told of themselves last, and how many connections each document has there.
+    pub fn others(&self) -> (Vec<Process>, HashMap<Arc<str>, usize>) {
+        let table = lock(&self.shared.elsewhere);
+        let mut documents = HashMap::new();
+        table.add_documents(&mut documents);
+        (table.processes(), documents)
+    }
+
+    /// Says how many connections got something, where it is told the document and the offset: see [`Counter`].
+    pub fn counter(&self) -> Counter {
+        Counter(Arc::clone(&self.shared))
+    }
+
     /// What gives rooms their logs.
     pub fn opener(&self) -> Arc<dyn crate::room::opening::Opener> {
         Arc::new(opener::RedisOpener::new(&self.shared))
+    }
+}
+
+/// Says how many connections of all processes got what a route handler has published.
+#[derive(Debug)]
+pub struct Counter(Arc<Shared>);
+
+impl Counter {
+    /// Calls `tell` with how many connections got what this process has published at an offset: once every process has said it
+    /// that had the document open, or after a second with what is known by then. From any thread.
+    pub fn tell(&self, document: &Id, offset: u64, tell: impl FnOnce(usize) + Send + 'static) {
+        let channel = self.0.keys(document).channel;
+        delivered::when_known(&self.0, channel, offset, Box::new(tell));
     }
 }
 

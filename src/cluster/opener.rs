@@ -9,8 +9,11 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
-use super::{document::Document, reading, sending, shared::Shared, soft::Record, telling, wire::text};
+use super::{
+    delivered, document::Document, reading, sending, shared::Shared, soft::Record, telling, wire::text,
+};
 use crate::{
+    admission::elsewhere::Elsewhere,
     ids::{ClientSessionId, Id, Topic},
     room::{
         document_log::{Append, Deliver, DocumentLog, Log},
@@ -42,6 +45,10 @@ impl Opener for RedisOpener {
 
     fn recalls(&self) -> bool {
         true
+    }
+
+    fn elsewhere(&self, document: &Id) -> usize {
+        self.0.of_document(document.text())
     }
 
     fn recall(
@@ -81,7 +88,10 @@ async fn open(shared: &Arc<Shared>, document: Arc<Document>, opened: Opened) {
             sleep(PAUSE).await;
             continue;
         };
-        let (start, news) = document.begin(&reading);
+        let (start, news, passed) = document.begin(&reading);
+        for (offset, process) in passed {
+            delivered::tell(shared, process, &document.keys.channel, offset, 0);
+        }
         opened.begin(DocumentLog::Other(Box::new(log)), start);
         document.tell(news);
         telling::tell(shared, &document, Record::Ask);
@@ -138,6 +148,10 @@ impl Log for RedisLog {
             self.shared.handle.spawn(async move { sending::send(&shared, &document).await });
         }
         Append::Later
+    }
+
+    fn counted(&mut self, offset: u64, members: usize) {
+        delivered::delivered(&self.shared, &self.document, offset, members);
     }
 
     fn keep(&mut self, client_sessions: &[ClientSessionId]) {

@@ -17,6 +17,7 @@ use crate::{
     ids::{ClientSessionId, Epoch},
     recovery::history::LEAP,
     room::publication::Publication,
+    sync::lock,
 };
 
 /// How long one who tries again waits.
@@ -27,7 +28,8 @@ const PUSHES_BEHIND: Duration = Duration::from_millis(50);
 
 /// What the script has answered.
 enum Answer {
-    Done(Reply),
+    /// With how many processes have heard it; `None` where that was an earlier call.
+    Done(Reply, Option<usize>),
     /// The log is not the one that this process has seen.
     Forked,
     /// Batches behind it are done.
@@ -47,9 +49,12 @@ pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
 async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
     let deadline = Instant::from_std(batch.since) + shared.config.wait;
     while let Some(link) = shared.link(deadline).await {
-        let Some(call) = append(shared, &link, document, batch) else { return true };
+        let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
         match link.call(&call).await.map(|answer| parse(&answer)) {
-            Ok(Some(Answer::Done(reply))) => {
+            Ok(Some(Answer::Done(reply, heard))) => {
+                if asks && let Some(heard) = heard {
+                    expect(shared, document, &reply, heard);
+                }
                 if document.answered(batch, reply) {
                     reading::catch_up_later(shared, document, PUSHES_BEHIND);
                 }
@@ -83,12 +88,21 @@ fn complain(document: &Document, error: &RedisError) {
     log::warn!("document {:?}: what was published waits: {error}", document.id);
 }
 
-/// The call that appends what is in flight; `None` where it was answered meanwhile. Each attempt has a nonce of its own, so
-/// that what it writes is taken for nobody else's.
-pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: Batch) -> Option<Cmd> {
+/// The call that appends what is in flight, and whether a route handler's is among it; `None` where it was answered
+/// meanwhile. Each attempt has a nonce of its own, so that what it writes is taken for nobody else's.
+pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: Batch) -> Option<(Cmd, bool)> {
     document.with_batch(batch, |publications, epoch, seen| {
-        call(shared, link, document, batch, publications, epoch, seen)
+        let asks = publications.iter().any(|publication| publication.author.is_none());
+        (call(shared, link, document, batch, publications, epoch, seen), asks)
     })
+}
+
+/// Whoever wants to know how many connections got something of a batch waits for so many processes.
+fn expect(shared: &Shared, document: &Document, reply: &Reply, heard: usize) {
+    for offset in reply.first..reply.first + reply.appended() {
+        let told = lock(&shared.tallies).expect((document.keys.channel.clone(), offset), heard);
+        told.tell();
+    }
 }
 
 fn call(
@@ -143,9 +157,16 @@ fn call(
 fn parse(answer: &Value) -> Option<Answer> {
     let Value::Array(parts) = answer else { return None };
     match (text(parts.first()?)?, parts.get(1)) {
-        ("done", Some(reply)) => Some(Answer::Done(text(reply)?.parse().ok()?)),
+        ("done", Some(reply)) => Some(Answer::Done(text(reply)?.parse().ok()?, heard(parts.get(2)))),
         ("forked", _) => Some(Answer::Forked),
         ("late", _) => Some(Answer::Late),
+        _ => None,
+    }
+}
+
+fn heard(value: Option<&Value>) -> Option<usize> {
+    match value {
+        Some(Value::Int(count)) => usize::try_from(*count).ok(),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     call_queue::{Calls, Do},
+    census::Table,
     config::ClusterConfig,
     counts::Counts,
     document::Document,
@@ -22,8 +23,14 @@ use super::{
     link::Link,
     others::Others,
     state::State,
+    tallies::Tallies,
 };
-use crate::{config::HistoryLimits, ids::Id, sync::lock};
+use crate::{
+    admission::elsewhere::{About, Census, Elsewhere},
+    config::HistoryLimits,
+    ids::Id,
+    sync::lock,
+};
 
 /// Shortest time for which anything is kept: longer than any call that is sent again.
 const SHORTEST_KEPT: Duration = Duration::from_mins(1);
@@ -54,7 +61,21 @@ pub(super) struct Shared {
     /// What every process has to do.
     pub(super) calls: Calls,
     pub(super) counts: Counts,
+    /// What this process is.
+    pub(super) about: About,
+    /// Who is in the other processes.
+    pub(super) elsewhere: Mutex<Table>,
+    /// Says who is in this one; set once the hub has begun.
+    pub(super) look: OnceLock<Look>,
+    /// Another process wants to be told who is in this one.
+    pub(super) is_asked: AtomicBool,
+    pub(super) asked: Notify,
+    /// How many connections got what route handlers have published here.
+    pub(super) tallies: Mutex<Tallies>,
 }
+
+/// Says who is in this process; `None` where its hub has ended.
+pub(super) type Look = Box<dyn Fn() -> Option<Census> + Send + Sync>;
 
 /// Keys that must not expire.
 #[derive(Debug, Default)]
@@ -94,6 +115,12 @@ impl Shared {
             others: Mutex::default(),
             calls: Calls::new(hear),
             counts: Counts::new(),
+            about: About::this(),
+            elsewhere: Mutex::default(),
+            look: OnceLock::new(),
+            is_asked: AtomicBool::new(false),
+            asked: Notify::new(),
+            tallies: Mutex::default(),
         })
     }
 
@@ -109,6 +136,21 @@ impl Shared {
     /// The channel on which all processes say that they are there.
     pub(super) fn alive_channel(&self) -> String {
         format!("{}alive", self.config.prefix)
+    }
+
+    /// The channel on which all processes say who is in them.
+    pub(super) fn census_channel(&self) -> String {
+        format!("{}census", self.config.prefix)
+    }
+
+    /// The channel on which a process is told how many connections got something.
+    pub(super) fn tally_channel(&self, process: u64) -> String {
+        format!("{}tally:{process:016x}", self.config.prefix)
+    }
+
+    /// Who is in this process; `None` where its hub has not begun, or has ended.
+    pub(super) fn census(&self) -> Option<Census> {
+        self.look.get().and_then(|look| look())
     }
 
     /// The stream of the calls that every process has to do, and the channel on which it is told that there is one.
@@ -175,6 +217,16 @@ impl Shared {
 
     pub(super) fn all(&self) -> Vec<Arc<Document>> {
         lock(&self.documents).values().cloned().collect()
+    }
+}
+
+impl Elsewhere for Shared {
+    fn of_user(&self, user: &str) -> usize {
+        lock(&self.elsewhere).of_user(user)
+    }
+
+    fn of_document(&self, document: &str) -> usize {
+        lock(&self.elsewhere).of_document(document)
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) async fn rights(shared: &Arc<Shared>, link: &Link) -> Result<(), Star
     document.begin(&reading);
     document.enqueue(Publication::of_route_handler(None, "{\"type\":\"start check\"}"));
     let append = document.next_batch().and_then(|batch| sending::append(shared, link, &document, batch));
-    let Value::Array(_) = call(&append.ok_or_else(strange)?).await? else { return Err(strange()) };
+    let Value::Array(_) = call(&append.ok_or_else(strange)?.0).await? else { return Err(strange()) };
     for key in [&keys.meta, &keys.stream, &keys.attempt] {
         call(redis::cmd("PEXPIRE").arg(key).arg(milliseconds(SHORT))).await?;
     }

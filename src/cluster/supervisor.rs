@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    calls,
+    calls, counting, delivered,
     error::StartError,
     link::{Heard, Link},
     reading,
@@ -77,9 +77,14 @@ async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, Star
     let link = Arc::new(Link::open(&shared.config, heard(shared, &of_probes)).await.map_err(failed)?);
     let _ = of_probes.set(Arc::downgrade(&link));
     link.server.check()?;
-    link.subscribe(&[shared.probe_channel(), shared.alive_channel(), shared.calls_key()], |_| true)
-        .await
-        .map_err(failed)?;
+    let channels = [
+        shared.probe_channel(),
+        shared.alive_channel(),
+        shared.census_channel(),
+        shared.tally_channel(shared.process),
+        shared.calls_key(),
+    ];
+    link.subscribe(&channels, |_| true).await.map_err(failed)?;
     if is_first {
         start_check::rights(shared, &link).await?;
     }
@@ -133,10 +138,17 @@ fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
             if let Some(process) = process.filter(|process| *process != shared.process) {
                 lock(&shared.others).heard(process);
             }
+        } else if channel == shared.census_channel() {
+            counting::hear(&shared, &message);
+        } else if channel == shared.tally_channel(shared.process) {
+            delivered::hear(&shared, &message);
         } else if channel == shared.probe_channel()
             && let Some(link) = link.get().and_then(Weak::upgrade)
         {
             link.heard_probe(&message);
+        } else if let Some(push) = Push::parse(message) {
+            // The room of a document is closed meanwhile.
+            delivered::nobody(&shared, channel, &push);
         }
     })
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use redis::Value;
 
+use super::entry;
 use crate::ids::Epoch;
 
 /// A place in a log: an offset, and what was written there. Where both are equal so is everything before.
@@ -105,6 +106,12 @@ pub(super) struct Push {
 }
 
 impl Push {
+    /// The offsets of what a route handler has published.
+    pub(super) fn of_route_handlers(&self) -> impl Iterator<Item = u64> {
+        let offsets = (self.reply.first..).zip(&self.said);
+        offsets.filter(|(_, said)| entry::is_of_route_handler(said)).map(|(offset, _)| offset)
+    }
+
     /// Takes a message of a document's channel apart.
     pub(super) fn parse(message: Vec<u8>) -> Option<Self> {
         let message = Bytes::from(message);

@@ -47,6 +47,13 @@ pub trait Endpoint: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether an upgrade shows that its client was here before, in whatever process: then it takes the place of the connection
+    /// that it had. On its thread, and asked only where a limit is against it that is all processes'.
+    fn comes_back(&self, upgrade: &Upgrade) -> bool {
+        let _ = upgrade;
+        false
+    }
+
     /// Begins a connection, on its thread, before any byte is answered; what it sends follows the 101 response.
     ///
     /// # Errors

@@ -64,7 +64,8 @@ impl Joining {
     ///
     /// How the connection is to be closed.
     pub(super) fn join(self, rooms: &Rooms) -> Result<FabricHandler, Close> {
-        if rooms.is_full(&self.room) && !self.replaces() {
+        let is_full = rooms.is_full(&self.room) && !self.replaces();
+        if is_full || rooms.is_full_everywhere(&self.room) && !self.comes_back(rooms) {
             report(Kind::ConnectionsPerDocument, self.room.document(), self.user.as_deref(), self.address);
             return Err(Close::limit("Too many connections of this document"));
         }
@@ -132,9 +133,18 @@ impl Joining {
 
     /// Whether it takes the place of a member that is there, so that it is not one more.
     fn replaces(&self) -> bool {
-        let Some((client, request)) = self.client.as_ref().zip(self.request.as_ref()) else { return false };
+        self.shows().is_some_and(|(who, request)| self.room.replaced(who, request).is_some())
+    }
+
+    /// Whether its client was here before, in whatever process.
+    fn comes_back(&self, rooms: &Rooms) -> bool {
+        self.shows().is_some_and(|(who, request)| rooms.comes_back(who, request))
+    }
+
+    fn shows(&self) -> Option<(Identity<'_>, &RecoveryRequest)> {
+        let (client, request) = self.client.as_ref().zip(self.request.as_ref())?;
         let who = Identity { document: self.room.document(), client, user: self.user.as_deref() };
-        self.room.replaced(who, request).is_some()
+        Some((who, request))
     }
 }
 

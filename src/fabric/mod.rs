@@ -80,6 +80,16 @@ impl Endpoint for Fabric {
         self.rooms.replaced(who, &RecoveryRequest::of(upgrade)?)
     }
 
+    fn comes_back(&self, upgrade: &Upgrade) -> bool {
+        let id = |name| upgrade.parameter(name).and_then(|value| Id::new(&value));
+        let shows = || {
+            let (document, client) = (id("documentId")?, id("clientID")?);
+            let who = Identity { document: &document, client: &client, user: upgrade.user.as_deref() };
+            Some(self.rooms.comes_back(who, &RecoveryRequest::of(upgrade)?))
+        };
+        shows().unwrap_or(false)
+    }
+
     fn open(&self, connection: &Arc<Connection>, upgrade: &Upgrade) -> Result<Box<dyn Handler>, Close> {
         let parameter = |name| upgrade.parameter(name).filter(|value| !value.is_empty());
         let unsupported = |reason| Close::new(close::UNSUPPORTED, reason);

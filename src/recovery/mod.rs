@@ -94,6 +94,15 @@ impl Settings {
         self.window
     }
 
+    /// Whether a client shows a token that is its own, of whatever process. Whether anything of it is remembered is not asked.
+    pub(crate) fn knows(&self, who: Identity<'_>, ask: &RecoveryRequest) -> bool {
+        let Identity { document, client, user } = who;
+        ask.epoch.is_some_and(|epoch| {
+            let claims = Claims { epoch, document: document.text(), client: client.text(), user };
+            self.signer.verify(&ask.token, claims).is_some()
+        })
+    }
+
     /// From now on what clients show is remembered when they leave.
     pub(crate) fn keep_shown(&self) {
         self.keeps_shown.store(true, Ordering::Relaxed);

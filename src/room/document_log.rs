@@ -37,6 +37,11 @@ pub trait Log: Send + fmt::Debug {
         let _ = (publication, offset);
     }
 
+    /// What a route handler has published goes out to so many members now, behind [`delivered`](Self::delivered).
+    fn counted(&mut self, offset: u64, members: usize) {
+        let _ = (offset, members);
+    }
+
     /// What tells, in the next process, whether the log still stands where it stood: all that was delivered is in it, and
     /// nothing else. `None` where nothing does.
     fn position(&self) -> Option<u64> {

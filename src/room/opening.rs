@@ -30,6 +30,12 @@ pub trait Opener: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Members of a document in other processes.
+    fn elsewhere(&self, document: &Id) -> usize {
+        let _ = document;
+        0
+    }
+
     /// Asks the log of a document that is open for a client session that comes back, and has its room brought up to `offset`,
     /// where the log is. `None` where only the room remembers, or the document is not open.
     fn recall(

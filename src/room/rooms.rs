@@ -178,6 +178,17 @@ impl Rooms {
         self.by_shard.iter().map(open).sum()
     }
 
+    /// Documents with members, and how many each has.
+    pub(crate) fn counts(&self) -> Vec<(Id, usize)> {
+        let mut counts = Vec::new();
+        for rooms in &self.by_shard {
+            let by_id = lock(&rooms.by_id);
+            let open = by_id.iter().map(|(id, room)| (id, room.count())).filter(|(_, count)| *count > 0);
+            counts.extend(open.map(|(id, count)| (id.clone(), count)));
+        }
+        counts
+    }
+
     /// Rooms that are remembered, those without members, too.
     pub(crate) fn count(&self) -> usize {
         self.by_shard.iter().map(|rooms| lock(&rooms.by_id).len()).sum()
@@ -207,6 +218,20 @@ impl Rooms {
     /// Whether a room has as many members as it may. On its shard, so that nobody can be joining it.
     pub(crate) fn is_full(&self, room: &Room) -> bool {
         self.max_members > 0 && room.count() >= self.max_members
+    }
+
+    /// Whether it has as many together with those in other processes. A client that comes back from one of them is not one
+    /// more.
+    pub(crate) fn is_full_everywhere(&self, room: &Room) -> bool {
+        let opener = self.by_shard[0].settings.opener.as_ref();
+        self.max_members > 0
+            && opener
+                .is_some_and(|opener| room.count() + opener.elsewhere(room.document()) >= self.max_members)
+    }
+
+    /// Whether a client shows that it was here before, in whatever process.
+    pub(crate) fn comes_back(&self, who: Identity<'_>, ask: &RecoveryRequest) -> bool {
+        self.by_shard[0].settings.recovery.as_ref().is_some_and(|settings| settings.knows(who, ask))
     }
 
     /// The member whose place a client would take that shows this. On the document's shard.

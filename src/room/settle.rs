@@ -175,6 +175,10 @@ impl Room {
         }
         if let DocumentLog::Other(log) = &mut state.log {
             log.delivered(publication, offset);
+            if publication.author.is_none() {
+                let of_client = |client| state.clients.get(client).copied().unwrap_or(0);
+                log.counted(offset, publication.to.as_ref().map_or(members.len(), of_client));
+            }
         }
         self.encode(state, &publication.draft(), Some(offset));
     }

@@ -239,9 +239,15 @@ fn refusal(
     document: Option<&str>,
 ) -> Option<Close> {
     let is_full = || is_reached(shared.endpoints.connection_count(), shared.config.limits.connections);
+    let comes_back = || endpoint.is_some_and(|entry| entry.endpoint.comes_back(upgrade));
+    let refused = match refused {
+        // Whose old connection was in another process, which may have died, is not one more. This process may be full.
+        Some(Refused::LimitOfAll(..)) if comes_back() => None,
+        refused => refused,
+    };
     let (kind, reason) = match refused.or_else(|| is_full().then_some(Refused::CONNECTIONS))? {
         Refused::Decided(close) => return Some(close),
-        Refused::Limit(kind, reason) => (kind, reason),
+        Refused::Limit(kind, reason) | Refused::LimitOfAll(kind, reason) => (kind, reason),
     };
     // Whose old connection hangs in a network that is gone would otherwise be kept out by it. At another address it is
     // one more.

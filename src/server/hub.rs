@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "redis")]
+use super::counts::census;
 use super::{keeper::Keeper, shared::Shared};
 #[cfg(feature = "redis")]
 use crate::cluster::{self, Cluster, config::ClusterConfig};
 use crate::{
     Config, Error,
-    admission::{expiry, users::Users},
+    admission::{elsewhere::Elsewhere, expiry, users::Users},
     connection::{
         batch::{Batch, QueuePolicy},
         endpoint::{Endpoint, PendingBytes},
@@ -27,7 +29,7 @@ use crate::{
     room::{
         Room, Rooms,
         opening::{OpenedBy, Opener},
-        publication::{Draft, Publication},
+        publication::{Answer, Draft, Publication, Refusal},
     },
     shard::{Shard, Work},
     websocket::frame,
@@ -59,7 +61,7 @@ impl Hub {
     ///
     /// As [`Hub::start`].
     pub fn start_with(config: Config, opener: Option<Arc<dyn Opener>>) -> Result<Self, Error> {
-        Self::begin(config, |_| (opener, None))
+        Self::begin(config, None, |_| (opener, None))
     }
 
     /// Starts a hub some of whose documents have an authority: `hooks` say which, load and save them, and `store` keeps
@@ -75,7 +77,7 @@ impl Hub {
         options: document::Options,
     ) -> Result<Self, Error> {
         let has_offsets = config.recovery_window.is_some();
-        let hub = Self::begin(config, |handle| {
+        let hub = Self::begin(config, None, |handle| {
             let documents = Documents::new(hooks, store, options, handle.clone(), has_offsets);
             (Some(Arc::new(documents.clone())), Some(documents))
         })?;
@@ -100,9 +102,36 @@ impl Hub {
         let cluster =
             Cluster::start(redis, &config, hear).map_err(|error| Error::Redis(error.to_string()))?;
         let opener = cluster.opener();
-        let mut hub = Self::begin(config, |_| (Some(opener), None))?;
+        let mut hub = Self::begin(config, Some(cluster.elsewhere()), |_| (Some(opener), None))?;
+        let shared = Arc::downgrade(&hub.shared);
+        cluster.count_by(move || Some(census(&*shared.upgrade()?)));
         hub.cluster = Some(cluster);
         Ok(hub)
+    }
+
+    /// Publishes for a route handler as [`Hub::submit_opening`], and calls `tell` with how many connections got it, of all
+    /// processes: once it is known, or a second after it has its place with what is known by then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]
+    #[cfg(feature = "redis")]
+    pub fn publish_everywhere(
+        &self,
+        document: Id,
+        to: Option<Id>,
+        message: String,
+        tell: impl FnOnce(Result<usize, Refusal>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let counter = self.cluster.as_ref().map(Cluster::counter);
+        let of_answer = document.clone();
+        let answer = Answer::new(move |outcome| match (outcome, counter) {
+            (Ok(offset), Some(counter)) => counter.tell(&of_answer, offset, |count| tell(Ok(count))),
+            (Ok(_), None) => tell(Ok(0)),
+            (Err(refusal), _) => tell(Err(refusal)),
+        });
+        let publication = Publication { answer: Some(answer), ..Publication::of_route_handler(to, message) };
+        self.submit_opening(document, publication)
     }
 
     /// See [`Cluster::say`]; nothing where there are no other processes.
@@ -121,10 +150,11 @@ impl Hub {
 
     fn begin(
         config: Config,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
         open: impl FnOnce(&tokio::runtime::Handle) -> (Option<Arc<dyn Opener>>, Option<Documents>),
     ) -> Result<Self, Error> {
         config.check()?;
-        let users = Users::new(config.limits.clone(), config.session_warning);
+        let users = Users::new(config.limits.clone(), config.session_warning, elsewhere);
         let shards = start_shards(&config, &users)?;
         let (opener, documents) = open(shards[0].handle());
         let keeper = Keeper::open(&config);

@@ -1,6 +1,7 @@
 //! Threads and the sockets that come in, the calls for whoever embeds the hub, and the end.
 
 pub mod accept;
+pub mod counts;
 mod ending;
 mod endpoints;
 mod health;

@@ -11,8 +11,13 @@ use std::{
 
 use super::{endpoints::Endpoints, keeper::Keeper};
 use crate::{
-    Config, admission::users::Users, document::documents::Documents, ids::ConnectionId, room::Rooms,
-    shard::Shard, sync::lock,
+    Config,
+    admission::{elsewhere::About, users::Users},
+    document::documents::Documents,
+    ids::{ConnectionId, Epoch},
+    room::Rooms,
+    shard::Shard,
+    sync::lock,
 };
 
 /// What all threads of a hub share.
@@ -24,6 +29,10 @@ pub(crate) struct Shared {
     /// `None` where all documents are relays.
     pub(crate) documents: Option<Documents>,
     pub(crate) endpoints: Endpoints,
+    /// Names this process where no Redis does.
+    pub(crate) process: u64,
+    /// What this process is.
+    pub(crate) about: About,
     next_id: AtomicU64,
     draining: AtomicBool,
     sealed: AtomicBool,
@@ -63,6 +72,8 @@ impl Shared {
             rooms,
             documents,
             endpoints: Endpoints::default(),
+            process: Epoch::random().number(),
+            about: About::this(),
             next_id: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             sealed: AtomicBool::new(false),

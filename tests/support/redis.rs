@@ -84,6 +84,11 @@ impl Redis {
         call(&redis::Client::open(format!("redis://:{password}@127.0.0.1:{}", self.port)).unwrap(), words)
     }
 
+    /// A connection of a test's own, for what it wants to hear.
+    pub fn subscriber(&self) -> redis::Connection {
+        self.client().get_connection().unwrap()
+    }
+
     /// Ends it by SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

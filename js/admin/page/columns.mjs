@@ -141,6 +141,14 @@ export const eventColumns = () => [
   },
 ];
 
+export const processColumns = (now) => [
+  { title: 'Process', isMain: true, cell: ({ host, pid }) => ({ text: `${text(host)}:${pid}` }) },
+  { title: 'Connections', isNumber: true, isBrief: true, cell: ({ connections }) => ({ text: count(connections) }) },
+  { title: 'Documents', isNumber: true, cell: ({ documents }) => ({ text: count(documents) }) },
+  { title: 'Running for', isNumber: true, cell: ({ since }) => ({ text: age(now() - Date.parse(since)) }) },
+  { title: 'Version', cell: ({ version }) => ({ text: text(version) }) },
+];
+
 /** What an attacker does, and what is only a limit that was met or something that an administrator did. */
 function toneOf(code) {
   if (code === 'ADMIN_ACTION') return 'good';

@@ -1,6 +1,6 @@
 // How many, how fast, how slow, and what is wrong, on one screen.
 import { Chart } from './chart.mjs';
-import { busiestColumns, eventColumns, slowestColumns } from './columns.mjs';
+import { busiestColumns, eventColumns, processColumns, slowestColumns } from './columns.mjs';
 import { facts } from './dialog.mjs';
 import { h, refill, show } from './dom.mjs';
 import { bytes, count, milliseconds, short } from './format.mjs';
@@ -53,6 +53,14 @@ export class Overview {
       key: eventKey,
       empty: 'Nothing has happened.',
     });
+    this.processes = new Table({
+      caption: 'Processes, the one that answers first',
+      columns: processColumns(now),
+      key: ({ id }) => id,
+      empty: 'There is no process.',
+    });
+    /** Only where there are several. */
+    this.ofProcesses = panel('Processes', undefined, this.processes);
     /** What there is to see once a hub has answered. */
     this.rest = h(
       'div',
@@ -70,6 +78,7 @@ export class Overview {
         panel('Busiest documents', link('documents'), this.busiest),
         panel('Slowest connections', link('connections', { sort: 'waiting' }), this.slowest),
       ),
+      this.ofProcesses,
       panel('Latest security events', link('events'), this.events),
     );
     const wrong = h(
@@ -127,6 +136,8 @@ export class Overview {
     if (!summary || !shown) return;
     const entries = moreFacts(summary, answer.processes);
     refill(this.more, entries, () => facts(entries));
+    show(this.ofProcesses, Boolean(answer.processes));
+    if (answer.processes) this.processes.update(answer.processes.list);
     this.busiest.update(shown.documents.documents);
     this.slowest.update(shown.slowest.connections);
     this.events.update(shown.events);
@@ -164,7 +175,12 @@ function panel(title, href, table) {
   return h(
     'section',
     { class: 'panel card' },
-    h('div', { class: 'panel-head' }, h('h2', {}, title), h('a', { href, 'aria-label': `All: ${title}` }, 'All')),
+    h(
+      'div',
+      { class: 'panel-head' },
+      h('h2', {}, title),
+      href && h('a', { href, 'aria-label': `All: ${title}` }, 'All'),
+    ),
     table.element,
   );
 }

@@ -1,0 +1,58 @@
+//! Who is there, over all processes that are one hub.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{hub::Hub, shared::Shared};
+use crate::admission::elsewhere::{About, Census, Process};
+
+/// Who is there, over all processes that are one hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterCounts {
+    /// The processes, this one first.
+    pub processes: Vec<Process>,
+    /// Open connections of all endpoints.
+    pub connections: usize,
+    /// Documents with a connection, and how many each has.
+    pub documents: HashMap<Arc<str>, usize>,
+}
+
+impl Hub {
+    /// Who is there, over all processes: in this one now, in the others as they said about a second ago. A process that
+    /// ends is left out at once, one that dies within 7 s. Where Redis is away they are unknown after that time, too.
+    pub fn cluster_counts(&self) -> ClusterCounts {
+        let Census { connections, documents, .. } = census(&self.shared);
+        let (id, about) = self.this();
+        let this = Process { id, about, connections, documents: documents.len() };
+        let (others, mut all) = self.others();
+        for (document, count) in documents {
+            *all.entry(document.text().into()).or_default() += count;
+        }
+        let processes: Vec<_> = std::iter::once(this).chain(others).collect();
+        let connections = processes.iter().map(|process| process.connections).sum();
+        ClusterCounts { processes, connections, documents: all }
+    }
+
+    fn this(&self) -> (u64, About) {
+        #[cfg(feature = "redis")]
+        if let Some(cluster) = &self.cluster {
+            let (id, about) = cluster.this();
+            return (id, about.clone());
+        }
+        (self.shared.process, self.shared.about.clone())
+    }
+
+    fn others(&self) -> (Vec<Process>, HashMap<Arc<str>, usize>) {
+        #[cfg(feature = "redis")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.others();
+        }
+        (Vec::new(), HashMap::new())
+    }
+}
+
+/// Who is in this process.
+pub(super) fn census(shared: &Shared) -> Census {
+    let users =
+        if shared.config.limits.connections_per_user > 0 { shared.users.counts() } else { Vec::new() };
+    Census { connections: shared.endpoints.connection_count(), documents: shared.rooms.counts(), users }
+}

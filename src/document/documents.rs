@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     ids::Id,
+    metrics::Counter,
     room::{
         Rooms,
         document_log::{DocumentLog, MemoryLog},
@@ -40,6 +41,8 @@ pub(super) struct Loaded {
     slots: Mutex<HashMap<Id, Arc<Slot>>>,
     /// Those of which something is not saved, by where they are in memory.
     unsaved: Mutex<BTreeMap<usize, Arc<Document>>>,
+    /// How many those are. Written under their lock.
+    unsaved_count: Counter,
     /// Whether relays have offsets.
     has_offsets: bool,
 }
@@ -69,7 +72,13 @@ impl Documents {
         has_offsets: bool,
     ) -> Self {
         let context = Arc::new(Context::new(hooks, store, options, handle));
-        Self(Arc::new(Loaded { context, slots: Mutex::default(), unsaved: Mutex::default(), has_offsets }))
+        Self(Arc::new(Loaded {
+            context,
+            slots: Mutex::default(),
+            unsaved: Mutex::default(),
+            unsaved_count: Counter::new(),
+            has_offsets,
+        }))
     }
 
     /// Through which its members are told what is no part of a document. Given once.
@@ -83,8 +92,8 @@ impl Documents {
     }
 
     /// How many documents are not saved.
-    pub(crate) fn unsaved_count(&self) -> usize {
-        lock(&self.0.unsaved).len()
+    pub(crate) fn unsaved_count(&self) -> u64 {
+        self.0.unsaved_count.get()
     }
 
     /// Some documents that are not saved, the next ones behind a place in memory; with the place of the last.
@@ -240,5 +249,6 @@ impl Registry for Loaded {
         } else {
             unsaved.remove(&at);
         }
+        self.unsaved_count.set(unsaved.len() as u64);
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     config::Secret,
     connection::Connection,
     ids::{ConnectionId, Id},
+    metrics::Counter,
     recovery::{Identity, RecoveryRequest, Settings, budget::Relief, saved::SavedRoom},
     shard::{Forget, Shard, Work},
     sync::lock,
@@ -41,6 +42,8 @@ pub struct Rooms {
 pub(super) struct ShardRooms {
     shard: Arc<Shard>,
     by_id: Mutex<HashMap<Id, Arc<Room>>>,
+    /// How many those are, for who counts without waiting for their lock. Written under it.
+    count: Counter,
     /// The same, so that they can be looked at in slices: by where they are in memory.
     by_place: Mutex<BTreeMap<usize, Arc<Room>>>,
     /// What an earlier process has left of rooms that nobody has needed yet.
@@ -73,6 +76,7 @@ impl Rooms {
             Arc::new(ShardRooms {
                 shard,
                 by_id: Mutex::default(),
+                count: Counter::new(),
                 by_place: Mutex::default(),
                 left: Mutex::default(),
                 settings,
@@ -190,8 +194,8 @@ impl Rooms {
     }
 
     /// Rooms that are remembered, those without members, too.
-    pub(crate) fn count(&self) -> usize {
-        self.by_shard.iter().map(|rooms| lock(&rooms.by_id).len()).sum()
+    pub(crate) fn count(&self) -> u64 {
+        self.by_shard.iter().map(|rooms| rooms.count.get()).sum::<u64>()
     }
 
     /// Bytes of histories, and how many there may be; `None` where nothing is remembered.
@@ -308,6 +312,7 @@ impl ShardRooms {
         let room = Room::new(document.clone(), Arc::clone(&self.shard), this, &self.settings, left);
         let room = Arc::new(room);
         by_id.insert(document, Arc::clone(&room));
+        self.count.set(by_id.len() as u64);
         drop(by_id);
         lock(&self.by_place).insert(place_of(&room), Arc::clone(&room));
         if let Some(opener) = &self.settings.opener {
@@ -339,6 +344,7 @@ impl Registry for ShardRooms {
         if by_id.get(document).is_some_and(|room| room.count() == 0)
             && let Some(room) = by_id.remove(document)
         {
+            self.count.set(by_id.len() as u64);
             drop(by_id);
             lock(&self.by_place).remove(&place_of(&room));
         }

@@ -151,7 +151,7 @@ impl Hub {
                 "hub_documents_remembered",
                 "Documents that are open, or remembered for who comes back.",
             )
-            .of(self.shared.rooms.count() as u64),
+            .of(self.shared.rooms.count()),
             Family::counter("hub_recoveries_total", "Clients that came back, by what became of them.").by(
                 "outcome",
                 RECOVERIES,
@@ -215,11 +215,11 @@ impl Hub {
             Family::counter("hub_store_written_bytes_total", "Bytes of what was stored.")
                 .of(counts.bytes.get()),
             Family::gauge("hub_store_waiting_bytes", "Bytes that wait for the disk.")
-                .of(store.waiting_bytes() as u64),
+                .of(store.waiting_bytes()),
             Family::gauge("hub_store_file_bytes", "Bytes that the file of the store takes.")
                 .of(store.file_bytes()),
             Family::gauge("hub_documents_unsaved", "Documents of which something is not saved by the app.")
-                .of(documents.unsaved_count() as u64),
+                .of(documents.unsaved_count()),
             Family::counter("hub_saves_total", "Documents that the app was asked to save, by how that went.")
                 .with(&[("outcome", "done")], saves.saved.get())
                 .with(&[("outcome", "error")], saves.failed.get()),

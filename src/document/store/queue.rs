@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) changed: Condvar,
     pub(super) max_waiting_bytes: usize,
     pub(super) file_bytes: AtomicU64,
+    /// The queue's bytes, for who counts without waiting for its lock. Written under it.
+    pub(super) waiting_bytes: Counter,
     pub(super) counts: StoreCounts,
     /// Why nothing can be stored now; `None` where it can.
     pub(super) problem: Mutex<Option<String>>,
@@ -201,7 +203,11 @@ impl Shared {
             }
             Err(error) => Err(Arc::clone(error)),
         };
-        lock(&self.queue).bytes -= bytes;
+        {
+            let mut queue = lock(&self.queue);
+            queue.bytes -= bytes;
+            self.waiting_bytes.set(queue.bytes as u64);
+        }
         let mut outcomes = outcomes.map(Vec::into_iter);
         for (writes, done) in lists.into_iter().zip(answers) {
             let outcome = match &mut outcomes {

@@ -17,7 +17,7 @@ use super::{
     SetAside, Store, StoreError, Stored, Write,
     queue::{Job, OpenedStore, Phase, Queue, ReadJob, Shared, StoreCounts, WriteJob},
 };
-use crate::{ids::Id, panics::guarded, sync::lock};
+use crate::{ids::Id, metrics::Counter, panics::guarded, sync::lock};
 
 /// What is told how a call went. Is called once, on the store's thread, with no lock held and in the order of the calls
 /// about one document.
@@ -58,6 +58,7 @@ impl StoreHandle {
             changed: Condvar::new(),
             max_waiting_bytes,
             file_bytes: AtomicU64::new(0),
+            waiting_bytes: Counter::new(),
             counts: StoreCounts::default(),
             problem: Mutex::new(Some("the store of documents is being opened".to_owned())),
         });
@@ -117,6 +118,7 @@ impl StoreHandle {
             return Err(Rejected { writes, error: StoreError::Overloaded });
         }
         queue.bytes += bytes;
+        self.owner.shared.waiting_bytes.set(queue.bytes as u64);
         queue.jobs.push_back(Job::Write(WriteJob { writes, bytes, done: Box::new(done) }));
         drop(queue);
         self.owner.shared.changed.notify_all();
@@ -238,8 +240,8 @@ impl StoreHandle {
     }
 
     /// Bytes of writes that wait for the disk.
-    pub fn waiting_bytes(&self) -> usize {
-        lock(&self.owner.shared.queue).bytes
+    pub fn waiting_bytes(&self) -> u64 {
+        self.owner.shared.waiting_bytes.get()
     }
 
     /// Takes nothing more, and waits for as long as `within` until all that was asked is answered and the file closed.

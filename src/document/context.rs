@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::{Options, hooks::Hooks, store::thread::StoreHandle};
 use crate::{
-    ids::Id,
+    ids::{Epoch, Id},
     metrics::{Counter, histogram::Times},
     room::{Rooms, publication::Draft},
 };
@@ -32,6 +32,8 @@ pub(super) struct Context {
     /// The hub ends: everything is saved now.
     is_ending: AtomicBool,
     pub(super) counts: SaveCounts,
+    /// What histories have in their names, where tokens are this process's alone: 0 where the next one knows them, too.
+    tokens: u64,
 }
 
 /// What is counted of saves, by the thread on which they run.
@@ -53,7 +55,14 @@ impl fmt::Debug for Context {
 }
 
 impl Context {
-    pub(super) fn new(hooks: Arc<dyn Hooks>, store: StoreHandle, options: Options, handle: Handle) -> Self {
+    /// `tokens_last` says whether the next process knows the tokens of this one.
+    pub(super) fn new(
+        hooks: Arc<dyn Hooks>,
+        store: StoreHandle,
+        options: Options,
+        handle: Handle,
+        tokens_last: bool,
+    ) -> Self {
         Self {
             hooks,
             store,
@@ -63,12 +72,19 @@ impl Context {
             rooms: OnceLock::new(),
             is_ending: AtomicBool::new(false),
             counts: SaveCounts { saved: Counter::new(), failed: Counter::new(), seconds: Times::of_times() },
+            tokens: if tokens_last { 0 } else { Epoch::random().number() },
         }
     }
 
     /// Through which members are told what is no part of a document. Given once.
     pub(super) fn tell_through(&self, rooms: &Arc<Rooms>) {
         let _ = self.rooms.set(Arc::downgrade(rooms));
+    }
+
+    /// What clients are told of a history that the store calls so. Where their tokens would be strange to the next process,
+    /// that is to have another history for them: a token that is no good looks like an attack.
+    pub(super) fn history(&self, stored: Epoch) -> Epoch {
+        Epoch::new(stored.number() ^ self.tokens)
     }
 
     /// Milliseconds of a clock that never goes back.

@@ -63,15 +63,16 @@ pub(super) enum Kind {
 
 impl Documents {
     /// The documents that `hooks` load and save, and whose steps `store` keeps. What they wait for runs on `handle`.
-    /// `has_offsets` says whether the hub remembers for who comes back.
+    /// `has_offsets` says whether the hub remembers for who comes back, `tokens_last` whether the next process knows their tokens.
     pub fn new(
         hooks: Arc<dyn Hooks>,
         store: StoreHandle,
         options: Options,
         handle: Handle,
         has_offsets: bool,
+        tokens_last: bool,
     ) -> Self {
-        let context = Arc::new(Context::new(hooks, store, options, handle));
+        let context = Arc::new(Context::new(hooks, store, options, handle, tokens_last));
         Self(Arc::new(Loaded {
             context,
             slots: Mutex::default(),

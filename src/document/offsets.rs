@@ -130,7 +130,7 @@ impl Document {
     pub(super) fn start(&self) -> Start {
         let state = lock(&self.state);
         let offsets = &state.offsets;
-        let epoch = offsets.epoch;
+        let epoch = self.context.history(offsets.epoch);
         let last = state.last_offset();
         // What went by behind the last batch is in no history.
         let before = offsets.lost_up_to.unwrap_or(offsets.given);

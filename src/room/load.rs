@@ -1,7 +1,7 @@
 //! A room that is loading: who waits for it, and what happens once it is open or cannot be opened.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -59,7 +59,7 @@ impl Room {
             gathered.push(meta, |out| draft.put(out, &self.document, Some(offset)));
             recovery.history.append(&gathered.take(), now.wrapping_sub(age));
         }
-        self.history_bytes.store(recovery.history.bytes(), Ordering::Relaxed);
+        self.grew(&recovery.history);
     }
 
     /// The document has its log, or cannot be opened. From any thread. Returns whether it goes on as an earlier process has

@@ -335,6 +335,11 @@ impl Room {
 
     fn append(&self, history: &mut History, batch: &Batch) {
         history.append(batch, self.shard.now());
+        self.grew(history);
+    }
+
+    /// Notes how large the history is, which is larger than before: all together may be too large now.
+    fn grew(&self, history: &History) {
         self.history_bytes.store(history.bytes(), Ordering::Relaxed);
         if let Some(relief) = history.relief()
             && let Some(registry) = self.registry.upgrade()

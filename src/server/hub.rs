@@ -61,7 +61,7 @@ impl Hub {
     ///
     /// As [`Hub::start`].
     pub fn start_with(config: Config, opener: Option<Arc<dyn Opener>>) -> Result<Self, Error> {
-        Self::begin(config, None, |_| (opener, None))
+        Self::begin(config, None, |_, _| (opener, None))
     }
 
     /// Starts a hub some of whose documents have an authority: `hooks` say which, load and save them, and `store` keeps
@@ -77,8 +77,9 @@ impl Hub {
         options: document::Options,
     ) -> Result<Self, Error> {
         let has_offsets = config.recovery_window.is_some();
-        let hub = Self::begin(config, None, |handle| {
-            let documents = Documents::new(hooks, store, options, handle.clone(), has_offsets);
+        let hub = Self::begin(config, None, |handle, tokens_last| {
+            let handle = handle.clone();
+            let documents = Documents::new(hooks, store, options, handle, has_offsets, tokens_last);
             (Some(Arc::new(documents.clone())), Some(documents))
         })?;
         if let Some(documents) = &hub.shared.documents {
@@ -102,7 +103,7 @@ impl Hub {
         let cluster =
             Cluster::start(redis, &config, hear).map_err(|error| Error::Redis(error.to_string()))?;
         let opener = cluster.opener();
-        let mut hub = Self::begin(config, Some(cluster.elsewhere()), |_| (Some(opener), None))?;
+        let mut hub = Self::begin(config, Some(cluster.elsewhere()), |_, _| (Some(opener), None))?;
         let shared = Arc::downgrade(&hub.shared);
         cluster.count_by(move || Some(census(&*shared.upgrade()?)));
         hub.cluster = Some(cluster);
@@ -151,14 +152,14 @@ impl Hub {
     fn begin(
         config: Config,
         elsewhere: Option<Arc<dyn Elsewhere>>,
-        open: impl FnOnce(&tokio::runtime::Handle) -> (Option<Arc<dyn Opener>>, Option<Documents>),
+        open: impl FnOnce(&tokio::runtime::Handle, bool) -> (Option<Arc<dyn Opener>>, Option<Documents>),
     ) -> Result<Self, Error> {
         config.check()?;
         let users = Users::new(config.limits.clone(), config.session_warning, elsewhere);
         let shards = start_shards(&config, &users)?;
-        let (opener, documents) = open(shards[0].handle());
         let keeper = Keeper::open(&config);
         let secret = keeper.as_ref().map(Keeper::secret).or(config.token_secret.as_ref());
+        let (opener, documents) = open(shards[0].handle(), secret.is_some());
         let rooms = Rooms::new(&shards, &config, secret, opener).inspect_err(|_| stop(&shards))?;
         if let Some(keeper) = &keeper {
             keeper.take(&rooms);

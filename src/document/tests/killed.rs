@@ -83,7 +83,7 @@ impl Process {
         let store = move || RedbStore::on(Box::new(disk), Duration::ZERO);
         let store = StoreHandle::start(1 << 20, store, |_| ()).unwrap();
         let options = Options { saves: false, has_copy: false, ..Options::default() };
-        let documents = Documents::new(Arc::new(Keeps), store, options, runtime.handle().clone(), true);
+        let documents = Documents::new(Arc::new(Keeps), store, options, runtime.handle().clone(), true, true);
         runtime.block_on(documents.content(id("d"))).unwrap().unwrap();
         let document = documents.get(&id("d")).unwrap();
         Self { runtime, documents, document }

@@ -10,6 +10,7 @@ pub mod batches;
 mod context;
 pub mod documents;
 mod edits;
+mod history;
 pub mod hooks;
 pub mod live;
 mod log;

@@ -5,30 +5,11 @@
 //! A batch has its offset in the store. What is not kept has none there: that such offsets may be given is noted before the
 //! first of them is, or a client could be told that it missed nothing.
 
-use std::sync::Arc;
-
-use super::{
-    live::Document,
-    store::{Kind, Passing, Stored},
-};
-use crate::{
-    ids::{ClientSessionId, ConnectionId, Epoch},
-    room::{
-        document_log::{Start, Stood},
-        publication::{Author, Content, Publication, Steps},
-    },
-    sync::lock,
-};
+use super::store::{Passing, Stored};
+use crate::ids::Epoch;
 
 /// How many offsets are noted at a time for what is not kept.
 const PASSING_AT_A_TIME: u64 = 10_000;
-
-/// Batches that are given to a room that opens, at most, and bytes of them. The room's thread frames them at once.
-const MAX_BATCHES: usize = 1000;
-const MAX_BYTES: usize = 1 << 20;
-
-/// No connection has this number: whoever sent what was loaded may be here over another one, or gone.
-const ELSEWHERE: ConnectionId = ConnectionId::new(0);
 
 /// Where a document stands among its offsets.
 #[derive(Debug, Clone)]
@@ -59,6 +40,11 @@ impl Offsets {
         let unknown = stored.passing.filter(|passing| last <= passing.behind);
         let lost_up_to = unknown.map(|passing| passing.up_to);
         Self { epoch: stored.epoch, given: last, asked: last, batch: last, noted: None, lost_up_to }
+    }
+
+    /// The last of what nobody can be given any more, or of what has gone out.
+    pub(super) fn before(&self) -> u64 {
+        self.lost_up_to.unwrap_or(self.given)
     }
 
     /// The last that was given to something that has gone out, or is about to.
@@ -122,59 +108,5 @@ impl Offsets {
             (self.given, self.asked, self.lost_up_to) = (offset, offset, None);
         }
         can_be
-    }
-}
-
-impl Document {
-    /// From where a room goes on that opens: what was sent before, as far as it is kept.
-    pub(super) fn start(&self) -> Start {
-        let state = lock(&self.state);
-        let offsets = &state.offsets;
-        let epoch = self.context.history(offsets.epoch);
-        let last = state.last_offset();
-        // What went by behind the last batch is in no history.
-        let before = offsets.lost_up_to.unwrap_or(offsets.given);
-        if before != last || last == 0 {
-            return Start { epoch, before, history: Vec::new() };
-        }
-        let mut bytes = 0;
-        let all = state.batches.since(state.batches.start()).into_iter().flatten();
-        let mut history: Vec<_> = all
-            .rev()
-            .take(MAX_BATCHES)
-            .take_while(|batch| {
-                bytes += batch.bytes();
-                batch.offset > 0 && bytes <= MAX_BYTES
-            })
-            .map(|batch| {
-                let client_session = batch.client_session;
-                let author =
-                    client_session.map(|client_session| Author { connection: ELSEWHERE, client_session });
-                let client = batch.client.clone();
-                let content = match self.kind {
-                    Kind::Steps => Content::Steps(Steps {
-                        client,
-                        user: None,
-                        version: batch.before,
-                        count: batch.count,
-                        steps: Arc::clone(&batch.steps),
-                        change_id: batch.change_id.as_deref().map(str::to_owned),
-                    }),
-                    Kind::Updates => Content::Update { client, user: None, update: batch.steps.to_string() },
-                };
-                let number = batch.number;
-                let publication =
-                    Publication { author, to: None, content, number, after: None, answer: None };
-                Stood { publication, offset: batch.offset, age: 0 }
-            })
-            .collect();
-        history.reverse();
-        let before = history.first().map_or(before, |first| first.offset - 1);
-        Start { epoch, before, history }
-    }
-
-    /// The number of the last message of a client session that is in the log; 0 where there is none.
-    pub(super) fn last_number(&self, client_session: ClientSessionId) -> u64 {
-        lock(&self.state).batches.last_number(client_session).unwrap_or(0)
     }
 }

@@ -1,7 +1,7 @@
 //! One document whose log is in Redis, as long as a room has it open.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{Mutex, Weak},
     time::Instant,
@@ -61,6 +61,8 @@ struct State {
     asked: HashMap<u64, u64>,
     /// Client sessions that have come here, until that has come back: what others say before was earlier.
     taking: Vec<ClientSessionId>,
+    /// Client sessions of which something was refused, until the room has heard that.
+    refused: HashSet<ClientSessionId>,
 }
 
 struct InFlight {
@@ -123,10 +125,23 @@ impl Document {
     }
 
     /// Takes a publication; returns whether somebody has to begin to send.
-    pub(super) fn enqueue(&self, publication: Publication) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// The publication, where one before it of the same client session was refused and the room has not heard of that: with
+    /// a place it would say that those before it have theirs.
+    pub(super) fn enqueue(&self, publication: Publication) -> Result<bool, Box<Publication>> {
         let mut state = lock(&self.state);
+        if publication.author.is_some_and(|author| state.refused.contains(&author.client_session)) {
+            return Err(Box::new(publication));
+        }
         state.queue.push_back((publication, Instant::now()));
-        !std::mem::replace(&mut state.is_sending, true)
+        Ok(!std::mem::replace(&mut state.is_sending, true))
+    }
+
+    /// The room has heard that publications of a client session were refused.
+    pub(super) fn knows_refused(&self, client_session: ClientSessionId) {
+        lock(&self.state).refused.remove(&client_session);
     }
 
     /// The next batch; `None` where nothing waits: then nobody sends any more.
@@ -222,12 +237,15 @@ impl Document {
         lock(&self.state).follower.as_ref().map(|follower| follower.at().offset)
     }
 
-    /// The log was read.
-    pub(super) fn caught_up(&self, asked: Asks, reading: &Reading) {
+    /// The log was read. Returns whether that did; otherwise so much has come since that it is to be read again.
+    pub(super) fn caught_up(&self, asked: Asks, reading: &Reading) -> bool {
         let news = {
             let mut state = lock(&self.state);
-            let Some(follower) = &mut state.follower else { return };
-            let CaughtUp { news, void, is_restarted } = follower.caught_up(asked, reading);
+            let Some(follower) = &mut state.follower else { return true };
+            let CaughtUp { news, void, is_restarted, is_stale } = follower.caught_up(asked, reading);
+            if is_stale {
+                return false;
+            }
             if is_restarted {
                 log::warn!(
                     "document {:?} has lost some of its history in Redis: its clients reload",
@@ -238,6 +256,7 @@ impl Document {
             news
         };
         self.tell(news);
+        true
     }
 
     /// Notes what is true now; returns whether somebody has to begin to tell it.
@@ -315,7 +334,9 @@ impl Document {
             state.is_sending = false;
             let in_flight = state.in_flight.take().map(|in_flight| in_flight.publications);
             let waiting = state.queue.drain(..).map(|(publication, _)| publication);
-            in_flight.into_iter().flatten().chain(waiting).collect::<Vec<_>>()
+            let refused: Vec<_> = in_flight.into_iter().flatten().chain(waiting).collect();
+            state.refused.extend(refused.iter().filter_map(|each| Some(each.author?.client_session)));
+            refused
         };
         log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
         let outcome = Err(Refusal::Unavailable);
@@ -353,3 +374,6 @@ impl State {
         Some(self.in_flight.take_if(|in_flight| in_flight.number == number)?.publications)
     }
 }
+
+#[cfg(test)]
+mod tests;

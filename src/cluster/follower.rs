@@ -44,9 +44,16 @@ impl Said {
 /// What is asked of a log, and what was known by then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asks {
-    /// From where it is to be read.
-    pub(super) from: u64,
+    epoch: Epoch,
+    at: Mark,
     waiting: Option<u64>,
+}
+
+impl Asks {
+    /// From where the log is to be read.
+    pub(super) fn from(&self) -> u64 {
+        self.at.offset
+    }
 }
 
 /// What comes of reading a log.
@@ -57,6 +64,9 @@ pub(super) struct CaughtUp {
     pub(super) void: Vec<Publication>,
     /// Whether the log is another one.
     pub(super) is_restarted: bool,
+    /// More has come since it was asked, and nobody can tell from what was read whether that stands there: it is to be read
+    /// again.
+    pub(super) is_stale: bool,
 }
 
 /// Where a process stands in the log of one document.
@@ -92,7 +102,8 @@ impl Follower {
 
     /// From where the log is to be read, and the first offset of the last batch that waits: what is read later has that, too.
     pub(super) fn asks(&self) -> Asks {
-        Asks { from: self.at.offset, waiting: self.early.last_key_value().map(|(first, _)| *first) }
+        let waiting = self.early.last_key_value().map(|(first, _)| *first);
+        Asks { epoch: self.epoch, at: self.at, waiting }
     }
 
     /// A batch of this process was answered, or has come back.
@@ -154,23 +165,40 @@ impl Follower {
         }
     }
 
-    /// The log was read from where this process stands, its last entry included. Where it is not the one that the room was
-    /// given, the room begins anew.
+    /// The log was read from where this process stood when it asked, its last entry included. Where it is not the one that the
+    /// room was given, the room begins anew.
     pub(super) fn caught_up(&mut self, asked: Asks, reading: &Reading) -> CaughtUp {
         let mut caught_up = CaughtUp::default();
         let CaughtUp { news, void, .. } = &mut caught_up;
-        let mut at = self.at;
-        let mut found = Vec::new();
-        let follows = reading.epoch == self.epoch && follow(&mut at, reading, &mut found);
-        if !follows {
+        let (mut at, mut found) = (asked.at, Vec::new());
+        let follows = reading.epoch == asked.epoch && follow(&mut at, reading, &mut found);
+        let has_moved = self.epoch != asked.epoch || self.at != asked.at;
+        if !has_moved && !follows {
             self.restart(reading, news, void);
             return CaughtUp { is_restarted: true, ..caught_up };
         }
-        self.at = at;
+        if has_moved && !(follows && self.epoch == asked.epoch && self.leave_out(at, &mut found)) {
+            return CaughtUp { is_stale: true, ..caught_up };
+        }
+        if at.offset > self.at.offset {
+            self.at = at;
+        }
         news.extend(found.into_iter().filter_map(|entry| stood(entry, reading.now)).map(News::Elsewhere));
         self.go_on(news);
         self.give_up(asked, void);
         caught_up
+    }
+
+    /// Leaves out of what was read, up to `top`, what has come since it was asked; returns whether that stands there, or behind
+    /// it.
+    fn leave_out(&self, top: Mark, found: &mut Vec<&Entry>) -> bool {
+        if self.at.offset > top.offset {
+            found.clear();
+            return true;
+        }
+        let Some(last) = found.iter().position(|entry| entry.mark == self.at) else { return false };
+        found.drain(..=last);
+        true
     }
 
     /// What came before the log was read and still waits stood in a log that is no more.

@@ -143,7 +143,11 @@ impl Log for RedisLog {
             // Documents with an authority are none of this log's.
             return Append::Refused(Box::new(publication), Refusal::Unavailable);
         }
-        if self.document.enqueue(publication) {
+        let begins = match self.document.enqueue(publication) {
+            Ok(begins) => begins,
+            Err(publication) => return Append::Refused(publication, Refusal::Unavailable),
+        };
+        if begins {
             let (shared, document) = (Arc::clone(&self.shared), Arc::clone(&self.document));
             self.shared.handle.spawn(async move { sending::send(&shared, &document).await });
         }
@@ -152,6 +156,10 @@ impl Log for RedisLog {
 
     fn counted(&mut self, offset: u64, members: usize) {
         delivered::delivered(&self.shared, &self.document, offset, members);
+    }
+
+    fn knows_refused(&mut self, client_session: ClientSessionId) {
+        self.document.knows_refused(client_session);
     }
 
     fn keep(&mut self, client_sessions: &[ClientSessionId]) {

@@ -28,7 +28,7 @@ pub(super) fn call(shared: &Shared, link: &Link, document: &Document, asks: Opti
         .arg(Epoch::random().to_string())
         .arg(nonce_text(random()))
         .arg(&link.server.run)
-        .arg(asks.map_or("-".to_owned(), |asks| asks.from.to_string()))
+        .arg(asks.map_or("-".to_owned(), |asks| asks.from().to_string()))
         .arg(milliseconds(shared.meta_kept));
     call
 }
@@ -66,9 +66,12 @@ fn complain(document: &Document, error: &RedisError) {
 
 /// Brings a document up to where its log stands; returns whether that was done.
 pub(super) async fn catch_up(shared: &Shared, link: &Link, document: &Document) -> bool {
-    let Some(asks) = document.asks() else { return true };
-    let Some(reading) = read(shared, link, document, Some(asks)).await else { return false };
-    document.caught_up(asks, &reading);
+    while let Some(asks) = document.asks() {
+        let Some(reading) = read(shared, link, document, Some(asks)).await else { return false };
+        if document.caught_up(asks, &reading) {
+            return true;
+        }
+    }
     true
 }
 
@@ -115,8 +118,9 @@ pub(super) async fn catch_up_all(shared: &Shared, link: &Link) -> Result<(), Red
         }
         let answers: Vec<Value> = calls.query_async(&mut link.commands.clone()).await?;
         for ((document, asks), answer) in asked.into_iter().zip(answers) {
-            if let Some(reading) = parse(document, answer) {
-                document.caught_up(asks, &reading);
+            let is_done = parse(document, answer).is_none_or(|reading| document.caught_up(asks, &reading));
+            if !is_done && !catch_up(shared, link, document).await {
+                return Err(std::io::Error::other("a document could not be read again").into());
             }
         }
     }

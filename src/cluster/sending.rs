@@ -50,7 +50,12 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
     let deadline = Instant::from_std(batch.since) + shared.config.wait;
     while let Some(link) = shared.link(deadline).await {
         let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
-        match link.call(&call).await.map(|answer| parse(&answer)) {
+        let answer = link.call(&call).await;
+        if link.loss.is_lost() {
+            // It may come from a server that is none any more: what it has done is found out over the next link.
+            continue;
+        }
+        match answer.map(|answer| parse(&answer)) {
             Ok(Some(Answer::Done(reply, heard))) => {
                 if asks && let Some(heard) = heard {
                     expect(shared, document, &reply, heard);

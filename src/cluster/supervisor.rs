@@ -104,6 +104,11 @@ fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
     let (shared, link) = (Arc::downgrade(shared), Arc::clone(link));
     Arc::new(move |channel, message| {
         let (Some(shared), Ok(channel)) = (shared.upgrade(), std::str::from_utf8(channel)) else { return };
+        let is_lost = |link: &Weak<Link>| link.upgrade().is_none_or(|link| link.loss.is_lost());
+        if link.get().is_some_and(is_lost) {
+            // It may come from a server that is none any more, while the documents follow the next one.
+            return;
+        }
         if let Some(document) = shared.of_channel(channel) {
             if message.first() == Some(&soft::MARK) {
                 let Some(told) = Told::parse(message) else {

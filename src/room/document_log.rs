@@ -69,6 +69,12 @@ pub trait Log: Send + fmt::Debug {
         let _ = client_sessions;
     }
 
+    /// The room has heard that something of this client session was refused, and publishes nothing more of it before its client
+    /// has come back. On the room's thread, with its state locked.
+    fn knows_refused(&mut self, client_session: ClientSessionId) {
+        let _ = client_session;
+    }
+
     /// A member shows this from now on, a whole frame: for members elsewhere. With the room's state locked.
     fn show(&mut self, client_session: ClientSessionId, topic: Topic, frame: &[u8]) {
         let _ = (client_session, topic, frame);

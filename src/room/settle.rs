@@ -155,7 +155,12 @@ impl Room {
                     self.apply(state, members, author.client_session, number);
                 }
             }
-            Err(Refusal::Unavailable) => pending.failed(author.client_session),
+            Err(Refusal::Unavailable) => {
+                pending.failed(author.client_session);
+                if let DocumentLog::Other(log) = &mut state.log {
+                    log.knows_refused(author.client_session);
+                }
+            }
             Err(refusal) => {
                 pending.refused(author.client_session);
                 if let Some(present) = member_of(members, author.client_session) {

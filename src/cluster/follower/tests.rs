@@ -157,6 +157,34 @@ fn a_log_that_has_lost_its_tail_is_another_one() {
 }
 
 #[test]
+fn what_comes_while_the_log_is_read_makes_no_other_log_of_it() {
+    let entries = || {
+        let places = [(5, 50, 4, 40), (6, 60, 5, 50), (7, 70, 6, 60)];
+        places.map(|(offset, nonce, before, of)| written(mark(offset, nonce), mark(before, of))).to_vec()
+    };
+    // It was read before that came, with it, and with more than that.
+    for (read, expected) in [(1, vec!["other 6"]), (2, vec!["other 6"]), (3, vec!["other 6", "other 7"])] {
+        let (mut follower, mut news) = (following(), Vec::new());
+        let asked = follower.asks();
+        follower.push(push(mark(5, 50), 6, 60), &mut news);
+        let entries: Vec<_> = entries().into_iter().take(read).collect();
+        let caught_up = follower.caught_up(asked, &reading(entries[read - 1].mark, entries));
+        assert!(!caught_up.is_restarted && !caught_up.is_stale);
+        news.extend(caught_up.news);
+        assert_eq!(told(news), expected);
+    }
+    // What was read does not lead there, so it is read again, and only then is it another log.
+    let (mut follower, mut news) = (following(), Vec::new());
+    let asked = follower.asks();
+    follower.push(push(mark(5, 50), 6, 60), &mut news);
+    let other =
+        || reading(mark(6, 61), vec![written(mark(5, 50), mark(4, 40)), written(mark(6, 61), mark(5, 50))]);
+    let caught_up = follower.caught_up(asked, &other());
+    assert!(caught_up.is_stale && caught_up.news.is_empty());
+    assert!(follower.caught_up(follower.asks(), &other()).is_restarted);
+}
+
+#[test]
 fn who_had_not_seen_what_was_lost_goes_on_over_the_leap() {
     let (mut follower, mut news) = (following(), Vec::new());
     let next = 5 + LEAP + 1;

@@ -315,7 +315,7 @@ fn a_log_that_never_answers_holds_up_a_drain_for_no_more_than_its_patience() {
 #[test]
 fn members_of_a_log_that_is_another_one_are_sent_nothing_of_it_before_they_come_back() {
     let (server, log) = start(|_| ());
-    let (mut a, mut b) = (server.join("doc", "a"), server.join("doc", "b"));
+    let (mut a, b) = (server.join("doc", "a"), server.join("doc", "b"));
     send(&mut a, 1, true);
     log.appended(1);
     let behind = |offset| {

@@ -96,7 +96,8 @@ pub(super) async fn rights(shared: &Arc<Shared>, link: &Link) -> Result<(), Star
     let answer = call(&reading::call(shared, link, &document, None)).await?;
     let reading = Reading::parse(answer).ok_or_else(strange)?;
     document.begin(&reading);
-    document.enqueue(Publication::of_route_handler(None, "{\"type\":\"start check\"}"));
+    // Of a route handler nothing was refused before.
+    let _ = document.enqueue(Publication::of_route_handler(None, "{\"type\":\"start check\"}"));
     let append = document.next_batch().and_then(|batch| sending::append(shared, link, &document, batch));
     let Value::Array(_) = call(&append.ok_or_else(strange)?.0).await? else { return Err(strange()) };
     for key in [&keys.meta, &keys.stream, &keys.attempt] {

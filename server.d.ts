@@ -181,10 +181,27 @@ export interface HubStats {
   redis?: { ready: boolean; reason?: string };
 }
 
-/** How several processes reach the Redis that orders their documents. */
+/** How several processes reach the Redis that orders their documents: by `url`, or by `sentinels` and `name`. */
 export interface RedisOptions {
-  /** `redis://[user:password@]host[:port][/database]`, or `unix:///path`. */
-  url: string;
+  /**
+   * `redis://[user:password@]host[:port][/database]`, `unix:///path`, or
+   * `redis+sentinel://[user:password@]host[:port],host[:port]/name[/database]`. `rediss` in the place of `redis` is TLS.
+   */
+  url?: string;
+  /** Sentinels, each as `host` or `host:port` (26379), that say who the primary is. Those that do not answer are passed over. */
+  sentinels?: readonly string[];
+  /** What they call the primary. */
+  name?: string;
+  /** As whom sentinels are spoken to, where they ask. */
+  sentinelUsername?: string;
+  sentinelPassword?: string;
+  /** As whom the server is spoken to. Default: what the URL says, else its default user without a password. */
+  username?: string;
+  password?: string;
+  /** Which of its numbered databases. Default: what the URL says, else 0. */
+  database?: number;
+  /** Speaks TLS with the server, and with sentinels. `true`: whom the system trusts may vouch for it. Default: as the URL says. */
+  tls?: boolean | RedisTlsOptions;
   /** What every key and channel begins with. Default `hub:`. */
   prefix?: string;
   /** Longest time for a connection to be made. Default 2000. */
@@ -193,6 +210,17 @@ export interface RedisOptions {
   commandTimeoutMs?: number;
   /** How long what is published waits for a Redis that is away, before it is refused. Default 5000. */
   waitMs?: number;
+}
+
+/** Certificates and keys are PEM, or the path of a file with it, which is read for each connection. */
+export interface RedisTlsOptions {
+  /** Who may vouch for the server. Default: whom the system trusts, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name. */
+  ca?: string;
+  /** The certificate that the hub shows, with those behind it; together with `key`. */
+  cert?: string;
+  key?: string;
+  /** The name in the server's certificate. Default: the host that was connected to. */
+  servername?: string;
 }
 
 /** Bad values are refused by {@link createHub} with `HUB_INVALID_ARGUMENT`, whose message names the option. */

@@ -2,7 +2,6 @@
 //! who cannot be given everything is told to reload.
 
 #![cfg(feature = "redis")]
-#![expect(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 
 mod support;
 
@@ -16,52 +15,14 @@ use captify_hub::{
     ids::Id,
     room::publication::{Answer, Publication, Refusal},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
     Client, Server,
-    recovery::{Position, back, json as message},
+    clients::{ack, acknowledged, join, numbered, send, send_to, updates},
+    recovery::{back, json as message},
     redis::{Redis, away, over, process, ready},
     redis_proxy::Proxy,
 };
-
-fn join(server: &Server, document: &str, client: &str) -> (Client, Position) {
-    let mut joined = server.connect(&format!("/ws/fabric?documentId={document}&clientID={client}"));
-    let position = Position::of(&message(&mut joined));
-    (joined, position)
-}
-
-fn send_to(client: &mut Client, document: &str, id: u64) {
-    client.send(&format!(
-        r#"{{"type":"update","documentId":"{document}","update":"of {id}","id":{id},"ack":true}}"#
-    ));
-}
-
-fn send(client: &mut Client, id: u64) {
-    send_to(client, "doc", id);
-}
-
-fn ack(up_to: u64, offset: u64) -> Value {
-    json!({ "type": "ack", "upTo": up_to, "offset": offset })
-}
-
-/// Reads until the client was told that everything up to `id` is applied.
-fn acknowledged(client: &mut Client, id: u64) {
-    loop {
-        let told = message(client);
-        if told["type"] == "ack" && told["upTo"] == id {
-            return;
-        }
-    }
-}
-
-/// The next `count` updates of a client's, which nothing stands between.
-fn updates(client: &mut Client, count: usize) -> Vec<String> {
-    (0..count).map(|_| message(client)["update"].as_str().unwrap().to_owned()).collect()
-}
-
-fn numbered(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
-    range.map(|id| format!("of {id}")).collect()
-}
 
 #[test]
 fn a_redis_that_is_killed_and_has_kept_everything_costs_no_client_anything() {

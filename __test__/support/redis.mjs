@@ -7,19 +7,44 @@ import { freePorts } from './ports.mjs';
 import { childEnvironment, Service } from './processes.mjs';
 import { startProgram } from './programs.mjs';
 
-/** Starts a Redis on a free port, which forgets everything when it ends. */
-export async function startRedis(t, args = []) {
-  const { redis: program } = await ensureSystemPackages(['redis']);
-  const [port] = await freePorts(1);
+/** The server that is tested with: `HUB_TEST_REDIS`, which may be a valkey-server, or what the system has. */
+async function redisProgram() {
+  return process.env.HUB_TEST_REDIS ?? (await ensureSystemPackages(['redis'])).redis;
+}
+
+async function start(t, label, printed, args) {
+  const [program, [port]] = await Promise.all([redisProgram(), freePorts(1)]);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-redis-'));
-  const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
-  const service = new Service('redis-server', program, [...where, ...args], { cwd: folder, env: childEnvironment() });
+  const service = new Service(label, program, args(folder, port), { cwd: folder, env: childEnvironment() });
   t.after(async () => {
     await service.stop('SIGKILL');
     fs.rmSync(folder, { recursive: true, force: true });
   });
-  await service.printed(/Ready to accept connections/);
-  return { service, url: `redis://127.0.0.1:${port}` };
+  await service.printed(printed);
+  return { service, port };
+}
+
+/** Starts a Redis on a free port, which forgets everything when it ends. */
+export async function startRedis(t, args = []) {
+  const { service, port } = await start(t, 'redis-server', /Ready to accept connections/, (folder, port) => {
+    return ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...args];
+  });
+  return { service, port, url: `redis://127.0.0.1:${port}` };
+}
+
+/** Starts a sentinel that calls the Redis on a port `name`. */
+export async function startSentinel(t, name, primary) {
+  return start(t, 'sentinel', /\+monitor master/, (folder, port) => {
+    const file = path.join(folder, 'sentinel.conf');
+    const lines = [
+      `port ${port}`,
+      'bind 127.0.0.1',
+      `dir ${folder}`,
+      `sentinel monitor ${name} 127.0.0.1 ${primary} 1`,
+    ];
+    fs.writeFileSync(file, `${lines.join('\n')}\n`);
+    return [file, '--sentinel'];
+  });
 }
 
 const PROGRAM = `
@@ -62,9 +87,9 @@ const PROGRAM = `
 /** The secret that all processes of a test share. */
 export const SECRET = 'a secret of 32 bytes or some more';
 
-/** Starts a process with a hub over the Redis at `url`, which the environment names. */
+/** Starts a process with a hub over the Redis at `url`, which the environment names; without one it is in the options. */
 export function startProcess(url, options = {}) {
-  const env = { HUB_REDIS_URL: url, HUB_TOKEN_SECRET: SECRET };
+  const env = { ...(url && { HUB_REDIS_URL: url }), HUB_TOKEN_SECRET: SECRET };
   return startProgram('a hub', PROGRAM, { env, args: [JSON.stringify({ logLevel: 'error', ...options })], ipc: true });
 }
 

@@ -8,15 +8,38 @@ use std::{
 use napi_derive::napi;
 
 use super::notifier::NodeNotifier;
-#[cfg(feature = "redis")]
-use crate::handlers::Notifier;
 use crate::{Config, Error, Hub, sync::lock};
+#[cfg(feature = "redis")]
+use crate::{
+    cluster::{
+        StartError,
+        config::ClusterConfig,
+        place::{Pem, RedisServer, Tls},
+    },
+    handlers::Notifier,
+};
 
 /// How the hub reaches its Redis, as `js/hub/redis-options.js` has checked it.
 #[napi(object)]
 pub struct NativeRedis {
-    /// Where it is; may hold a password.
-    pub url: String,
+    /// Where it is; may hold a password. `None` where there are `sentinels`.
+    pub url: Option<String>,
+    /// Who says where it is.
+    pub sentinels: Option<Vec<String>>,
+    /// What they call it.
+    pub name: Option<String>,
+    /// As whom they are spoken to.
+    pub sentinel_username: Option<String>,
+    /// The password for that.
+    pub sentinel_password: Option<String>,
+    /// As whom it is spoken to, instead of what the URL says.
+    pub username: Option<String>,
+    /// The password for that.
+    pub password: Option<String>,
+    /// Which of its databases.
+    pub database: Option<u32>,
+    /// `None`: as the URL says.
+    pub tls: Option<NativeTls>,
     /// What every key and channel begins with.
     pub prefix: Option<String>,
     /// Longest time for a connection to be made.
@@ -25,6 +48,25 @@ pub struct NativeRedis {
     pub command_timeout_ms: Option<u32>,
     /// How long a publication waits for Redis.
     pub wait_ms: Option<u32>,
+}
+
+/// How what is said to it is encrypted. Certificates and the key are PEM, or the path of a file with it.
+#[napi(object)]
+pub struct NativeTls {
+    /// Who may vouch for it.
+    pub ca: Option<String>,
+    /// What is shown to it.
+    pub cert: Option<String>,
+    /// The key of that.
+    pub key: Option<String>,
+    /// Whose certificate it has to show.
+    pub servername: Option<String>,
+}
+
+impl fmt::Debug for NativeTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeTls").field("servername", &self.servername).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for NativeRedis {
@@ -55,6 +97,33 @@ impl fmt::Debug for CallQueue {
 }
 
 #[cfg(feature = "redis")]
+fn server(redis: &NativeRedis) -> std::result::Result<RedisServer, StartError> {
+    let mut server = match (&redis.url, &redis.sentinels) {
+        (Some(url), _) => RedisServer::of_url(url)?,
+        (None, sentinels) => RedisServer::of_sentinels(
+            sentinels.as_deref().unwrap_or_default(),
+            redis.name.as_deref().unwrap_or_default(),
+        )?,
+    };
+    server.set_sentinel_login(redis.sentinel_username.clone(), redis.sentinel_password.clone());
+    let login = &mut server.login;
+    for (given, held) in [(&redis.username, &mut login.username), (&redis.password, &mut login.password)] {
+        if given.is_some() {
+            held.clone_from(given);
+        }
+    }
+    if let Some(database) = redis.database {
+        login.database = database.into();
+    }
+    if let Some(NativeTls { ca, cert, key, servername }) = &redis.tls {
+        let pem = |given: &Option<String>| given.clone().map(Pem::from);
+        server.tls =
+            Some(Tls { ca: pem(ca), cert: pem(cert), key: pem(key), servername: servername.clone() });
+    }
+    Ok(server)
+}
+
+#[cfg(feature = "redis")]
 pub(super) fn start(
     config: Config,
     redis: &NativeRedis,
@@ -63,9 +132,8 @@ pub(super) fn start(
 ) -> std::result::Result<Hub, Error> {
     use std::time::Duration;
 
-    use crate::cluster::config::ClusterConfig;
-
-    let mut over = ClusterConfig::of_url(&redis.url).map_err(|error| Error::Redis(error.to_string()))?;
+    let server = server(redis).map_err(|error| Error::Redis(error.to_string()))?;
+    let mut over = ClusterConfig::of(server);
     if let Some(prefix) = &redis.prefix {
         over.prefix.clone_from(prefix);
     }

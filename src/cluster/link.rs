@@ -10,13 +10,15 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::sync::Notify;
 
 use super::{
-    config::{ClusterConfig, RedisServer},
+    config::ClusterConfig,
+    dial::{Dialled, Manner, dial},
+    place::Place,
     server_info::ServerInfo,
 };
 use crate::sync::lock;
@@ -32,6 +34,8 @@ pub(super) type Heard = Arc<dyn Fn(&[u8], Vec<u8>) + Send + Sync>;
 
 /// Two connections to a Redis, until one of them is lost.
 pub(super) struct Link {
+    /// Where the server is.
+    pub(super) place: Place,
     pub(super) commands: MultiplexedConnection,
     /// Locked while it subscribes or unsubscribes, so that one is behind the other.
     pub(super) pushes: tokio::sync::Mutex<MultiplexedConnection>,
@@ -42,6 +46,8 @@ pub(super) struct Link {
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
     probed_at: Mutex<Option<Instant>>,
+    /// Dropping them ends both connections.
+    _dialled: [Dialled; 2],
 }
 
 impl fmt::Debug for Link {
@@ -81,23 +87,26 @@ impl Loss {
 }
 
 impl Link {
-    /// Connects, and puts the scripts there.
-    pub(super) async fn open(config: &ClusterConfig, heard: Heard) -> RedisResult<Self> {
-        let RedisServer::Single(info) = &config.server;
-        let client = Client::open(info.clone())?;
+    /// Connects to the server at a place, and puts the scripts there.
+    pub(super) async fn open(config: &ClusterConfig, place: Place, heard: Heard) -> RedisResult<Self> {
+        let manner = Manner {
+            login: &config.server.login,
+            tls: config.server.tls.as_ref(),
+            protocol: ProtocolVersion::RESP3,
+            within: config.connect_timeout,
+        };
         let loss = Arc::new(Loss::default());
-        let mut commands = client
-            .get_multiplexed_async_connection_with_config(&connection(config, &loss, Arc::new(|_, _| ())))
-            .await?;
-        let pushes =
-            client.get_multiplexed_async_connection_with_config(&connection(config, &loss, heard)).await?;
+        let of_commands = dial(&place, manner, connection(config, &loss, Arc::new(|_, _| ()))).await?;
+        let of_pushes = dial(&place, manner, connection(config, &loss, heard)).await?;
+        let mut commands = of_commands.connection.clone();
         let server = ServerInfo::ask(&mut commands).await?;
         let mut load = async |script: &str| -> RedisResult<String> {
             redis::cmd("SCRIPT").arg("LOAD").arg(script).query_async(&mut commands).await
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
-        let pushes = tokio::sync::Mutex::new(pushes);
+        let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
         Ok(Self {
+            place,
             commands,
             pushes,
             server,
@@ -106,6 +115,7 @@ impl Link {
             loss,
             probed: AtomicU64::new(0),
             probed_at: Mutex::default(),
+            _dialled: [of_commands, of_pushes],
         })
     }
 
@@ -205,10 +215,8 @@ fn connection(config: &ClusterConfig, loss: &Arc<Loss>, heard: Heard) -> AsyncCo
         }
         Ok(())
     };
-    let some = |time: Duration| Some(time);
     AsyncConnectionConfig::new()
-        .set_connection_timeout(some(config.connect_timeout))
-        .set_response_timeout(some(config.command_timeout))
+        .set_response_timeout(Some(config.command_timeout))
         .set_pipeline_buffer_size(COMMANDS_WAITING)
         .set_push_sender(push)
 }

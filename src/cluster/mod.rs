@@ -7,11 +7,12 @@
 //!
 //! # Layout
 //!
-//! - [`config`], `error`, `state`: what it can be told, why it does not start, and whether it can publish.
+//! - [`config`], [`place`], `url`, `error`, `state`: what it can be told, why it does not start, and whether it can publish.
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
-//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document. `link`, `server_info`: the connections.
+//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
+//! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
 mod call_queue;
@@ -21,6 +22,7 @@ pub mod config;
 mod counting;
 pub mod counts;
 mod delivered;
+mod dial;
 mod document;
 mod entry;
 mod error;
@@ -30,8 +32,11 @@ mod keys;
 mod link;
 mod opener;
 mod others;
+pub mod place;
+mod primary;
 mod reading;
 mod sending;
+mod sentinel;
 mod server_info;
 mod shared;
 mod soft;
@@ -40,7 +45,9 @@ mod state;
 mod supervisor;
 mod tallies;
 mod telling;
+mod tls;
 mod topics;
+mod url;
 mod wire;
 
 use std::{

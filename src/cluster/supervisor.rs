@@ -11,7 +11,7 @@ use super::{
     calls, counting, delivered,
     error::StartError,
     link::{Heard, Link},
-    reading,
+    primary, reading,
     server_info::ServerInfo,
     shared::{Shared, random},
     soft::{self, Told},
@@ -24,6 +24,9 @@ use crate::sync::lock;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The longest where another server takes over from one that is gone: nobody else says when it has.
+const LONGEST_PAUSE_OF_MANY: Duration = Duration::from_secs(1);
+
 /// Probes after which the server is asked whether it is still the same.
 const PROBES_PER_LOOK: u64 = 5;
 
@@ -34,6 +37,10 @@ const PROBE_ROUND: Duration = Duration::from_millis(20);
 pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), StartError>>) {
     let mut pause = SHORTEST_PAUSE;
     let mut is_first = true;
+    let longest_pause = match shared.upgrade() {
+        Some(shared) if shared.config.server.is_one_of_many() => LONGEST_PAUSE_OF_MANY,
+        _ => LONGEST_PAUSE,
+    };
     while let Some(shared) = shared.upgrade() {
         match connect(&shared, is_first).await {
             Ok(link) => {
@@ -44,8 +51,10 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
                     log::warn!("Redis is back");
                 }
                 let probing = shared.handle.spawn(probe(Arc::clone(&shared), Arc::clone(&link)));
+                let watching = shared.handle.spawn(primary::watch(shared.config.clone(), Arc::clone(&link)));
                 let reason = link.loss.wait().await;
                 probing.abort();
+                watching.abort();
                 shared.away(&reason);
                 shared.counts.losses.add(1);
                 log::error!("Redis is away: {reason}");
@@ -66,7 +75,7 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
         // Not all processes at once.
         let jitter = random() % 1000;
         sleep(pause.mul_f64(0.5 + f64::from(u32::try_from(jitter).unwrap_or(0)) / 2000.0)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(longest_pause);
     }
 }
 
@@ -74,9 +83,11 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
 async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, StartError> {
     let failed = |error: redis::RedisError| start_check::explain(shared, &error);
     let of_probes = Arc::new(OnceLock::new());
-    let link = Arc::new(Link::open(&shared.config, heard(shared, &of_probes)).await.map_err(failed)?);
+    let place = primary::find(&shared.config).await?;
+    let link = Link::open(&shared.config, place, heard(shared, &of_probes)).await.map_err(failed)?;
+    let link = Arc::new(link);
     let _ = of_probes.set(Arc::downgrade(&link));
-    link.server.check()?;
+    primary::check(&shared.config, &link)?;
     let channels = [
         shared.probe_channel(),
         shared.alive_channel(),

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 #![allow(unreachable_pub, reason = "shared by several test crates")]
 
+#[cfg(feature = "redis")]
+pub mod certificates;
+pub mod clients;
 pub mod handlers;
 pub mod late_log;
 pub mod recovery;
@@ -11,6 +14,8 @@ pub mod recovery;
 pub mod redis;
 #[cfg(feature = "redis")]
 pub mod redis_proxy;
+#[cfg(feature = "redis")]
+pub mod sentinel;
 
 use std::{
     io::{Read, Write},

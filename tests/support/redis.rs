@@ -58,7 +58,12 @@ impl Redis {
                 return false;
             }
             let mut connection = self.client().get_connection_with_timeout(Duration::from_secs(1));
-            if connection.as_mut().is_ok_and(|ours| redis::cmd("PING").exec(ours).is_ok()) {
+            let answer = connection.as_mut().map(|ours| redis::cmd("PING").exec(ours));
+            // One that wants a password is up, too.
+            let is_up = |answer: &redis::RedisResult<()>| {
+                answer.as_ref().map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
+            };
+            if answer.is_ok_and(|answer| is_up(&answer)) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -102,7 +107,7 @@ impl Redis {
     }
 }
 
-fn call(client: &redis::Client, words: &str) -> redis::Value {
+pub fn call(client: &redis::Client, words: &str) -> redis::Value {
     let mut parts = words.split(' ');
     let mut command = redis::cmd(parts.next().unwrap());
     for part in parts {
@@ -111,8 +116,13 @@ fn call(client: &redis::Client, words: &str) -> redis::Value {
     command.query(&mut client.get_connection().unwrap()).unwrap()
 }
 
+/// The server that is tested with: `HUB_TEST_REDIS`, which may be a `valkey-server`, or `redis-server`.
+pub fn program() -> String {
+    std::env::var("HUB_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
-    Command::new("redis-server")
+    Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(folder)
         .args(arguments)

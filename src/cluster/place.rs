@@ -1,0 +1,198 @@
+//! Where a Redis is, and as whom it is spoken to.
+
+use std::{fmt, path::PathBuf};
+
+/// A server on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// A name or an address, an IPv6 one without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Reads `host`, `host:port` or `[::1]:port`; without a port it is `default`.
+    pub(super) fn parse(text: &str, default: u16) -> Option<Self> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest.split_once(']')?;
+                (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
+            }
+            None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Some(default), |port| port.parse().ok())?;
+        let may_be = |letter: char| letter.is_alphanumeric() || "-._:%".contains(letter);
+        let is_name = !host.is_empty() && host.chars().all(may_be);
+        is_name.then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Where one server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// On a network.
+    Tcp(Endpoint),
+    /// On a unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(endpoint) => endpoint.fmt(f),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// As whom a server is spoken to.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// `None`: its default user.
+    pub username: Option<String>,
+    /// `None`: nobody asks for one.
+    pub password: Option<String>,
+    /// Which of its numbered databases; a cluster has only 0.
+    pub database: i64,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A certificate or a key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// As text.
+    Text(String),
+    /// In a file, which is read for each connection: what is renewed there is used from then on.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl From<String> for Pem {
+    fn from(text: String) -> Self {
+        if text.contains("-----BEGIN") { Self::Text(text) } else { Self::File(text.into()) }
+    }
+}
+
+/// How what is said to a server is encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Who may vouch for the server. `None`: whom the system trusts, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    pub ca: Option<Pem>,
+    /// The certificate that is shown to the server, with those behind it; together with its key.
+    pub cert: Option<Pem>,
+    /// The key of that certificate.
+    pub key: Option<Pem>,
+    /// Whose certificate the server has to show. `None`: the host that was connected to.
+    pub servername: Option<String>,
+}
+
+/// How the server that orders is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Found {
+    /// It is known where it is.
+    At(Place),
+    /// Sentinels say who is the primary now.
+    BySentinel {
+        /// Where they are; those that cannot be reached are passed over.
+        sentinels: Vec<Endpoint>,
+        /// What they call the primary.
+        name: String,
+        /// As whom they are spoken to.
+        login: Login,
+    },
+}
+
+/// A Redis: where it is, as whom and how it is spoken to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisServer {
+    /// How it is found.
+    pub found: Found,
+    /// As whom it is spoken to.
+    pub login: Login,
+    /// `None`: in the clear.
+    pub tls: Option<Tls>,
+}
+
+impl RedisServer {
+    /// Whether another server may take over from the one that orders now.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        !matches!(self.found, Found::At(_))
+    }
+
+    /// As whom sentinels are spoken to; without any it says nothing.
+    pub fn set_sentinel_login(&mut self, username: Option<String>, password: Option<String>) {
+        if let Found::BySentinel { login, .. } = &mut self.found {
+            *login = Login { username, password, database: 0 };
+        }
+    }
+
+    /// Where it is, without credentials.
+    pub fn name(&self) -> String {
+        let s = if self.tls.is_some() { "s" } else { "" };
+        match &self.found {
+            Found::At(Place::Tcp(endpoint)) => format!("redis{s}://{endpoint}"),
+            Found::At(Place::Unix(path)) => format!("unix://{}", path.display()),
+            Found::BySentinel { sentinels, name, .. } => {
+                format!("redis{s}+sentinel://{}/{name}", list(sentinels))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+fn list(endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn an_endpoint_is_read_as_it_is_written() {
+        for (text, written) in [
+            ("localhost", "localhost:6379"),
+            ("10.0.0.1:7000", "10.0.0.1:7000"),
+            ("[::1]:7000", "[::1]:7000"),
+            ("[::1]", "[::1]:6379"),
+            ("redis_1.internal:6380", "redis_1.internal:6380"),
+        ] {
+            assert_eq!(
+                Endpoint::parse(text, 6379).map(|endpoint| endpoint.to_string()).as_deref(),
+                Some(written)
+            );
+        }
+        for wrong in ["", ":1", "h:", "h:x", "h:70000", "[::1", "[::1]7", "a b", "a/b", "u@h"] {
+            assert_eq!(Endpoint::parse(wrong, 6379), None, "{wrong}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The two connections to a Redis: one for commands, one for what is pushed. Both are lost together.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -140,6 +140,12 @@ impl Link {
     /// Sends a command. Where the connection does not do, the link is lost.
     pub(super) async fn call(&self, command: &Cmd) -> RedisResult<Value> {
         let called = command.query_async(&mut self.commands.clone()).await;
+        if called.is_ok() && self.loss.is_lost() {
+            // Who asks again asks the server that it is now, which knows what was done.
+            return Err(
+                io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up").into()
+            );
+        }
         called.inspect_err(|error| self.judge(error))
     }
 
@@ -204,6 +210,8 @@ fn connection(config: &ClusterConfig, loss: &Arc<Loss>, heard: Heard) -> AsyncCo
     let push = move |PushInfo { kind, data }: PushInfo| -> Result<(), SendError> {
         match kind {
             PushKind::Disconnection => loss.declare("the connection was closed"),
+            // It may come of a server that another has taken over from.
+            PushKind::Message if loss.is_lost() => {}
             PushKind::Message => {
                 if let Ok([Value::BulkString(channel), Value::BulkString(message)]) =
                     <[Value; 2]>::try_from(data)

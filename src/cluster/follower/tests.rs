@@ -125,6 +125,27 @@ fn what_does_not_come_is_read_and_then_not_given_a_second_time() {
 }
 
 #[test]
+fn what_comes_while_the_log_is_read_is_not_taken_for_lost() {
+    let entries = |last: u64| {
+        (5..=last).map(|at| written(mark(at, at * 10), mark(at - 1, at * 10 - 10))).collect::<Vec<_>>()
+    };
+    let (mut follower, mut news) = (following(), Vec::new());
+    let asked = follower.asks();
+    follower.push(push(mark(5, 50), 6, 60), &mut news);
+    follower.push(push(mark(6, 60), 7, 70), &mut news);
+    // It was read before the second was written, or after a third was.
+    for last in [5, 6, 7, 8] {
+        let caught_up = follower.caught_up(asked, &reading(mark(last, last * 10), entries(last)));
+        assert!(!caught_up.is_restarted, "{last}");
+        news.extend(caught_up.news);
+    }
+    assert_eq!(told(news), ["other 6", "other 7", "other 8"]);
+    // What had come before it was read must be there.
+    let asked = follower.asks();
+    assert!(follower.caught_up(asked, &reading(mark(7, 70), entries(7))).is_restarted);
+}
+
+#[test]
 fn nothing_that_was_sent_before_takes_a_place() {
     let (mut follower, mut news) = (following(), Vec::new());
     let outcomes = vec![Outcome::Duplicate, Outcome::Stale(5)];

@@ -3,7 +3,6 @@ import addon from './addon.mjs';
 import agents from './agents.mjs';
 import blocked from './blocked.mjs';
 import broadcast from './broadcast.mjs';
-import catchUp from './catch-up.mjs';
 import documents from './documents.mjs';
 import echo from './echo.mjs';
 import fanout from './fanout.mjs';
@@ -11,7 +10,6 @@ import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
 import several from './several.mjs';
-import severalSteady from './several-steady.mjs';
 import steps from './steps.mjs';
 import store from './store.mjs';
 import storm from './storm.mjs';
@@ -35,8 +33,6 @@ export const scenarios = [
   typists,
   store,
   several,
-  severalSteady,
-  catchUp,
   limits,
   addon,
 ];

@@ -181,17 +181,20 @@ export interface HubStats {
   redis?: { ready: boolean; reason?: string };
 }
 
-/** How several processes reach the Redis that orders their documents: by `url`, or by `sentinels` and `name`. */
+/** How several processes reach the Redis that orders their documents: by `url`, by `sentinels` and `name`, or by `cluster`. */
 export interface RedisOptions {
   /**
    * `redis://[user:password@]host[:port][/database]`, `unix:///path`, or
-   * `redis+sentinel://[user:password@]host[:port],host[:port]/name[/database]`. `rediss` in the place of `redis` is TLS.
+   * `redis+sentinel://[user:password@]host[:port],host[:port]/name[/database]`, or
+   * `redis+cluster://[user:password@]host[:port],host[:port]`. `rediss` in the place of `redis` is TLS.
    */
   url?: string;
   /** Sentinels, each as `host` or `host:port` (26379), that say who the primary is. Those that do not answer are passed over. */
   sentinels?: readonly string[];
   /** What they call the primary. */
   name?: string;
+  /** Some nodes of a Redis Cluster, each as `host` or `host:port` (6379): they know the others. */
+  cluster?: readonly string[];
   /** As whom sentinels are spoken to, where they ask. */
   sentinelUsername?: string;
   sentinelPassword?: string;
@@ -200,7 +203,7 @@ export interface RedisOptions {
   password?: string;
   /** Which of its numbered databases. Default: what the URL says, else 0. */
   database?: number;
-  /** Speaks TLS with the server, and with sentinels. `true`: whom the system trusts may vouch for it. Default: as the URL says. */
+  /** Speaks TLS with the server, and with sentinels or all nodes. `true`: whom the system trusts may vouch for it. Default: as the URL says. */
   tls?: boolean | RedisTlsOptions;
   /** What every key and channel begins with. Default `hub:`. */
   prefix?: string;

@@ -7,9 +7,10 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { ensureSystemPackages } from '../scripts/system.mjs';
+import { HubClient } from './support/hub-client.mjs';
 import { freePorts } from './support/ports.mjs';
 import { ending } from './support/programs.mjs';
-import { startHub, startProcess, startRedis, startSentinel } from './support/redis.mjs';
+import { startCluster, startHub, startProcess, startRedis, startSentinel } from './support/redis.mjs';
 
 async function isReady(hub) {
   assert.deepEqual((await hub.ask({ ask: 'stats' })).redis, { ready: true });
@@ -29,6 +30,31 @@ test('a hub finds its Redis by sentinels, which a URL names or options', async (
   assert.equal(code, 1, output);
   assert.match(output, /HUB_REDIS/);
   assert.match(output, /sentinel 127\.0\.0\.1:\d+: .*No such master/);
+});
+
+test('processes share a cluster, which a URL names or options, and do what one is told about users', async (t) => {
+  const { port } = await startCluster(t);
+  const where = `127.0.0.1:${port}`;
+  const options = { users: true, logLevel: 'warn' };
+  const [byUrl, byOptions] = await Promise.all([
+    startHub(t, `redis+cluster://${where}`, options),
+    startHub(t, undefined, { ...options, redis: { cluster: [where] } }),
+  ]);
+  await isReady(byUrl);
+  await isReady(byOptions);
+  const clients = [byUrl, byOptions].map(({ base }, index) => {
+    return new HubClient(`${base}/ws/fabric?documentId=doc&clientID=c${index}&user=u&forMs=3600000`);
+  });
+  for (const client of clients) t.after(() => client.drop());
+  const [a, b] = clients;
+  await b.receivedAll('connected', 1);
+  a.send({ type: 'update', documentId: 'doc', update: 1, id: 1 });
+  assert.equal((await b.receivedAll('update', 1))[0].update, 1);
+  await byUrl.ask({ ask: 'disconnectUser', userId: 'u' });
+  assert.equal((await b.closing()).code, 4401);
+  const { code, output } = await ending(startProcess(`redis://${where}`));
+  assert.equal(code, 1, output);
+  assert.match(output, /name it by redis\+cluster:\/\//);
 });
 
 test('a hub speaks TLS with its Redis, whose certificate it is told to trust', async (t) => {
@@ -51,7 +77,7 @@ test('a hub speaks TLS with its Redis, whose certificate it is told to trust', a
     '--tls-auth-clients',
     'no',
   ];
-  await startRedis(t, ['--tls-port', String(port), ...files]);
+  await startRedis(t, ['--tls-port', String(port), ...files], { tls: true });
   const url = `rediss://127.0.0.1:${port}`;
   const tls = { ca: fs.readFileSync(cert, 'utf8'), servername: 'redis.internal' };
   await isReady(await startHub(t, undefined, { redis: { url, tls } }));
@@ -66,7 +92,10 @@ test('a hub speaks TLS with its Redis, whose certificate it is told to trust', a
 test('an option of the way to Redis that will not do is refused by its name', async () => {
   const url = 'redis://127.0.0.1:1';
   const faults = [
-    [{}, /needs one of url, sentinels/],
+    [{}, /needs one of url, sentinels, cluster/],
+    [{ url, cluster: ['h'] }, /needs one of url, sentinels, cluster/],
+    [{ cluster: [] }, /redis\.cluster/],
+    [{ cluster: ['h'], database: 1 }, /redis\.database: a cluster/],
     [{ url, sentinels: ['h'], name: 'm' }, /needs one of url, sentinels/],
     [{ sentinels: ['h'] }, /needs sentinels and name/],
     [{ url, name: 'm' }, /needs sentinels and name/],

@@ -7,7 +7,7 @@ mod support;
 use std::net::{Ipv4Addr, TcpListener};
 
 use captify_hub::{Config, Error, Hub};
-use support::redis::{Redis, config, over, process};
+use support::redis::{Redis, config, documented_rights, over, process};
 
 fn refusal(hub: Config, url: &str) -> String {
     match Hub::start_cluster(hub, &over(url), Box::new(drop)) {
@@ -76,6 +76,15 @@ fn a_user_that_lacks_a_right_is_told_which() {
     redis.command("ACL DELUSER hub");
     redis.command(all);
     drop(process(&over(&url)));
+}
+
+#[test]
+fn the_rights_that_are_documented_are_enough() {
+    let redis = Redis::start();
+    redis.command(&format!("ACL SETUSER hub on >secret ~hub:* &hub:* -@all {}", documented_rights()));
+    drop(process(&over(&format!("redis://hub:secret@127.0.0.1:{}", redis.port))));
+    redis.command("ACL SETUSER hub +@all -@dangerous +info");
+    drop(process(&over(&format!("redis://hub:secret@127.0.0.1:{}", redis.port))));
 }
 
 #[test]

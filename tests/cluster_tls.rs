@@ -15,35 +15,17 @@ use captify_hub::{
 use support::{
     certificates::Authority,
     clients::{acknowledged, join, numbered, send, updates},
-    redis::{Redis, config, over, process},
+    redis::{Redis, config, free_port, over, process},
 };
 
 /// A Redis that speaks TLS on a second port, which is returned. `client` says whether it wants to see a certificate.
 fn redis(authority: &Authority, name: &str, client: &str) -> (Redis, u16) {
     let file = |ending: &str| authority.file(&format!("{name}.{ending}"));
-    for _ in 0..10 {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (cert, key, ca, port_text) =
-            (file("crt"), file("key"), authority.file("ca.crt"), port.to_string());
-        let redis = Redis::with(&[
-            "--save",
-            "",
-            "--tls-port",
-            &port_text,
-            "--tls-cert-file",
-            &cert,
-            "--tls-key-file",
-            &key,
-            "--tls-ca-cert-file",
-            &ca,
-            "--tls-auth-clients",
-            client,
-        ]);
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return (redis, port);
-        }
-    }
-    panic!("no redis-server with TLS");
+    let port = free_port();
+    let files = ["--tls-cert-file", &file("crt"), "--tls-key-file", &file("key"), "--tls-ca-cert-file"];
+    let more = [&authority.file("ca.crt"), "--tls-auth-clients", client, "--tls-port", &port.to_string()];
+    // Not every build of a valkey-server has TLS.
+    (Redis::of("redis-server", &[&["--save", ""], &files[..], &more].concat()), port)
 }
 
 fn over_tls(host: &str, port: u16, tls: Tls) -> ClusterConfig {

@@ -1,5 +1,6 @@
 // Redis servers of a test's own, and hubs over them, each a process.
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { ensureSystemPackages } from '../../scripts/system.mjs';
@@ -7,15 +8,15 @@ import { freePorts } from './ports.mjs';
 import { childEnvironment, Service } from './processes.mjs';
 import { startProgram } from './programs.mjs';
 
-/** The server that is tested with: `HUB_TEST_REDIS`, which may be a valkey-server, or what the system has. */
-async function redisProgram() {
-  return process.env.HUB_TEST_REDIS ?? (await ensureSystemPackages(['redis'])).redis;
+/** The server that is tested with: `HUB_TEST_REDIS`, which may be a valkey-server, or what the system has; that has TLS. */
+async function redisProgram({ tls = false } = {}) {
+  return (!tls && process.env.HUB_TEST_REDIS) || (await ensureSystemPackages(['redis'])).redis;
 }
 
-async function start(t, label, printed, args) {
-  const [program, [port]] = await Promise.all([redisProgram(), freePorts(1)]);
+async function start(t, label, printed, args, program) {
+  const [[port], command] = await Promise.all([freePorts(1), redisProgram(program)]);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-redis-'));
-  const service = new Service(label, program, args(folder, port), { cwd: folder, env: childEnvironment() });
+  const service = new Service(label, command, args(folder, port), { cwd: folder, env: childEnvironment() });
   t.after(async () => {
     await service.stop('SIGKILL');
     fs.rmSync(folder, { recursive: true, force: true });
@@ -25,11 +26,23 @@ async function start(t, label, printed, args) {
 }
 
 /** Starts a Redis on a free port, which forgets everything when it ends. */
-export async function startRedis(t, args = []) {
-  const { service, port } = await start(t, 'redis-server', /Ready to accept connections/, (folder, port) => {
+export async function startRedis(t, args = [], program = {}) {
+  const all = (folder, port) => {
     return ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...args];
-  });
+  };
+  const { service, port } = await start(t, 'redis-server', /Ready to accept connections/, all, program);
   return { service, port, url: `redis://127.0.0.1:${port}` };
+}
+
+/** Starts a cluster of one node. tests/cluster_nodes.rs has larger ones. */
+export async function startCluster(t) {
+  const [bus] = await freePorts(1);
+  const redis = await startRedis(t, ['--cluster-enabled', 'yes', '--cluster-port', String(bus)]);
+  const socket = net.connect(redis.port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.setEncoding('utf8').write('CLUSTER ADDSLOTSRANGE 0 16383\r\n');
+  await redis.service.printed(/Cluster state changed: ok/);
+  return redis;
 }
 
 /** Starts a sentinel that calls the Redis on a port `name`. */

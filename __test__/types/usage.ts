@@ -259,6 +259,14 @@ export async function serve(): Promise<CloseReport> {
     limits: false,
   };
   createHub(own);
+  const shared: Required<HubOptions>['redis'][] = [
+    'redis://127.0.0.1',
+    { url: 'rediss://redis.internal', password: 'secret', tls: { ca: './ca.pem', servername: 'redis.internal' } },
+    { sentinels: ['10.0.0.1:26379', '10.0.0.2'], name: 'main', sentinelPassword: 'secret', database: 1 },
+    { cluster: ['10.0.0.1:7000'], username: 'hub', tls: true, waitMs: 10_000 },
+    false,
+  ];
+  for (const redis of shared) createHub({ redis });
   const hub: Hub = createHub(options);
   const [server, secure] = [createServer(), createSecureServer()];
   const detach: () => void = hub.attach(server);

@@ -32,6 +32,8 @@ export const wrong = [
   getConnectedDocuments('document'), // wrong
   createHub({ threads: '2' }), // wrong
   createHub({ port: 3000 }), // wrong
+  createHub({ redis: { url: 'rediss://h', tls: { rejectUnauthorized: false } } }), // wrong
+  createHub({ redis: { cluster: 'h:7000' } }), // wrong
   registerHandler({ path: '/ws/agent' }), // wrong
   ws.send({ type: 'object' }), // wrong
   ws.close('1000'), // wrong

@@ -14,7 +14,7 @@ const MAX_MS = 600_000;
 const MAX_DATABASE = 1_000_000;
 
 /** How the Redis is found; one of these is given. */
-const WAYS = ['url', 'sentinels'];
+const WAYS = ['url', 'sentinels', 'cluster'];
 
 const text = (name) => (value) => {
   if (typeof value === 'string' && value !== '') return value;
@@ -44,6 +44,7 @@ const CHECKS = {
   url: (value) => (typeof value === 'string' && value !== '' ? value : invalid('option redis.url must be a URL')),
   sentinels: servers('sentinels'),
   name: text('name'),
+  cluster: servers('cluster'),
   sentinelUsername: text('sentinelUsername'),
   sentinelPassword: text('sentinelPassword'),
   username: text('username'),
@@ -83,6 +84,7 @@ function redisOptions(value) {
   if ((checked.sentinels === undefined) !== (checked.name === undefined)) {
     invalid('option redis needs sentinels and name, what they call the primary, together');
   }
+  if (checked.cluster && checked.database) invalid('option redis.database: a cluster has none but 0');
   if (checked.tls && /^(redis[+-])?unix:/.test(checked.url)) invalid('option redis.tls: a unix socket has none');
   return checked;
 }

@@ -22,13 +22,15 @@ use crate::{
 /// How the hub reaches its Redis, as `js/hub/redis-options.js` has checked it.
 #[napi(object)]
 pub struct NativeRedis {
-    /// Where it is; may hold a password. `None` where there are `sentinels`.
+    /// Where it is; may hold a password. `None` where there are `sentinels` or a `cluster`.
     pub url: Option<String>,
     /// Who says where it is.
     pub sentinels: Option<Vec<String>>,
     /// What they call it.
     pub name: Option<String>,
-    /// As whom they are spoken to.
+    /// Some of the servers of a cluster.
+    pub cluster: Option<Vec<String>>,
+    /// As whom sentinels are spoken to.
     pub sentinel_username: Option<String>,
     /// The password for that.
     pub sentinel_password: Option<String>,
@@ -98,9 +100,10 @@ impl fmt::Debug for CallQueue {
 
 #[cfg(feature = "redis")]
 fn server(redis: &NativeRedis) -> std::result::Result<RedisServer, StartError> {
-    let mut server = match (&redis.url, &redis.sentinels) {
-        (Some(url), _) => RedisServer::of_url(url)?,
-        (None, sentinels) => RedisServer::of_sentinels(
+    let mut server = match (&redis.url, &redis.cluster, &redis.sentinels) {
+        (Some(url), _, _) => RedisServer::of_url(url)?,
+        (None, Some(nodes), _) => RedisServer::of_cluster(nodes)?,
+        (None, None, sentinels) => RedisServer::of_sentinels(
             sentinels.as_deref().unwrap_or_default(),
             redis.name.as_deref().unwrap_or_default(),
         )?,

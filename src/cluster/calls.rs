@@ -61,7 +61,7 @@ fn next(shared: &Shared) -> Option<String> {
 /// One that is put there twice, because nobody knows whether it arrived, is done twice, which does no harm.
 async fn put(shared: &Shared, call: &str) -> Result<(), String> {
     let deadline = Instant::now() + shared.config.wait;
-    let link = shared.link(deadline).await.ok_or("Redis is away")?;
+    let link = shared.link(shared.calls_slot, deadline).await.ok_or("Redis is away")?;
     let key = shared.calls_key();
     let mut add = redis::cmd("XADD");
     add.arg(&key).arg("MAXLEN").arg("~").arg(MOST).arg("*");
@@ -69,7 +69,7 @@ async fn put(shared: &Shared, call: &str) -> Result<(), String> {
     link.call(&add).await.map_err(|error| error.to_string())?;
     let kept = redis::cmd("PEXPIRE").arg(&key).arg(milliseconds(KEPT)).to_owned();
     link.call(&kept).await.map_err(|error| error.to_string())?;
-    link.call(redis::cmd("PUBLISH").arg(&key).arg("")).await.map_err(|error| error.to_string())?;
+    link.call(link.publish(&key).arg("")).await.map_err(|error| error.to_string())?;
     Ok(())
 }
 

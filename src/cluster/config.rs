@@ -20,7 +20,7 @@ pub struct ClusterConfig {
     /// How often it is tried whether what is published comes back. Silence for twice as long is taken for a lost
     /// connection. Default 1 s.
     pub probe_interval: Duration,
-    /// How often sentinels are asked whether the primary is still the same. Default 5 s.
+    /// How often sentinels are asked whether the primary is still the same, and a cluster who has what. Default 5 s.
     pub look_interval: Duration,
 }
 

@@ -12,6 +12,7 @@ use super::{
     census::{Message, Teller},
     link::Link,
     shared::Shared,
+    slots::slot_of,
 };
 use crate::sync::lock;
 
@@ -35,7 +36,7 @@ pub(super) async fn tell(shared: Weak<Shared>) {
     let mut over: Weak<Link> = Weak::new();
     while let Some(strong) = shared.upgrade() {
         lock(&strong.elsewhere).forget_silent();
-        if let Some(link) = strong.link_now()
+        if let Some(link) = strong.link_now(slot_of(&strong.census_channel()))
             && let Some(census) = strong.census()
         {
             let is_new = !std::ptr::eq(over.as_ptr(), Arc::as_ptr(&link));
@@ -70,8 +71,7 @@ async fn say_all(shared: &Shared, link: &Link, messages: &[Message], asks: bool)
 }
 
 async fn say(shared: &Shared, link: &Link, message: &Message) -> RedisResult<()> {
-    let call = redis::cmd("PUBLISH").arg(shared.census_channel()).arg(message.encode()).to_owned();
-    link.call(&call).await.map(drop)
+    link.call(link.publish(&shared.census_channel()).arg(message.encode())).await.map(drop)
 }
 
 /// Something was said.
@@ -80,7 +80,7 @@ pub(super) fn hear(shared: &Arc<Shared>, message: &[u8]) {
         Some(Message::Tells(tells)) if tells.process != shared.process => {
             let of = tells.process;
             let is_missing = lock(&shared.elsewhere).hear(tells);
-            if is_missing && let Some(link) = shared.link_now() {
+            if is_missing && let Some(link) = shared.link_now(slot_of(&shared.census_channel())) {
                 let shared = Arc::clone(shared);
                 shared.handle.clone().spawn(async move {
                     // Where that is lost, the next message asks again.
@@ -100,7 +100,7 @@ pub(super) fn hear(shared: &Arc<Shared>, message: &[u8]) {
 
 /// The process ends: it is not waited for until it is silent.
 pub(super) async fn leave(shared: &Shared) {
-    if let Some(link) = shared.link_now() {
+    if let Some(link) = shared.link_now(slot_of(&shared.census_channel())) {
         let _ = timeout(GOODBYE, say(shared, &link, &Message::Leaves { process: shared.process })).await;
     }
 }

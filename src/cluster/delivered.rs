@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::{
     document::Document,
     shared::Shared,
+    slots::slot_of,
     tallies::{PATIENCE, Tell},
     wire::Push,
 };
@@ -28,12 +29,12 @@ pub(super) fn delivered(shared: &Arc<Shared>, document: &Document, offset: u64, 
 
 /// Tells another process.
 pub(super) fn tell(shared: &Arc<Shared>, process: u64, channel: &str, offset: u64, connections: usize) {
-    let Some(link) = shared.link_now() else { return };
-    let message = format!("{:016x} {offset} {connections} {channel}", shared.process);
     let to = shared.tally_channel(process);
+    let Some(link) = shared.link_now(slot_of(&to)) else { return };
+    let message = format!("{:016x} {offset} {connections} {channel}", shared.process);
     shared.handle.spawn(async move {
         // Where that is lost, who waits for it is told what the others have said.
-        let _ = link.call(redis::cmd("PUBLISH").arg(to).arg(message)).await;
+        let _ = link.call(link.publish(&to).arg(message)).await;
     });
 }
 

@@ -10,11 +10,6 @@ pub enum StartError {
         /// What is wrong with it; no part of it, which may hold a password.
         reason: String,
     },
-    /// A way to reach a Redis that this version does not have.
-    Unsupported {
-        /// Which.
-        what: &'static str,
-    },
     /// Nobody answers, or not in time, or the password is wrong.
     Unreachable {
         /// Which server.
@@ -26,9 +21,13 @@ pub enum StartError {
     TooOld {
         /// What it says it is.
         version: String,
+        /// What is needed.
+        oldest: &'static str,
     },
     /// It follows another server, and takes no writes.
     Replica,
+    /// It is one of a cluster, and has only a part of the documents.
+    Node,
     /// It may throw away what a hub relies on.
     Evicts {
         /// Its `maxmemory-policy`.
@@ -49,12 +48,14 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl { reason } => write!(f, "option redis is no URL of a Redis: {reason}"),
-            Self::Unsupported { what } => write!(f, "option redis: {what} is not supported yet"),
             Self::Unreachable { server, reason } => write!(f, "{server} cannot be used: {reason}"),
-            Self::TooOld { version } => {
-                write!(f, "this Redis is version {version}; the hub needs 6.2 or newer")
+            Self::TooOld { version, oldest } => {
+                write!(f, "this Redis is version {version}; the hub needs {oldest} or newer")
             }
             Self::Replica => f.write_str("this Redis is a replica, which takes no writes; name its primary"),
+            Self::Node => f.write_str(
+                "this Redis is a node of a cluster: name it by redis+cluster://, or by the option redis.cluster",
+            ),
             Self::Evicts { policy } => {
                 write!(
                     f,

@@ -3,8 +3,8 @@
 use std::sync::Weak;
 
 use super::{
-    link::Link,
-    shared::{Kept, Shared, milliseconds},
+    link::{Link, is_elsewhere},
+    shared::{Shared, milliseconds},
 };
 use crate::sync::lock;
 
@@ -17,18 +17,18 @@ pub(super) async fn keep(shared: Weak<Shared>) {
         strong.keep.notified().await;
         let kept = std::mem::take(&mut *lock(&strong.keeping));
         // What cannot be said now is said again in a fraction of the window.
-        if let Some(link) = strong.link_now() {
-            tell(&strong, &link, kept).await;
+        for (link, keys) in strong.by_link(kept.client_sessions) {
+            tell_client_sessions(&strong, &link, &keys).await;
+        }
+        for (link, keys) in strong.by_link(kept.metas) {
+            tell_metas(&strong, &link, &keys).await;
         }
     }
 }
 
-async fn tell(shared: &Shared, link: &Link, kept: Kept) {
+async fn tell_client_sessions(shared: &Shared, link: &Link, keys: &[String]) {
     let of_sessions = milliseconds(shared.kept);
-    let of_metas = milliseconds(shared.meta_kept);
-    let client_sessions: Vec<_> = kept.client_sessions.into_iter().collect();
-    let metas: Vec<_> = kept.metas.into_iter().collect();
-    for some in client_sessions.chunks(AT_ONCE) {
+    for some in keys.chunks(AT_ONCE) {
         let mut calls = redis::pipe();
         for key in some {
             // One that has sent nothing yet is known all the same.
@@ -37,7 +37,11 @@ async fn tell(shared: &Shared, link: &Link, kept: Kept) {
         }
         judge(link, calls.exec_async(&mut link.commands.clone()).await);
     }
-    for some in metas.chunks(AT_ONCE) {
+}
+
+async fn tell_metas(shared: &Shared, link: &Link, keys: &[String]) {
+    let of_metas = milliseconds(shared.meta_kept);
+    for some in keys.chunks(AT_ONCE) {
         let mut calls = redis::pipe();
         for key in some {
             calls.cmd("PEXPIRE").arg(key).arg(of_metas).ignore();
@@ -48,7 +52,8 @@ async fn tell(shared: &Shared, link: &Link, kept: Kept) {
 
 fn judge(link: &Link, told: redis::RedisResult<()>) {
     if let Err(error) = told {
-        log::warn!("what is needed may expire in Redis: {error}");
+        let level = if is_elsewhere(&error) { log::Level::Debug } else { log::Level::Warn };
+        log::log!(level, "what is needed may expire in Redis: {error}");
         link.judge(&error);
     }
 }

@@ -1,5 +1,6 @@
 //! How things are called in Redis.
 
+use super::slots::slot_of;
 use crate::ids::{ClientSessionId, Id};
 
 /// The keys of one document, all in one slot of a cluster.
@@ -7,6 +8,8 @@ use crate::ids::{ClientSessionId, Id};
 pub(super) struct Keys {
     /// What all begin with.
     base: String,
+    /// That of all of them.
+    pub(super) slot: u16,
     /// Epoch, last offset and its nonce, run of the server, bytes of the stream.
     pub(super) meta: String,
     /// The entries.
@@ -29,6 +32,7 @@ impl Keys {
             stream: key("log"),
             attempt: key(&format!("did:{process}")),
             channel: key("said"),
+            slot: slot_of(&base),
             base,
         }
     }

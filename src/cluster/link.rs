@@ -1,6 +1,8 @@
 //! The two connections to a Redis: one for commands, one for what is pushed. Both are lost together.
 
 use std::{
+    borrow::Cow,
+    collections::HashSet,
     fmt, io,
     sync::{
         Arc, Mutex,
@@ -10,10 +12,11 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult,
+    ServerErrorKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
 use super::{
     config::ClusterConfig,
@@ -29,8 +32,24 @@ const COMMANDS_WAITING: usize = 1024;
 const APPEND: &str = include_str!("append.lua");
 const READ: &str = include_str!("read.lua");
 
-/// Where what is pushed goes: channel and message, on the thread of Redis.
-pub(super) type Heard = Arc<dyn Fn(&[u8], Vec<u8>) + Send + Sync>;
+/// What is pushed.
+#[derive(Debug)]
+pub(super) enum Pushed {
+    /// Something was published on a channel.
+    Message(Vec<u8>),
+    /// Nothing comes over this channel any more: it was asked for, or its slot went to another server.
+    Ended,
+}
+
+/// Where what is pushed goes, with its channel; on the thread of Redis.
+pub(super) type Heard = Arc<dyn Fn(&[u8], Pushed) + Send + Sync>;
+
+/// What a cluster wants of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Sharing {
+    /// Told when the server says that it has not, or not yet, what it was asked for.
+    pub(super) strayed: Arc<Notify>,
+}
 
 /// Two connections to a Redis, until one of them is lost.
 pub(super) struct Link {
@@ -40,12 +59,20 @@ pub(super) struct Link {
     /// Locked while it subscribes or unsubscribes, so that one is behind the other.
     pub(super) pushes: tokio::sync::Mutex<MultiplexedConnection>,
     pub(super) server: ServerInfo,
+    /// `None`: the server has everything.
+    sharing: Option<Sharing>,
+    /// In a cluster: channels of which the server has said that they are subscribed to.
+    subscribed: Arc<Subscribed>,
+    /// The channel on which the process hears from itself over this link.
+    pub(super) probe_channel: String,
     append: String,
     read: String,
     pub(super) loss: Arc<Loss>,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
     probed_at: Mutex<Option<Instant>>,
+    /// How long the server may take to say that a channel is subscribed to.
+    patience: Duration,
     /// Dropping them ends both connections.
     _dialled: [Dialled; 2],
 }
@@ -54,6 +81,14 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("server", &self.server).finish_non_exhaustive()
     }
+}
+
+/// Channels of a cluster that are subscribed to.
+#[derive(Debug, Default)]
+struct Subscribed {
+    channels: Mutex<HashSet<Vec<u8>>>,
+    /// There are more.
+    more: Notify,
 }
 
 /// That a link is lost, and why.
@@ -88,20 +123,29 @@ impl Loss {
 
 impl Link {
     /// Connects to the server at a place, and puts the scripts there.
-    pub(super) async fn open(config: &ClusterConfig, place: Place, heard: Heard) -> RedisResult<Self> {
+    pub(super) async fn open(
+        config: &ClusterConfig,
+        place: Place,
+        sharing: Option<Sharing>,
+        probe_channel: String,
+        heard: Heard,
+    ) -> RedisResult<Self> {
         let manner = Manner {
             login: &config.server.login,
             tls: config.server.tls.as_ref(),
             protocol: ProtocolVersion::RESP3,
             within: config.connect_timeout,
         };
-        let loss = Arc::new(Loss::default());
-        let of_commands = dial(&place, manner, connection(config, &loss, Arc::new(|_, _| ()))).await?;
-        let of_pushes = dial(&place, manner, connection(config, &loss, heard)).await?;
+        let (loss, subscribed) = (Arc::new(Loss::default()), Arc::<Subscribed>::default());
+        let nobody: Heard = Arc::new(|_, _| ());
+        let of_commands = dial(&place, manner, connection(config, &loss, &subscribed, nobody)).await?;
+        let of_pushes = dial(&place, manner, connection(config, &loss, &subscribed, heard)).await?;
         let mut commands = of_commands.connection.clone();
         let server = ServerInfo::ask(&mut commands).await?;
-        let mut load = async |script: &str| -> RedisResult<String> {
-            redis::cmd("SCRIPT").arg("LOAD").arg(script).query_async(&mut commands).await
+        let in_cluster = sharing.is_some();
+        let mut load = async |script: &'static str| -> RedisResult<String> {
+            let script = in_words_of(script, in_cluster);
+            redis::cmd("SCRIPT").arg("LOAD").arg(&*script).query_async(&mut commands).await
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
         let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
@@ -110,11 +154,15 @@ impl Link {
             commands,
             pushes,
             server,
+            sharing,
+            subscribed,
+            probe_channel,
             append,
             read,
             loss,
             probed: AtomicU64::new(0),
             probed_at: Mutex::default(),
+            patience: config.command_timeout,
             _dialled: [of_commands, of_pushes],
         })
     }
@@ -122,7 +170,8 @@ impl Link {
     /// Puts the scripts there again, after somebody has flushed them.
     pub(super) async fn load_scripts(&self) -> RedisResult<()> {
         for script in [APPEND, READ] {
-            self.call(redis::cmd("SCRIPT").arg("LOAD").arg(script)).await?;
+            let script = in_words_of(script, self.sharing.is_some());
+            self.call(redis::cmd("SCRIPT").arg("LOAD").arg(&*script)).await?;
         }
         Ok(())
     }
@@ -135,6 +184,13 @@ impl Link {
     /// A call of the script that reads, without its keys and arguments.
     pub(super) fn read(&self, keys: usize) -> Cmd {
         script(&self.read, keys)
+    }
+
+    /// A call that publishes on a channel, without what is published.
+    pub(super) fn publish(&self, channel: &str) -> Cmd {
+        let mut call = redis::cmd(if self.sharing.is_some() { "SPUBLISH" } else { "PUBLISH" });
+        call.arg(channel);
+        call
     }
 
     /// Sends a command. Where the connection does not do, the link is lost.
@@ -151,8 +207,14 @@ impl Link {
 
     /// Declares the link lost where an error says so.
     pub(super) fn judge(&self, error: &RedisError) {
+        if let Some(sharing) = &self.sharing
+            && is_elsewhere(error)
+        {
+            sharing.strayed.notify_one();
+        }
         // These are answers, but of a server that is none to us now.
-        let is_no_use = matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH"));
+        let is_no_use =
+            matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH" | "CLUSTERDOWN"));
         if error.code().is_none() || is_no_use {
             self.loss.declare(error.to_string());
         }
@@ -169,17 +231,62 @@ impl Link {
         if channels.is_empty() {
             return Ok(());
         }
+        if let Some(sharing) = &self.sharing {
+            let subscribed = self.subscribe_each(&pushes, &channels).await;
+            return subscribed.inspect_err(|error| {
+                if is_elsewhere(error) {
+                    sharing.strayed.notify_one();
+                } else {
+                    self.loss.declare(format!("subscribing failed: {error}"));
+                }
+            });
+        }
         // Without a subscription nothing is heard, and nothing would say so.
         let subscribed = pushes.subscribe(&channels).await;
         subscribed.inspect_err(|error| self.loss.declare(format!("subscribing failed: {error}")))
     }
 
+    /// Subscribes to channels of a cluster, one by one: they need not be of one slot.
+    async fn subscribe_each(&self, pushes: &MultiplexedConnection, channels: &[&String]) -> RedisResult<()> {
+        let mut asking = JoinSet::new();
+        for channel in channels {
+            lock(&self.subscribed.channels).remove(channel.as_bytes());
+            let (mut pushes, call) = (pushes.clone(), redis::cmd("SSUBSCRIBE").arg(channel).to_owned());
+            asking.spawn(async move { call.exec_async(&mut pushes).await });
+        }
+        let mut failed = Ok(());
+        while let Some(asked) = asking.join_next().await {
+            failed = failed.and(asked.unwrap_or(Ok(())));
+        }
+        failed?;
+        // The library takes for an answer what is pushed unasked when a slot moves, and is then one behind. So only that
+        // counts which names the channel.
+        let all = async {
+            loop {
+                let more = self.subscribed.more.notified();
+                let is_missing =
+                    |channel: &&&String| !lock(&self.subscribed.channels).contains(channel.as_bytes());
+                if !channels.iter().any(|channel| is_missing(&channel)) {
+                    return;
+                }
+                more.await;
+            }
+        };
+        let moved = |_| RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "not confirmed"));
+        timeout(self.patience, all).await.map_err(moved)
+    }
+
     /// Unsubscribes from a channel, unless `wanted` says once it is its turn that it is needed.
     pub(super) async fn unsubscribe(&self, channel: &str, wanted: impl Fn(&str) -> bool) {
         let mut pushes = self.pushes.lock().await;
-        if !wanted(channel)
-            && let Err(error) = pushes.unsubscribe(channel).await
-        {
+        if wanted(channel) {
+            return;
+        }
+        let done = match &self.sharing {
+            Some(_) => redis::cmd("SUNSUBSCRIBE").arg(channel).exec_async(&mut *pushes).await,
+            None => pushes.unsubscribe(channel).await,
+        };
+        if let Err(error) = done {
             self.judge(&error);
         }
     }
@@ -204,19 +311,46 @@ fn script(sha: &str, keys: usize) -> Cmd {
     call
 }
 
+/// Whether an error says that another server has it, or that it is just being moved.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(error.code(), Some("MOVED" | "ASK" | "TRYAGAIN"))
+}
+
+/// In a cluster a channel belongs to a slot, as a key does.
+fn in_words_of(script: &'static str, in_cluster: bool) -> Cow<'static, str> {
+    if in_cluster { script.replace("'PUBLISH'", "'SPUBLISH'").into() } else { script.into() }
+}
+
 /// How a connection is made that hands on what is pushed.
-fn connection(config: &ClusterConfig, loss: &Arc<Loss>, heard: Heard) -> AsyncConnectionConfig {
-    let loss = Arc::clone(loss);
+fn connection(
+    config: &ClusterConfig,
+    loss: &Arc<Loss>,
+    subscribed: &Arc<Subscribed>,
+    heard: Heard,
+) -> AsyncConnectionConfig {
+    let (loss, subscribed) = (Arc::clone(loss), Arc::clone(subscribed));
     let push = move |PushInfo { kind, data }: PushInfo| -> Result<(), SendError> {
         match kind {
             PushKind::Disconnection => loss.declare("the connection was closed"),
             // It may come of a server that another has taken over from.
-            PushKind::Message if loss.is_lost() => {}
-            PushKind::Message => {
+            PushKind::Message | PushKind::SMessage if loss.is_lost() => {}
+            PushKind::Message | PushKind::SMessage => {
                 if let Ok([Value::BulkString(channel), Value::BulkString(message)]) =
                     <[Value; 2]>::try_from(data)
                 {
-                    heard(&channel, message);
+                    heard(&channel, Pushed::Message(message));
+                }
+            }
+            PushKind::SSubscribe => {
+                if let Some(Value::BulkString(channel)) = data.into_iter().next() {
+                    lock(&subscribed.channels).insert(channel);
+                    subscribed.more.notify_waiters();
+                }
+            }
+            PushKind::SUnsubscribe => {
+                if let Some(Value::BulkString(channel)) = data.into_iter().next() {
+                    lock(&subscribed.channels).remove(&channel);
+                    heard(&channel, Pushed::Ended);
                 }
             }
             _ => {}

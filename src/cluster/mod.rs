@@ -12,6 +12,7 @@
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
 //! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
+//! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
 
@@ -27,18 +28,23 @@ mod document;
 mod entry;
 mod error;
 mod follower;
+mod hearing;
 mod keeping;
 mod keys;
 mod link;
+mod moving;
+mod nodes;
 mod opener;
 mod others;
 pub mod place;
 mod primary;
 mod reading;
+mod routes;
 mod sending;
 mod sentinel;
 mod server_info;
 mod shared;
+mod slots;
 mod soft;
 mod start_check;
 mod state;
@@ -105,7 +111,12 @@ impl Cluster {
         thread::Builder::new()
             .name("hub-redis".to_owned())
             .spawn(move || {
-                runtime.spawn(supervisor::supervise(Arc::downgrade(&of_thread), told));
+                let supervised = Arc::downgrade(&of_thread);
+                if of_thread.is_in_cluster() {
+                    runtime.spawn(nodes::supervise(supervised, told));
+                } else {
+                    runtime.spawn(supervisor::supervise(supervised, told));
+                }
                 runtime.spawn(keeping::keep(Arc::downgrade(&of_thread)));
                 runtime.spawn(telling::live(Arc::downgrade(&of_thread)));
                 runtime.spawn(counting::tell(Arc::downgrade(&of_thread)));
@@ -133,13 +144,13 @@ impl Cluster {
 
     /// How it stands with Redis now. From any thread; locks one document at a time.
     pub fn glance(&self) -> Glance<'_> {
-        let (shared, documents) = (&self.shared, self.shared.all());
+        let (shared, documents, links) = (&self.shared, self.shared.all(), self.shared.links_now());
         Glance {
             is_ready: shared.state() == State::Ready,
             processes: lock(&shared.others).count() + 1,
             documents: documents.len(),
             waiting: documents.iter().map(|document| document.waiting()).sum(),
-            probed: shared.link_now().and_then(|link| link.since_probe()),
+            probed: links.iter().map(|link| link.since_probe()).max().flatten(),
             losses: shared.counts.losses.get(),
             round_trip: &shared.counts.round_trip,
         }

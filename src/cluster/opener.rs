@@ -78,7 +78,7 @@ async fn open(shared: &Arc<Shared>, document: Arc<Document>, opened: Opened) {
     shared.add(&document);
     // Whatever becomes of it: without the log nobody needs the document.
     let log = RedisLog { shared: Arc::clone(shared), document: Arc::clone(&document) };
-    while let Some(link) = shared.link(deadline).await {
+    while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let channel = std::slice::from_ref(&document.keys.channel);
         let read = async {
             link.subscribe(channel, |_| true).await.ok()?;
@@ -113,7 +113,7 @@ async fn recall(
     offset: Option<u64>,
 ) -> Option<Option<u64>> {
     let deadline = Instant::now() + shared.config.wait;
-    while let Some(link) = shared.link(deadline).await {
+    while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let key = document.keys.client_session(client_session);
         let found: RedisResult<Value> = link.call(redis::cmd("GET").arg(key)).await;
         let Ok(found) = found else {

@@ -124,6 +124,8 @@ pub enum Found {
         /// As whom they are spoken to.
         login: Login,
     },
+    /// Several servers share the documents; some of them, of whom each knows the others.
+    InCluster(Vec<Endpoint>),
 }
 
 /// A Redis: where it is, as whom and how it is spoken to.
@@ -138,6 +140,11 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
+    /// Whether several servers share the documents.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        matches!(self.found, Found::InCluster(_))
+    }
+
     /// Whether another server may take over from the one that orders now.
     pub(super) fn is_one_of_many(&self) -> bool {
         !matches!(self.found, Found::At(_))
@@ -159,6 +166,7 @@ impl RedisServer {
             Found::BySentinel { sentinels, name, .. } => {
                 format!("redis{s}+sentinel://{}/{name}", list(sentinels))
             }
+            Found::InCluster(nodes) => format!("redis{s}+cluster://{}", list(nodes)),
         }
     }
 }

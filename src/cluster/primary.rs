@@ -24,7 +24,7 @@ pub(super) async fn find(config: &ClusterConfig) -> Result<Place, StartError> {
             Ok(endpoint) => Ok(Place::Tcp(endpoint)),
             Err(reason) => Err(StartError::Unreachable { server: config.server.name(), reason }),
         },
-        (Found::BySentinel { .. }, None) => unreachable!("those have sentinels"),
+        (_, None) => unreachable!("the nodes of a cluster say so themselves"),
     }
 }
 
@@ -47,7 +47,7 @@ fn sentinels(config: &ClusterConfig) -> Option<Sentinels> {
 /// What is wrong with it.
 pub(super) fn check(config: &ClusterConfig, link: &Link) -> Result<(), StartError> {
     let is_named = matches!(config.server.found, Found::BySentinel { .. });
-    link.server.check().map_err(|error| match error {
+    link.server.check(config.server.is_in_cluster()).map_err(|error| match error {
         StartError::Replica if is_named => StartError::Unreachable {
             server: config.server.name(),
             reason: format!("the sentinels name {}, which is a replica", link.place),

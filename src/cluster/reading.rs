@@ -8,7 +8,8 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{
     document::Document,
     follower::Asks,
-    link::Link,
+    link::{Link, is_elsewhere},
+    routes::Node,
     shared::{Shared, milliseconds, random},
     wire::{Reading, nonce_text},
 };
@@ -61,7 +62,8 @@ fn parse(document: &Document, answer: Value) -> Option<Reading> {
 }
 
 fn complain(document: &Document, error: &RedisError) {
-    log::warn!("document {:?} could not be read: {error}", document.id);
+    let level = if is_elsewhere(error) { log::Level::Debug } else { log::Level::Warn };
+    log::log!(level, "document {:?} could not be read: {error}", document.id);
 }
 
 /// Brings a document up to where its log stands; returns whether that was done.
@@ -90,7 +92,7 @@ pub(super) fn catch_up_later(shared: &Arc<Shared>, document: &Arc<Document>, del
                 return;
             }
             let deadline = Instant::now() + shared.config.wait;
-            if let Some(link) = shared.link(deadline).await {
+            if let Some(link) = shared.link(document.keys.slot, deadline).await {
                 catch_up(&shared, &link, &document).await;
             }
             delay = PAUSE;
@@ -98,13 +100,13 @@ pub(super) fn catch_up_later(shared: &Arc<Shared>, document: &Arc<Document>, del
     });
 }
 
-/// Subscribes to all documents over new connections, and brings them up to where their logs stand.
+/// Subscribes to all documents of a server over new connections, and brings them up to where their logs stand.
 ///
 /// # Errors
 ///
 /// Where the connections do not do.
-pub(super) async fn catch_up_all(shared: &Shared, link: &Link) -> Result<(), RedisError> {
-    let documents = shared.all();
+pub(super) async fn catch_up_all(shared: &Shared, link: &Link, node: &Node) -> Result<(), RedisError> {
+    let documents = shared.all_on(node);
     for some in documents.chunks(AT_ONCE) {
         let channels: Vec<_> = some.iter().map(|document| document.keys.channel.clone()).collect();
         link.subscribe(&channels, |channel| shared.of_channel(channel).is_some()).await?;

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{
     document::{Batch, Document},
     entry,
-    link::Link,
+    link::{Link, is_elsewhere},
     reading,
     shared::{Shared, milliseconds, random},
     wire::{Mark, Reply, nonce_text, text},
@@ -48,7 +48,7 @@ pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
 /// Sends one batch until it was answered, here or by a push; returns whether it was in time.
 async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
     let deadline = Instant::from_std(batch.since) + shared.config.wait;
-    while let Some(link) = shared.link(deadline).await {
+    while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
         let answer = link.call(&call).await;
         if link.loss.is_lost() {
@@ -78,6 +78,7 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
                     let _ = link.load_scripts().await;
                 } else {
                     complain(document, &error);
+                    // Where a slot moves, this waits until it has: what belongs together may be in two places until then.
                     sleep(PAUSE).await;
                 }
             }
@@ -90,7 +91,8 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
 }
 
 fn complain(document: &Document, error: &RedisError) {
-    log::warn!("document {:?}: what was published waits: {error}", document.id);
+    let level = if is_elsewhere(error) { log::Level::Debug } else { log::Level::Warn };
+    log::log!(level, "document {:?}: what was published waits: {error}", document.id);
 }
 
 /// The call that appends what is in flight, and whether a route handler's is among it; `None` where it was answered

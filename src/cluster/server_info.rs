@@ -5,7 +5,10 @@ use redis::{RedisResult, aio::MultiplexedConnection};
 use super::error::StartError;
 
 /// Oldest version that will do: with `LPOS`-era scripts, streams that are trimmed exactly, and RESP3 pushes that are sound.
-const OLDEST: (u32, u32) = (6, 2);
+const OLDEST: (u32, u32, &str) = (6, 2, "6.2");
+
+/// The oldest in a cluster: the first whose channels belong to slots.
+const OLDEST_OF_CLUSTERS: (u32, u32, &str) = (7, 0, "7.0, in a cluster,");
 
 /// What a Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(super) struct ServerInfo {
     /// Changes whenever it may have lost something: when it starts, and when it becomes a primary.
     pub(super) run: String,
     is_primary: bool,
+    /// Whether it is one of a cluster.
+    is_node: bool,
     eviction: String,
 }
 
@@ -32,6 +37,7 @@ impl ServerInfo {
             version: field("redis_version"),
             run: format!("{}:{}", field("run_id"), field("master_replid")),
             is_primary: field("role") != "slave",
+            is_node: field("cluster_enabled") == "1",
             eviction: field("maxmemory_policy"),
         }
     }
@@ -41,10 +47,14 @@ impl ServerInfo {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(super) fn check(&self, in_cluster: bool) -> Result<(), StartError> {
         let mut parts = self.version.split('.').map(|part| part.parse().unwrap_or(0));
-        if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
-            return Err(StartError::TooOld { version: self.version.clone() });
+        let (major, minor, oldest) = if in_cluster { OLDEST_OF_CLUSTERS } else { OLDEST };
+        if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (major, minor) {
+            return Err(StartError::TooOld { version: self.version.clone(), oldest });
+        }
+        if self.is_node && !in_cluster {
+            return Err(StartError::Node);
         }
         if !self.is_primary {
             return Err(StartError::Replica);
@@ -68,7 +78,7 @@ mod tests {
         );
         let info = ServerInfo::parse(&text);
         assert_eq!(info.run, "aa:bb");
-        info.check()
+        info.check(false)
     }
 
     #[test]
@@ -78,7 +88,7 @@ mod tests {
         for version in ["6.0.16", "5.0.7", "", "x"] {
             assert_eq!(
                 check(version, "master", "noeviction"),
-                Err(StartError::TooOld { version: version.to_owned() })
+                Err(StartError::TooOld { version: version.to_owned(), oldest: "6.2" })
             );
         }
         assert_eq!(check("10.0.0", "slave", "noeviction"), Err(StartError::Replica));

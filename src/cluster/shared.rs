@@ -22,6 +22,8 @@ use super::{
     keys::Keys,
     link::Link,
     others::Others,
+    routes::{Node, Routes},
+    slots::{Layout, slot_of},
     state::State,
     tallies::Tallies,
 };
@@ -49,9 +51,13 @@ pub(super) struct Shared {
     pub(super) handle: Handle,
     /// Documents that a room has open or is opening, by their channel.
     documents: Mutex<HashMap<String, Arc<Document>>>,
-    /// `None` while Redis is away.
-    link: watch::Sender<Option<Arc<Link>>>,
-    state: Mutex<State>,
+    /// The connections that there are.
+    routes: watch::Sender<Routes>,
+    /// A server of a cluster has not what it was asked for: it is to be looked who has.
+    pub(super) strayed: Arc<Notify>,
+    /// Slot of `calls_key` and `alive_channel`.
+    pub(super) calls_slot: u16,
+    pub(super) alive_slot: u16,
     /// What must not expire, until somebody says so to Redis.
     pub(super) keeping: Mutex<Kept>,
     /// There is something in `keeping`.
@@ -101,6 +107,8 @@ impl Shared {
         // Rooms say several times in a window who is there.
         let kept = (2 * window).max(SHORTEST_KEPT);
         Arc::new(Self {
+            calls_slot: slot_of(&calls_key(&config.prefix)),
+            alive_slot: slot_of(&alive_channel(&config.prefix)),
             config,
             history,
             kept,
@@ -108,8 +116,8 @@ impl Shared {
             process: random(),
             handle,
             documents: Mutex::default(),
-            link: watch::Sender::new(None),
-            state: Mutex::new(State::Away("it was not reached yet".to_owned())),
+            routes: watch::Sender::new(Routes::new()),
+            strayed: Arc::default(),
             keeping: Mutex::default(),
             keep: Notify::new(),
             others: Mutex::default(),
@@ -128,14 +136,14 @@ impl Shared {
         Keys::of(&self.config.prefix, document, &format!("{:016x}", self.process))
     }
 
-    /// The channel on which a process hears from itself.
-    pub(super) fn probe_channel(&self) -> String {
-        format!("{}probe:{:016x}", self.config.prefix, self.process)
+    /// A channel on which a process hears from itself; in a cluster there are many, so that each server has one.
+    pub(super) fn probe_channel(&self, number: u32) -> String {
+        format!("{}probe:{:016x}:{number}", self.config.prefix, self.process)
     }
 
     /// The channel on which all processes say that they are there.
     pub(super) fn alive_channel(&self) -> String {
-        format!("{}alive", self.config.prefix)
+        alive_channel(&self.config.prefix)
     }
 
     /// The channel on which all processes say who is in them.
@@ -153,38 +161,88 @@ impl Shared {
         self.look.get().and_then(|look| look())
     }
 
+    /// The channels over which this process hears what concerns no document.
+    pub(super) fn of_all_processes(&self) -> Vec<String> {
+        let own = self.tally_channel(self.process);
+        vec![self.alive_channel(), self.census_channel(), own, self.calls_key()]
+    }
+
     /// The stream of the calls that every process has to do, and the channel on which it is told that there is one.
     pub(super) fn calls_key(&self) -> String {
-        format!("{}calls", self.config.prefix)
+        calls_key(&self.config.prefix)
+    }
+
+    /// Whether several servers share the documents.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        self.config.server.is_in_cluster()
+    }
+
+    /// The first number that makes a name whose slot a server has; `None` where it has none.
+    pub(super) fn number_on(&self, node: &Node, name: impl Fn(u32) -> String) -> Option<u32> {
+        /// A server that has one slot of all is found in so many, or it is not worth it.
+        const MOST: u32 = 1 << 18;
+        let routes = self.routes.borrow();
+        (0..MOST).find(|number| routes.node(slot_of(&name(*number))).as_ref() == Some(node))
+    }
+
+    /// Whether a server has a slot.
+    pub(super) fn is_on(&self, node: &Node, slot: u16) -> bool {
+        self.routes.borrow().node(slot).as_ref() == Some(node)
     }
 
     pub(super) fn state(&self) -> State {
-        lock(&self.state).clone()
+        self.routes.borrow().state()
     }
 
-    /// Everything has caught up.
-    pub(super) fn ready(&self, link: Arc<Link>) {
-        *lock(&self.state) = State::Ready;
-        self.link.send_replace(Some(link));
+    /// Everything of a server has caught up.
+    pub(super) fn ready(&self, node: &Node, link: Arc<Link>) {
+        self.routes.send_modify(|routes| routes.ready(node.clone(), link));
     }
 
-    /// Redis is away.
-    pub(super) fn away(&self, reason: &str) {
-        *lock(&self.state) = State::Away(reason.to_owned());
-        self.link.send_replace(None);
+    /// A server is away.
+    pub(super) fn away(&self, node: &Node, reason: &str) {
+        self.routes.send_modify(|routes| routes.away(node.clone(), reason));
     }
 
-    /// The connections, where Redis is there.
-    pub(super) fn link_now(&self) -> Option<Arc<Link>> {
-        self.link.borrow().clone().filter(|link| !link.loss.is_lost())
+    /// Who has what, in a cluster.
+    pub(super) fn layout(&self) -> Option<Arc<Layout>> {
+        self.routes.borrow().layout().cloned()
     }
 
-    /// The connections, as soon as there are any; `None` where there are none by the deadline.
-    pub(super) async fn link(&self, deadline: Instant) -> Option<Arc<Link>> {
-        let mut links = self.link.subscribe();
-        let is_there = |link: &Option<Arc<Link>>| link.as_ref().is_some_and(|link| !link.loss.is_lost());
-        let link = timeout_at(deadline, links.wait_for(is_there)).await;
-        link.ok()?.ok()?.clone()
+    /// From now on it is divided like this.
+    pub(super) fn divide(&self, layout: Arc<Layout>) {
+        self.routes.send_modify(|routes| routes.divide(layout));
+    }
+
+    /// The connections to who has a slot, where they do.
+    pub(super) fn link_now(&self, slot: u16) -> Option<Arc<Link>> {
+        self.routes.borrow().link(slot).cloned()
+    }
+
+    /// All connections that there are.
+    pub(super) fn links_now(&self) -> Vec<Arc<Link>> {
+        self.routes.borrow().links().cloned().collect()
+    }
+
+    /// Keys by who has them; those of a server that is away are left out.
+    pub(super) fn by_link(&self, keys: impl IntoIterator<Item = String>) -> Vec<(Arc<Link>, Vec<String>)> {
+        let routes = self.routes.borrow();
+        let mut found: Vec<(Arc<Link>, Vec<String>)> = Vec::new();
+        for key in keys {
+            let Some(link) = routes.link_of_key(&key) else { continue };
+            match found.iter_mut().find(|(each, _)| Arc::ptr_eq(each, link)) {
+                Some((_, keys)) => keys.push(key),
+                None => found.push((Arc::clone(link), vec![key])),
+            }
+        }
+        found
+    }
+
+    /// The connections to who has a slot, as soon as there are any; `None` where there are none by the deadline.
+    pub(super) async fn link(&self, slot: u16, deadline: Instant) -> Option<Arc<Link>> {
+        let mut routes = self.routes.subscribe();
+        let found = timeout_at(deadline, routes.wait_for(|routes| routes.link(slot).is_some())).await;
+        found.ok()?.ok()?.link(slot).cloned()
     }
 
     /// The document of a channel.
@@ -199,7 +257,7 @@ impl Shared {
 
     /// A room has no more use for a document; its channel is not heard any more.
     pub(super) fn remove(self: &Arc<Self>, document: &Arc<Document>) {
-        let channel = document.keys.channel.clone();
+        let (channel, slot) = (document.keys.channel.clone(), document.keys.slot);
         {
             let mut documents = lock(&self.documents);
             if !documents.get(&channel).is_some_and(|found| Arc::ptr_eq(found, document)) {
@@ -209,7 +267,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         self.handle.spawn(async move {
-            if let Some(link) = shared.link_now() {
+            if let Some(link) = shared.link_now(slot) {
                 link.unsubscribe(&channel, |channel| shared.of_channel(channel).is_some()).await;
             }
         });
@@ -218,6 +276,21 @@ impl Shared {
     pub(super) fn all(&self) -> Vec<Arc<Document>> {
         lock(&self.documents).values().cloned().collect()
     }
+
+    /// The documents that a server has.
+    pub(super) fn all_on(&self, node: &Node) -> Vec<Arc<Document>> {
+        let all = self.all();
+        let routes = self.routes.borrow();
+        all.into_iter().filter(|each| routes.node(each.keys.slot).as_ref() == Some(node)).collect()
+    }
+}
+
+fn calls_key(prefix: &str) -> String {
+    format!("{prefix}calls")
+}
+
+fn alive_channel(prefix: &str) -> String {
+    format!("{prefix}alive")
 }
 
 impl Elsewhere for Shared {

@@ -11,7 +11,9 @@ use super::{
     document::Document,
     error::StartError,
     link::Link,
-    reading, sending,
+    reading,
+    routes::Node,
+    sending,
     shared::{Shared, milliseconds},
     wire::Reading,
 };
@@ -36,7 +38,7 @@ pub(super) fn explain(shared: &Shared, error: &RedisError) -> StartError {
 }
 
 /// Each command of the hub and of its scripts. Nothing of it stays.
-fn plain(meta: &str, stream: &str, channel: &str) -> Vec<Cmd> {
+fn plain(meta: &str, stream: &str) -> Vec<Cmd> {
     let command = |words: &[&str]| {
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
@@ -60,7 +62,6 @@ fn plain(meta: &str, stream: &str, channel: &str) -> Vec<Cmd> {
         command(&["HMGET", meta, "check"]),
         command(&["DEL", meta]),
         command(&["TIME"]),
-        command(&["PUBLISH", channel, "check"]),
     ]
 }
 
@@ -76,13 +77,16 @@ impl Deliver for Nobody {
 /// # Errors
 ///
 /// [`StartError::NotAllowed`], [`StartError::Unreachable`]
-pub(super) async fn rights(shared: &Arc<Shared>, link: &Link) -> Result<(), StartError> {
+pub(super) async fn rights(shared: &Arc<Shared>, link: &Link, node: &Node) -> Result<(), StartError> {
     let failed = |error: RedisError| explain(shared, &error);
     let strange = || StartError::Unreachable {
         server: shared.config.server.name(),
         reason: "it answers the hub's scripts with something else".to_owned(),
     };
-    let id = Id::new(&format!("hub start check {:016x}", shared.process)).ok_or_else(strange)?;
+    // One that this server has.
+    let named = |number| Id::new(&format!("hub start check {:016x}:{number}", shared.process));
+    let slot = |number| named(number).map(|id| shared.keys(&id).meta).unwrap_or_default();
+    let id = shared.number_on(node, slot).and_then(named).ok_or_else(strange)?;
     let keys = shared.keys(&id);
     let document = Document::new(id, keys, Weak::<Nobody>::new());
     let keys = &document.keys;
@@ -90,9 +94,10 @@ pub(super) async fn rights(shared: &Arc<Shared>, link: &Link) -> Result<(), Star
 
     link.subscribe(std::slice::from_ref(&keys.channel), |_| true).await.map_err(failed)?;
     // One by one: of what a script may not do it says only that it may not.
-    for command in plain(&keys.meta, &keys.stream, &keys.channel) {
+    for command in plain(&keys.meta, &keys.stream) {
         call(&command).await?;
     }
+    call(link.publish(&keys.channel).arg("check")).await?;
     let answer = call(&reading::call(shared, link, &document, None)).await?;
     let reading = Reading::parse(answer).ok_or_else(strange)?;
     document.begin(&reading);

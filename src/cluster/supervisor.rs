@@ -5,20 +5,25 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
-    calls, counting, delivered,
+    calls,
     error::StartError,
-    link::{Heard, Link},
+    hearing,
+    link::{Link, Sharing},
+    place::Place,
     primary, reading,
+    routes::Node,
     server_info::ServerInfo,
     shared::{Shared, random},
-    soft::{self, Told},
+    slots::slot_of,
     start_check, telling,
-    wire::Push,
 };
-use crate::sync::lock;
 
 /// Shortest and longest pause between two attempts to connect.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -33,45 +38,63 @@ const PROBES_PER_LOOK: u64 = 5;
 /// How often it is looked whether a probe has come back.
 const PROBE_ROUND: Duration = Duration::from_millis(20);
 
-/// Keeps connections to Redis. `told` hears what became of the first attempt; where that failed there is no other.
+/// Keeps connections to the one server. `told` hears what became of the first attempt; where that failed there is no other.
 pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), StartError>>) {
+    let (tell, first) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Ok(first) = first.await {
+            let _ = told.send(first);
+        }
+    });
+    hold(shared, Node::Only, Some(tell)).await;
+}
+
+/// What became of the first attempt to connect.
+pub(super) type First = oneshot::Sender<Result<(), StartError>>;
+
+/// Keeps connections to a server. `first` hears what became of the first attempt; where that failed there is no other.
+pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<First>) {
     let mut pause = SHORTEST_PAUSE;
-    let mut is_first = true;
     let longest_pause = match shared.upgrade() {
         Some(shared) if shared.config.server.is_one_of_many() => LONGEST_PAUSE_OF_MANY,
         _ => LONGEST_PAUSE,
     };
+    let mut was_there = false;
     while let Some(shared) = shared.upgrade() {
-        match connect(&shared, is_first).await {
+        match connect(&shared, &node, first.is_some()).await {
             Ok(link) => {
                 let since = Instant::now();
-                if std::mem::replace(&mut is_first, false) {
-                    let _ = told.send(Ok(()));
-                } else {
-                    log::warn!("Redis is back");
+                match first.take() {
+                    Some(first) => drop(first.send(Ok(()))),
+                    None if was_there => log::warn!("{node} is back"),
+                    None => log::info!("{node} is there"),
                 }
+                was_there = true;
                 let probing = shared.handle.spawn(probe(Arc::clone(&shared), Arc::clone(&link)));
                 let watching = shared.handle.spawn(primary::watch(shared.config.clone(), Arc::clone(&link)));
+                // Whoever ends this ends those.
+                let _both = (OnDrop(probing.abort_handle()), OnDrop(watching.abort_handle()));
                 let reason = link.loss.wait().await;
-                probing.abort();
-                watching.abort();
-                shared.away(&reason);
+                shared.away(&node, &reason);
+                shared.strayed.notify_one();
                 shared.counts.losses.add(1);
-                log::error!("Redis is away: {reason}");
+                log::error!("{node} is away: {reason}");
                 // One that lasts for no time is no better than none.
                 if since.elapsed() > LONGEST_PAUSE {
                     pause = SHORTEST_PAUSE;
                 }
             }
-            Err(error) if is_first => {
-                let _ = told.send(Err(error));
-                return;
-            }
             Err(error) => {
-                log::warn!("Redis is still away: {error}");
-                shared.away(&error.to_string());
+                if let Some(first) = first.take() {
+                    let _ = first.send(Err(error));
+                    return;
+                }
+                log::warn!("{node} is still away: {error}");
+                shared.away(&node, &error.to_string());
+                shared.strayed.notify_one();
             }
         }
+        drop(shared);
         // Not all processes at once.
         let jitter = random() % 1000;
         sleep(pause.mul_f64(0.5 + f64::from(u32::try_from(jitter).unwrap_or(0)) / 2000.0)).await;
@@ -79,103 +102,59 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
     }
 }
 
-/// Connects, subscribes to everything, and catches up with everything; then it is ready.
-async fn connect(shared: &Arc<Shared>, is_first: bool) -> Result<Arc<Link>, StartError> {
+/// Ends a task when it is dropped.
+struct OnDrop(AbortHandle);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connects, subscribes to everything of a server, and catches up with it; then it is ready.
+async fn connect(shared: &Arc<Shared>, node: &Node, is_first: bool) -> Result<Arc<Link>, StartError> {
     let failed = |error: redis::RedisError| start_check::explain(shared, &error);
     let of_probes = Arc::new(OnceLock::new());
-    let place = primary::find(&shared.config).await?;
-    let link = Link::open(&shared.config, place, heard(shared, &of_probes)).await.map_err(failed)?;
+    let (place, sharing) = match node {
+        Node::Only => (primary::find(&shared.config).await?, None),
+        Node::Of(endpoint) => {
+            (Place::Tcp(endpoint.clone()), Some(Sharing { strayed: Arc::clone(&shared.strayed) }))
+        }
+    };
+    let number = shared.number_on(node, |number| shared.probe_channel(number));
+    let probe_channel = shared.probe_channel(number.unwrap_or(0));
+    let heard = hearing::heard(shared, &of_probes);
+    let link = Link::open(&shared.config, place, sharing, probe_channel, heard).await.map_err(failed)?;
     let link = Arc::new(link);
     let _ = of_probes.set(Arc::downgrade(&link));
     primary::check(&shared.config, &link)?;
-    let channels = [
-        shared.probe_channel(),
-        shared.alive_channel(),
-        shared.census_channel(),
-        shared.tally_channel(shared.process),
-        shared.calls_key(),
-    ];
+    let mut channels = shared.of_all_processes();
+    channels.retain(|channel| shared.is_on(node, slot_of(channel)));
+    channels.push(link.probe_channel.clone());
     link.subscribe(&channels, |_| true).await.map_err(failed)?;
     if is_first {
-        start_check::rights(shared, &link).await?;
+        start_check::rights(shared, &link, node).await?;
     }
-    calls::catch_up(shared, &link).await.map_err(failed)?;
-    reading::catch_up_all(shared, &link).await.map_err(failed)?;
+    if shared.is_on(node, shared.calls_slot) {
+        calls::catch_up(shared, &link).await.map_err(failed)?;
+    }
+    reading::catch_up_all(shared, &link, node).await.map_err(failed)?;
     if link.loss.is_lost() {
         let reason = link.loss.wait().await;
         return Err(StartError::Unreachable { server: shared.config.server.name(), reason });
     }
-    shared.ready(Arc::clone(&link));
-    telling::ask_all(shared);
+    shared.ready(node, Arc::clone(&link));
+    telling::ask_all(shared, node);
     Ok(link)
-}
-
-/// What is pushed goes to its document at once, so that it stays in order.
-fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> Heard {
-    let (shared, link) = (Arc::downgrade(shared), Arc::clone(link));
-    Arc::new(move |channel, message| {
-        let (Some(shared), Ok(channel)) = (shared.upgrade(), std::str::from_utf8(channel)) else { return };
-        let is_lost = |link: &Weak<Link>| link.upgrade().is_none_or(|link| link.loss.is_lost());
-        if link.get().is_some_and(is_lost) {
-            // It may come from a server that is none any more, while the documents follow the next one.
-            return;
-        }
-        if let Some(document) = shared.of_channel(channel) {
-            if message.first() == Some(&soft::MARK) {
-                let Some(told) = Told::parse(message) else {
-                    log::debug!("document {:?}: what is shown elsewhere cannot be read", document.id);
-                    return;
-                };
-                let is_own = told.process == shared.process;
-                if !is_own {
-                    lock(&shared.others).heard(told.process);
-                }
-                return document.told(told, is_own);
-            }
-            let Some(push) = Push::parse(message) else {
-                log::error!("document {:?}: what was pushed cannot be read: another version?", document.id);
-                return;
-            };
-            let is_own = push.process == shared.process;
-            if document.heard(push, is_own) {
-                reading::catch_up_later(&shared, &document, Duration::ZERO);
-            }
-        } else if channel == shared.calls_key() {
-            if let Some(link) = link.get().and_then(Weak::upgrade) {
-                let handle = shared.handle.clone();
-                handle.spawn(async move {
-                    // Where that fails the link is lost, and it is looked again over the next one.
-                    let _ = calls::catch_up(&shared, &link).await;
-                });
-            }
-        } else if channel == shared.alive_channel() {
-            let process =
-                std::str::from_utf8(&message).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
-            if let Some(process) = process.filter(|process| *process != shared.process) {
-                lock(&shared.others).heard(process);
-            }
-        } else if channel == shared.census_channel() {
-            counting::hear(&shared, &message);
-        } else if channel == shared.tally_channel(shared.process) {
-            delivered::hear(&shared, &message);
-        } else if channel == shared.probe_channel()
-            && let Some(link) = link.get().and_then(Weak::upgrade)
-        {
-            link.heard_probe(&message);
-        } else if let Some(push) = Push::parse(message) {
-            // The room of a document is closed meanwhile.
-            delivered::nobody(&shared, channel, &push);
-        }
-    })
 }
 
 /// Publishes to itself: a connection over which nothing comes is found by nothing else.
 async fn probe(shared: Arc<Shared>, link: Arc<Link>) {
-    let (interval, channel) = (shared.config.probe_interval, shared.probe_channel());
+    let interval = shared.config.probe_interval;
     for number in 1.. {
         sleep(interval).await;
         let begun = Instant::now();
-        if link.call(redis::cmd("PUBLISH").arg(&channel).arg(number)).await.is_err() {
+        if link.call(link.publish(&link.probe_channel).arg(number)).await.is_err() {
             // A server that has no memory left, say, is there all the same.
             continue;
         }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{document::Document, shared::Shared, soft::Record};
+use super::{document::Document, routes::Node, shared::Shared, soft::Record};
 use crate::{room::document_log::News, sync::lock};
 
 /// How often a process says that it is there.
@@ -23,9 +23,8 @@ pub(super) fn tell(shared: &Arc<Shared>, document: &Arc<Document>, record: Recor
         shared.handle.clone().spawn(async move {
             while let Some(message) = document.take_noted(shared.process) {
                 // What is lost while Redis is away is asked for when it is back.
-                if let Some(link) = shared.link_now() {
-                    let call =
-                        link.call(redis::cmd("PUBLISH").arg(&document.keys.channel).arg(message)).await;
+                if let Some(link) = shared.link_now(document.keys.slot) {
+                    let call = link.call(link.publish(&document.keys.channel).arg(message)).await;
                     if let Err(error) = call {
                         log::debug!("document {:?}: others do not see what is shown: {error}", document.id);
                     }
@@ -35,9 +34,10 @@ pub(super) fn tell(shared: &Arc<Shared>, document: &Arc<Document>, record: Recor
     }
 }
 
-/// Asks the others of all documents what their members show, and has the rooms here say it: some of it may have been lost.
-pub(super) fn ask_all(shared: &Arc<Shared>) {
-    for document in shared.all() {
+/// Asks the others of all documents of a server what their members show, and has the rooms here say it: some of it may have
+/// been lost.
+pub(super) fn ask_all(shared: &Arc<Shared>, node: &Node) {
+    for document in shared.all_on(node) {
         document.tell_if_open(News::Asked);
         tell(shared, &document, Record::Ask);
     }
@@ -48,10 +48,10 @@ pub(super) async fn live(shared: Weak<Shared>) {
     let mut said: Option<Instant> = None;
     while let Some(strong) = shared.upgrade() {
         if said.is_none_or(|at| at.elapsed() >= HEARTBEAT)
-            && let Some(link) = strong.link_now()
+            && let Some(link) = strong.link_now(strong.alive_slot)
         {
             let process = format!("{:016x}", strong.process);
-            if link.call(redis::cmd("PUBLISH").arg(strong.alive_channel()).arg(process)).await.is_ok() {
+            if link.call(link.publish(&strong.alive_channel()).arg(process)).await.is_ok() {
                 said = Some(Instant::now());
             }
         }

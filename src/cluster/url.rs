@@ -7,6 +7,7 @@ use super::{
     place::{Endpoint, Found, Login, Place, RedisServer, Tls},
 };
 
+const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 impl RedisServer {
@@ -14,15 +15,17 @@ impl RedisServer {
     ///
     /// - `redis://[user:password@]host[:port][/database]`, or `unix:///path/to/socket`
     /// - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name[/database]`
+    /// - `redis+cluster://[user:password@]host[:port][,host[:port]…]`
     ///
     /// `rediss` in the place of `redis` speaks TLS, `valkey` is `redis`, and `redis-sentinel` is `redis+sentinel`.
     ///
     /// # Errors
     ///
-    /// [`StartError::Unsupported`] for what is not there yet, [`StartError::BadUrl`] for what is none.
+    /// [`StartError::BadUrl`] for what is none.
     pub fn of_url(url: &str) -> Result<Self, StartError> {
         let bad = |reason: &str| StartError::BadUrl { reason: reason.to_owned() };
-        let wanted = || bad("it must begin with redis://, rediss://, unix:// or redis+sentinel://");
+        let wanted =
+            || bad("it must begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://");
         let (scheme, rest) = url.split_once("://").ok_or_else(wanted)?;
         let scheme = scheme.replacen("valkey", "redis", 1).replacen('-', "+", 1);
         let (kind, is_encrypted) = match scheme.strip_prefix("rediss") {
@@ -34,7 +37,7 @@ impl RedisServer {
             ("", _) => Ok(Self { tls, ..plain(&format!("redis://{rest}"))? }),
             ("unix" | "+unix", false) => plain(&format!("unix://{rest}")),
             ("+sentinel", _) => Ok(Self { tls, ..by_sentinel(rest)? }),
-            ("+cluster", _) => Err(StartError::Unsupported { what: "Redis Cluster" }),
+            ("+cluster", _) => Ok(Self { tls, ..in_cluster(rest)? }),
             _ => Err(wanted()),
         }
     }
@@ -77,6 +80,16 @@ fn by_sentinel(rest: &str) -> Result<RedisServer, StartError> {
     Ok(RedisServer { found, login, tls: None })
 }
 
+fn in_cluster(rest: &str) -> Result<RedisServer, StartError> {
+    let (user, hosts, path) = parts(rest);
+    if !matches!(path, "" | "0") {
+        return Err(StartError::BadUrl { reason: "a cluster has no database but 0".to_owned() });
+    }
+    let nodes = endpoints(hosts.split(','), PORT)?;
+    let login = plain(&format!("redis://{user}h"))?.login;
+    Ok(RedisServer { found: Found::InCluster(nodes), login, tls: None })
+}
+
 /// What stands before the hosts, with its `@`; the hosts; and what stands behind them.
 fn parts(rest: &str) -> (&str, &str, &str) {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -112,6 +125,16 @@ impl RedisServer {
         let found = Found::BySentinel { sentinels, name: name.to_owned(), login: Login::default() };
         Ok(Self { found, login: Login::default(), tls: None })
     }
+
+    /// The cluster that servers at `host:port` are of.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::BadUrl`] where one is no `host:port`.
+    pub fn of_cluster(nodes: &[String]) -> Result<Self, StartError> {
+        let nodes = endpoints(nodes.iter().map(String::as_str), PORT)?;
+        Ok(Self { found: Found::InCluster(nodes), login: Login::default(), tls: None })
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn a_url_names_some_nodes_of_a_cluster() {
+        let server = RedisServer::of_url("redis+cluster://:secret@a,b:7000").unwrap();
+        assert_eq!(server.name(), "redis+cluster://a:6379,b:7000");
+        assert_eq!(server.login.password.as_deref(), Some("secret"));
+        assert_eq!(name("rediss-cluster://a/"), "rediss+cluster://a:6379");
+    }
+
+    #[test]
     fn what_is_no_url_is_refused_without_a_word_of_its_secret() {
         for url in [
             "",
@@ -159,6 +190,8 @@ mod tests {
             "redis+unix+x://h",
             "rediss+unix:///p",
             "redis+sentinel://u:hunter2@h/m/x",
+            "redis+cluster://u:hunter2@h/1",
+            "redis+cluster://u:hunter2@/",
         ] {
             let refused = RedisServer::of_url(url).unwrap_err();
             assert!(matches!(refused, StartError::BadUrl { .. }), "{url}");

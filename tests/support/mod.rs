@@ -7,6 +7,8 @@
 #[cfg(feature = "redis")]
 pub mod certificates;
 pub mod clients;
+#[cfg(feature = "redis")]
+pub mod grid;
 pub mod handlers;
 pub mod late_log;
 pub mod recovery;

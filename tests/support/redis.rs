@@ -1,6 +1,7 @@
 //! Redis servers of a test's own, and hubs over them.
 
 use std::{
+    io::{BufRead, BufReader},
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -19,6 +20,7 @@ use super::{Server, eventually};
 /// A `redis-server` on a port and in a folder of its own, until it is dropped.
 pub struct Redis {
     pub port: u16,
+    program: String,
     folder: PathBuf,
     arguments: Vec<String>,
     child: Child,
@@ -31,17 +33,23 @@ impl Redis {
     }
 
     pub fn with(arguments: &[&str]) -> Self {
+        Self::of(&program(), arguments)
+    }
+
+    /// One of a program's.
+    pub fn of(program: &str, arguments: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = std::env::temp_dir().join(format!("captify-hub-redis-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         // Another process may take the port between the look and the start.
         for _ in 0..10 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port = free_port();
+            std::fs::create_dir_all(&folder).unwrap();
             let mut redis = Self {
                 port,
-                child: spawn(port, &folder, &arguments),
+                child: spawn(program, port, &folder, &arguments),
+                program: program.to_owned(),
                 folder: folder.clone(),
                 arguments: arguments.clone(),
             };
@@ -53,22 +61,7 @@ impl Redis {
     }
 
     fn comes_up(&mut self) -> bool {
-        for _ in 0..1000 {
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            let mut connection = self.client().get_connection_with_timeout(Duration::from_secs(1));
-            let answer = connection.as_mut().map(|ours| redis::cmd("PING").exec(ours));
-            // One that wants a password is up, too.
-            let is_up = |answer: &redis::RedisResult<()>| {
-                answer.as_ref().map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
-            };
-            if answer.is_ok_and(|answer| is_up(&answer)) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
+        says(&mut self.child, "Ready to accept connections")
     }
 
     fn client(&self) -> redis::Client {
@@ -102,7 +95,7 @@ impl Redis {
 
     /// Starts it again, with what it has on disk.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.folder, &self.arguments);
+        self.child = spawn(&self.program, self.port, &self.folder, &self.arguments);
         assert!(self.comes_up(), "redis-server did not come up again");
     }
 }
@@ -116,17 +109,40 @@ pub fn call(client: &redis::Client, words: &str) -> redis::Value {
     command.query(&mut client.get_connection().unwrap()).unwrap()
 }
 
+/// The rights that docs/several-processes.md names one by one, for a user of its own.
+pub fn documented_rights() -> String {
+    let text = include_str!("../../docs/several-processes.md");
+    let list = text.split_once("In single commands it is ").unwrap().1.split_once(". A sentinel").unwrap().0;
+    let names = list.split('`').skip(1).step_by(2);
+    names.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until a server has printed some words; returns whether it did, or has ended. It is not asked over its port, which another
+/// test's server may have taken in between.
+pub fn says(child: &mut Child, words: &str) -> bool {
+    let mut lines = BufReader::new(child.stdout.take().expect("its output is read")).lines();
+    let has_said = lines.by_ref().map_while(Result::ok).any(|line| line.contains(words));
+    // Nobody may leave it with a full pipe.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    has_said
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
 /// The server that is tested with: `HUB_TEST_REDIS`, which may be a `valkey-server`, or `redis-server`.
 pub fn program() -> String {
     std::env::var("HUB_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-fn spawn(port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
-    Command::new(program())
+fn spawn(program: &str, port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
+    Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(folder)
         .args(arguments)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is needed: sudo apt-get install redis-server")
 }

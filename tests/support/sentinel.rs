@@ -1,14 +1,12 @@
 //! Sentinels of a test's own.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
 };
 
-use super::redis::{call, program};
+use super::redis::{call, free_port, program, says};
 
 /// What all of them call the primary.
 pub const NAME: &str = "primary";
@@ -32,9 +30,9 @@ impl Sentinel {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder =
             std::env::temp_dir().join(format!("captify-hub-sentinel-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
         for _ in 0..10 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port = free_port();
+            std::fs::create_dir_all(&folder).unwrap();
             let file = folder.join("sentinel.conf");
             let text = format!(
                 "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {NAME} 127.0.0.1 {primary} 1\n\
@@ -45,29 +43,15 @@ impl Sentinel {
             let child = Command::new(program())
                 .arg(&file)
                 .arg("--sentinel")
-                .stdout(Stdio::null())
+                .stdout(Stdio::piped())
                 .spawn()
                 .expect("redis-server is needed: sudo apt-get install redis-server");
             let mut sentinel = Self { port, folder: folder.clone(), child };
-            if sentinel.comes_up() {
+            if says(&mut sentinel.child, "+monitor master") {
                 return sentinel;
             }
         }
         panic!("no sentinel started in {}", folder.display());
-    }
-
-    fn comes_up(&mut self) -> bool {
-        for _ in 0..1000 {
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            let mut connection = self.client().get_connection_with_timeout(Duration::from_secs(1));
-            if connection.as_mut().is_ok_and(|ours| redis::cmd("PING").exec(ours).is_ok()) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
     }
 
     fn client(&self) -> redis::Client {

@@ -239,12 +239,13 @@ impl Table {
         if anew {
             let (documents, users) = (HashMap::new(), HashMap::new());
             let heard = Instant::now();
-            let of = OfProcess { about, connections, documents, users, number: number - 1, heard };
+            let of =
+                OfProcess { about, connections, documents, users, number: number.wrapping_sub(1), heard };
             self.0.insert(process, of);
         }
         let Some(of) = self.0.get_mut(&process) else { return true };
         of.heard = Instant::now();
-        if number != of.number + 1 {
+        if number != of.number.wrapping_add(1) {
             return true;
         }
         (of.number, of.connections) = (number, connections);

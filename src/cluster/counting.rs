@@ -22,8 +22,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// How often a process says that it is there, where nothing has changed.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
-/// How soon after everything was told it is told again.
-const ASKED_PAUSE: Duration = Duration::from_millis(200);
+/// How long who asks waits: others who ask meanwhile are told together.
+const ASKED_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a process that ends waits for the others to be told.
 const GOODBYE: Duration = Duration::from_millis(200);

@@ -16,15 +16,13 @@ use crate::sync::lock;
 
 /// What a route handler has published goes out to so many members of this process.
 pub(super) fn delivered(shared: &Arc<Shared>, document: &Document, offset: u64, connections: usize) {
-    match document.take_asked(offset) {
-        Some(process) => tell(shared, process, &document.keys.channel, offset, connections),
-        // It is this process's own.
-        None => {
-            let key = (document.keys.channel.clone(), offset);
-            let told = lock(&shared.tallies).count(key, shared.process, connections);
-            told.tell();
-        }
+    let channel = &document.keys.channel;
+    if let Some(process) = document.take_asked(offset) {
+        return tell(shared, process, channel, offset, connections);
     }
+    // It is this process's own.
+    let told = lock(&shared.tallies).count((channel.clone(), offset), shared.process, connections);
+    told.tell();
 }
 
 /// Tells another process.

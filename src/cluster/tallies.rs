@@ -64,19 +64,19 @@ impl Tallies {
         if !tally.counts.iter().any(|(of, _)| *of == process) {
             tally.counts.push((process, connections));
         }
-        self.complete(key)
+        self.complete(&key)
     }
 
     /// It went to so many processes.
     pub(super) fn expect(&mut self, key: Key, processes: usize) -> Told {
         self.of(&key).processes = Some(processes);
-        self.complete(key)
+        self.complete(&key)
     }
 
     /// Somebody wants to know.
     pub(super) fn ask(&mut self, key: Key, tell: Tell) -> Told {
         self.of(&key).tell = Some(tell);
-        self.complete(key)
+        self.complete(&key)
     }
 
     /// Who wants to know has waited for long enough.
@@ -100,11 +100,11 @@ impl Tallies {
         })
     }
 
-    fn complete(&mut self, key: Key) -> Told {
-        let is_complete = self.0.get(&key).is_some_and(|tally| {
+    fn complete(&mut self, key: &Key) -> Told {
+        let is_complete = self.0.get(key).is_some_and(|tally| {
             tally.tell.is_some() && tally.processes.is_some_and(|processes| tally.counts.len() >= processes)
         });
-        if is_complete { self.give_up(&key) } else { Told(None) }
+        if is_complete { self.give_up(key) } else { Told(None) }
     }
 }
 

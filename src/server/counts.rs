@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{hub::Hub, shared::Shared};
+use super::hub::Hub;
 use crate::admission::elsewhere::{About, Census, Process};
 
 /// Who is there, over all processes that are one hub.
@@ -20,7 +20,7 @@ impl Hub {
     /// Who is there, over all processes: in this one now, in the others as they said about a second ago. A process that
     /// ends is left out at once, one that dies within 7 s. Where Redis is away they are unknown after that time, too.
     pub fn cluster_counts(&self) -> ClusterCounts {
-        let Census { connections, documents, .. } = census(&self.shared);
+        let Census { connections, documents, .. } = self.shared.census();
         let (id, about) = self.this();
         let this = Process { id, about, connections, documents: documents.len() };
         let (others, mut all) = self.others();
@@ -48,11 +48,4 @@ impl Hub {
         }
         (Vec::new(), HashMap::new())
     }
-}
-
-/// Who is in this process.
-pub(super) fn census(shared: &Shared) -> Census {
-    let users =
-        if shared.config.limits.connections_per_user > 0 { shared.users.counts() } else { Vec::new() };
-    Census { connections: shared.endpoints.connection_count(), documents: shared.rooms.counts(), users }
 }

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-#[cfg(feature = "redis")]
-use super::counts::census;
 use super::{keeper::Keeper, shared::Shared};
 #[cfg(feature = "redis")]
 use crate::cluster::{self, Cluster, config::ClusterConfig};
@@ -105,7 +103,7 @@ impl Hub {
         let opener = cluster.opener();
         let mut hub = Self::begin(config, Some(cluster.elsewhere()), |_, _| (Some(opener), None))?;
         let shared = Arc::downgrade(&hub.shared);
-        cluster.count_by(move || Some(census(&*shared.upgrade()?)));
+        cluster.count_by(move || Some(shared.upgrade()?.census()));
         hub.cluster = Some(cluster);
         Ok(hub)
     }

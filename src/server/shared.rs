@@ -12,7 +12,10 @@ use std::{
 use super::{endpoints::Endpoints, keeper::Keeper};
 use crate::{
     Config,
-    admission::{elsewhere::About, users::Users},
+    admission::{
+        elsewhere::{About, Census},
+        users::Users,
+    },
     document::documents::Documents,
     ids::{ConnectionId, Epoch},
     room::Rooms,
@@ -81,6 +84,16 @@ impl Shared {
             alive: Mutex::new(0),
             ended: Condvar::new(),
         })
+    }
+
+    /// Who is in this process.
+    pub(crate) fn census(&self) -> Census {
+        let needs_users = self.config.limits.connections_per_user > 0;
+        Census {
+            connections: self.endpoints.connection_count(),
+            documents: self.rooms.counts(),
+            users: if needs_users { self.users.counts() } else { Vec::new() },
+        }
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> SocketGuard {

@@ -19,6 +19,7 @@ const SERVERS = {
   'hub-watchers-burst': { command: node('servers/hub-watchers.mjs'), env: { BURST: '8' } },
   'hub-watchers-burst-each': { command: node('servers/hub-watchers.mjs'), env: { BURST: '8', WATCHERS: 'each' } },
   hubUnlimited: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs'), env: { HUB_LIMITS: 'off' } },
+  hubScraped: { command: node(process.env.BENCH_HUB ?? 'servers/hub.mjs'), env: { SCRAPE: 'yes' } },
   next: { command: node('servers/next.mjs'), env: { NODE_ENV: 'production' } },
   'hub-echo': { command: node('servers/hub-echo.mjs') },
   ws: { command: node('control/ws.mjs') },

@@ -4,11 +4,13 @@ import agents from './agents.mjs';
 import blocked from './blocked.mjs';
 import broadcast from './broadcast.mjs';
 import documents from './documents.mjs';
+import easy from './easy.mjs';
 import echo from './echo.mjs';
 import fanout from './fanout.mjs';
 import limits from './limits.mjs';
 import memory from './memory.mjs';
 import pages from './pages.mjs';
+import reopen from './reopen.mjs';
 import several from './several.mjs';
 import steps from './steps.mjs';
 import store from './store.mjs';
@@ -33,6 +35,8 @@ export const scenarios = [
   typists,
   store,
   several,
+  easy,
+  reopen,
   limits,
   addon,
 ];

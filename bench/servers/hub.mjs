@@ -1,6 +1,6 @@
 // The hub under test, on a plain http server.
 import http from 'node:http';
-import { broadcastSteps } from '../../js/index.js';
+import { broadcastSteps, metricsText } from '../../js/index.js';
 import { createHub } from '../../js/server.js';
 import { listen } from '../control/listen.mjs';
 import { createRoutes } from '../control/routes.mjs';
@@ -16,6 +16,7 @@ const limits = {
   connections: all,
   connectionsPerDocument: all,
 };
-// HUB_LIMITS=off turns them off.
+// HUB_LIMITS=off turns them off; SCRAPE=yes asks for all metrics once a second, as Prometheus would at its most eager.
+if (process.env.SCRAPE === 'yes') setInterval(metricsText, 1000);
 createHub({ limits }).attach(server);
 listen(server);

@@ -1,4 +1,4 @@
-// Twenty seconds of broken connections, and whether anybody was told a lie; `npm run fault` goes on for minutes.
+// Seconds of broken connections, and whether anybody was told a lie; `npm run fault` goes on for minutes.
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import { expectedOf, judgeEpisode, judgeSent, publishedIn } from './support/fault/judge.mjs';
@@ -9,24 +9,46 @@ import { childEnvironment, progress, run } from './support/processes.mjs';
 
 const SECONDS = 20;
 
+/** Over several processes; every fault comes once. */
+const MINUTES_OVER_REDIS = Number(process.env.FAULT_MINUTES ?? 0.5);
+
 /** The same in every run; another is tried by `npm run fault`. */
 const SEED = process.env.FAULT_SEED ?? '2026';
+
+/** Runs it in a process of its own, which fails with what it found. */
+async function faults(args) {
+  const all = ['scripts/fault.mjs', '--seed', SEED, ...args];
+  const timeoutMs = 300_000 + MINUTES_OVER_REDIS * 60_000;
+  const output = await run('the fault test', process.execPath, all, { cwd: ROOT, env: childEnvironment(), timeoutMs });
+  const found = JSON.parse(output.slice(output.indexOf('\n{'), output.indexOf('\n}') + 2));
+  progress(`fault test: ${JSON.stringify(found)}`);
+  return found;
+}
 
 test(
   '200 clients whose connections break get what was published, or are told to reload',
   { timeout: 300_000 },
   async () => {
-    // In a process of its own, which fails with what it found.
-    const args = ['scripts/fault.mjs', '--seed', SEED, '--minutes', String(SECONDS / 60), '--restarts', '1'];
-    const output = await run('the fault test', process.execPath, args, { cwd: ROOT, env: childEnvironment() });
-    const found = JSON.parse(output.slice(output.indexOf('\n{'), output.indexOf('\n}') + 2));
-    progress(`fault test: ${JSON.stringify(found)}`);
+    const found = await faults(['--minutes', String(SECONDS / 60), '--restarts', '1']);
     // That much must have happened, or nothing was shown.
     assert.deepEqual([found.clients, found.documents], [200, 20]);
     for (const how of ['FIN', 'RST', 'silence']) assert.ok(found.cuts[how] > 20, how);
     assert.ok(found.recovered > 50, `${found.recovered} recoveries`);
     assert.ok(found.reloads.OTHER_EPOCH > 100, 'everybody has to reload after the restart');
     assert.ok(found.fromRouteHandlers.toAll > 50 && found.fromRouteHandlers.toOne > 50);
+    assert.ok(found.fromClients.acknowledged > 500 && found.delivered > 5000);
+  },
+);
+
+test(
+  'clients of three processes get what was published whatever becomes of Redis, or are told to reload',
+  { timeout: 300_000 + MINUTES_OVER_REDIS * 60_000 },
+  async () => {
+    const found = await faults(['--minutes', String(MINUTES_OVER_REDIS), '--processes', '3']);
+    assert.deepEqual([found.clients, found.documents, found.processes], [200, 20, 3]);
+    for (const [what, count] of Object.entries(found.faults)) assert.ok(count > 0, what);
+    assert.ok(found.recovered > 50, `${found.recovered} recoveries`);
+    assert.ok(found.redis.branches > 0 && found.redis.begunAnew > 0, 'Redis has lost a tail, and everything');
     assert.ok(found.fromClients.acknowledged > 500 && found.delivered > 5000);
   },
 );

@@ -66,10 +66,15 @@ export class ChaosProxy {
     for (const link of this.links) link.cut(how);
   }
 
+  /** Ends every connection there is, also those that are cut and do not know it. */
+  dropAll() {
+    for (const link of this.links) link.drop();
+  }
+
   async close() {
     const closed = once(this.server, 'close');
     this.server.close();
-    for (const link of this.links) link.drop();
+    this.dropAll();
     await closed;
   }
 }

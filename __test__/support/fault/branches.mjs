@@ -9,20 +9,28 @@ const ALLOWED = {
 };
 
 export class Branches {
-  /** @param trees of its epochs, the newest last */
-  constructor(documentId, trees) {
-    Object.assign(this, { documentId, trees });
-    this.last = trees.at(-1);
-    this.tip = Math.max(0, ...(this.last?.tips ?? []));
-    this.path = this.last?.pathTo(this.tip) ?? [];
+  /**
+   * @param trees of its epochs, as many as there were
+   * @param top where it stands in the end: `{ epoch, offset }`
+   */
+  constructor(documentId, trees, top) {
+    Object.assign(this, { documentId, trees, tip: top.offset });
+    this.last = trees.find(({ epoch }) => epoch === top.epoch);
+    this.path = this.last.pathTo(this.tip);
   }
 
   get epochs() {
     return this.trees.length;
   }
 
+  /** Ends of what was lost while something before it was not. */
+  #lostTips(tree) {
+    const { tips } = tree;
+    return tree === this.last ? tips.filter((tip) => tip !== this.tip) : tips.slice(0, -1);
+  }
+
   get forks() {
-    return this.trees.reduce((sum, { forks }) => sum + forks, 0);
+    return this.trees.reduce((sum, tree) => sum + this.#lostTips(tree).length, 0);
   }
 
   /** How much was published, and how much of that Redis has lost. */
@@ -83,9 +91,8 @@ export class Branches {
 
   /** Every way from a beginning to an end. */
   #ways() {
-    return this.trees.flatMap((tree) =>
-      tree.tips.map((tip) => ({ path: tree.pathTo(tip), isLeft: tree === this.last && tip === this.tip })),
-    );
+    const lost = this.trees.flatMap((tree) => tree.tips.map((tip) => ({ path: tree.pathTo(tip), isLeft: false })));
+    return [{ path: this.path, isLeft: true }, ...lost];
   }
 
   /** Whether what somebody sent stands where it was told; answers how much of it stands in the end. */

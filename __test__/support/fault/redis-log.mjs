@@ -46,21 +46,18 @@ class Tree {
     return path.reverse();
   }
 
-  /** The last offsets of all branches. More than one means that Redis has lost something. */
+  /** The last offsets of all branches. */
   get tips() {
     const inner = new Set([...this.entries.values()].map(({ previous }) => previous));
     return [...this.entries.keys()].filter((offset) => !inner.has(offset));
-  }
-
-  /** How often something was appended behind what had something behind it that was lost. */
-  get forks() {
-    return Math.max(0, this.tips.length - 1);
   }
 }
 
 export class RedisLog {
   #documents;
   wrongs = [];
+  /** Where each document stood when it was read last: `{ epoch, offset }`. */
+  tops = new Map();
 
   /** Whatever is said of other documents is none of the test's: what a hub tries when it starts, say. */
   constructor(documentIds) {
@@ -98,11 +95,12 @@ export class RedisLog {
   async read(redis) {
     for (const documentId of this.#documents.keys()) {
       const meta = `hub:{${documentId}}:meta`;
-      const epoch = await redis.call('HGET', meta, 'e');
+      const [epoch, top] = await redis.call('HMGET', meta, 'e', 'o');
       const stood = await redis.call('XRANGE', `hub:{${documentId}}:log`, '-', '+');
       // Where it was begun anew in between it is read the next time.
       if (epoch === null || String(await redis.call('HGET', meta, 'e')) !== String(epoch)) continue;
       const tree = this.#tree(documentId, String(epoch));
+      this.tops.set(documentId, { epoch: String(epoch), offset: Number(top) });
       for (const [id, [, value]] of stood) {
         let at = 0;
         const words = Array.from({ length: 4 }, () => {

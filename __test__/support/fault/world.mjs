@@ -111,7 +111,8 @@ export class World {
   async settle() {
     this.#isQuiet = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    this.proxy.cutAll('RST');
+    // Also those that were silent: nobody has to find that out now.
+    this.proxy.dropAll();
     const late = () => this.clients.filter((client) => client.offset < 0 || client.unacknowledged > 0);
     const show = (clients) =>
       clients

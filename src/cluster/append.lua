@@ -13,7 +13,7 @@ local meta, stream, attempt = KEYS[1], KEYS[2], KEYS[3]
 local channel, process, number, run, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local seen, seen_nonce, nonce, leap = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 local most_entries, most_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
-local stream_ttl, meta_ttl, count = ARGV[12], ARGV[13], tonumber(ARGV[14])
+local stream_ttl, meta_ttl, count = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
 
 local function text(value)
   return string.format('%.0f', value)
@@ -31,7 +31,7 @@ if before then
   end
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'x')
 local top, top_nonce = tonumber(known[2] or 0), known[3]
 if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
   return { 'forked' }
@@ -43,12 +43,11 @@ local at = top
 if known[4] ~= run then
   at = top + leap
 end
-local bytes = tonumber(known[5])
-if redis.call('EXISTS', stream) == 0 then
-  bytes = 0
-end
+local length = redis.call('XLEN', stream)
+local bytes = length > 0 and tonumber(known[5]) or 0
 local time = redis.call('TIME')
-local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = text(clock)
 
 local applied, changed, outcomes, said = {}, {}, {}, {}
 local offset, previous, previous_nonce = at, top, top_nonce
@@ -79,22 +78,28 @@ for index = 1, count do
 end
 
 for key, own in pairs(changed) do
-  redis.call('SET', key, own, 'PX', stream_ttl)
+  redis.call('SET', key, own, 'PX', ARGV[12])
 end
 local heard = 0
 local reply = table.concat({ epoch, nonce, top_nonce, text(top), text(at + 1), now, table.concat(outcomes, ',') }, ' ')
-redis.call('SET', attempt, number .. ' ' .. reply, 'PX', stream_ttl)
+redis.call('SET', attempt, number .. ' ' .. reply, 'PX', ARGV[12])
 if #said > 0 then
-  local length = redis.call('XLEN', stream)
+  -- Each command costs as much as the rest of the script: not every message has to say again when all of it expires.
+  local renewed = length > 0 and tonumber(known[6] or 0) or 0
+  length = length + #said
   while length > 0 and (length > most_entries or bytes > most_bytes) do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     redis.call('XDEL', stream, oldest[1])
     bytes = bytes - #oldest[2][2]
     length = length - 1
   end
-  redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
-  redis.call('PEXPIRE', meta, meta_ttl)
-  redis.call('PEXPIRE', stream, stream_ttl)
+  if clock >= renewed and clock - renewed < stream_ttl / 8 then
+    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
+  else
+    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes), 'x', now)
+    redis.call('PEXPIRE', meta, meta_ttl)
+    redis.call('PEXPIRE', stream, ARGV[12])
+  end
   heard = redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
 end
 return { 'done', reply, heard }

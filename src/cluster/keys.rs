@@ -10,7 +10,7 @@ pub(super) struct Keys {
     base: String,
     /// That of all of them.
     pub(super) slot: u16,
-    /// Epoch, last offset and its nonce, run of the server, bytes of the stream.
+    /// Epoch, last offset and its nonce, run of the server, bytes of the stream, and when it was said last how long all stays.
     pub(super) meta: String,
     /// The entries.
     pub(super) stream: String,

@@ -38,8 +38,8 @@ fn pair() -> (Redis, Redis) {
 }
 
 fn info(redis: &Redis) -> String {
-    match redis.command_as(PASSWORD, "INFO replication") {
-        redis::Value::BulkString(text) => String::from_utf8(text).unwrap(),
+    match redis.try_command_as(PASSWORD, "INFO replication") {
+        Ok(redis::Value::BulkString(text)) => String::from_utf8(text).unwrap(),
         other => format!("{other:?}"),
     }
 }

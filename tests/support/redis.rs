@@ -79,7 +79,12 @@ impl Redis {
 
     /// The same, with the password of the server.
     pub fn command_as(&self, password: &str, words: &str) -> redis::Value {
-        call(&redis::Client::open(format!("redis://:{password}@127.0.0.1:{}", self.port)).unwrap(), words)
+        self.try_command_as(password, words).unwrap()
+    }
+
+    /// The same, of a server that may drop a connection because it becomes a replica.
+    pub fn try_command_as(&self, password: &str, words: &str) -> redis::RedisResult<redis::Value> {
+        try_call(&redis::Client::open(format!("redis://:{password}@127.0.0.1:{}", self.port)).unwrap(), words)
     }
 
     /// A connection of a test's own, for what it wants to hear.
@@ -101,12 +106,16 @@ impl Redis {
 }
 
 pub fn call(client: &redis::Client, words: &str) -> redis::Value {
+    try_call(client, words).unwrap()
+}
+
+pub fn try_call(client: &redis::Client, words: &str) -> redis::RedisResult<redis::Value> {
     let mut parts = words.split(' ');
     let mut command = redis::cmd(parts.next().unwrap());
     for part in parts {
         command.arg(part);
     }
-    command.query(&mut client.get_connection().unwrap()).unwrap()
+    command.query(&mut client.get_connection()?)
 }
 
 /// The rights that docs/several-processes.md names one by one, for a user of its own.

@@ -50,7 +50,7 @@ export interface DocumentOptions {
   /**
    * The file in which steps are kept until the app has saved them. A process has it to itself: the next one waits up to 15 s
    * for the one before it to end. Steps are shown to nobody before they are on disk. `false`: memory only. Default
-   * `'./.hub/documents.redb'`.
+   * `'./.hub/documents.redb'`. With the option `redis` it is not used: Redis keeps them.
    */
   store?: string | false;
   /** Memory for the store, in bytes, at least 1 MiB. Default 32 MiB. */

@@ -132,7 +132,6 @@ test('a hub that cannot work over its Redis does not start, and says why in one 
   const faults = [
     [{ redis: 'redis://127.0.0.1:1' }, /HUB_REDIS/],
     [{ redis: evicting.url }, /allkeys-lru/],
-    [{ redis: url, documents: { kind: 'steps' } }, /leave out documents/],
     [{ redis: url, recoveryWindowMs: 0 }, /recoveryWindowMs/],
     [{ redis: url, tokenSecret: 'short' }, /tokenSecret/],
     [{ redis: { url, prefix: '{x}' } }, /redis\.prefix/],

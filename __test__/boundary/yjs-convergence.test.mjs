@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import * as Y from 'yjs';
 import { fromBase64 } from '../../js/yjs/base64.mjs';
-import { startProcess } from '../support/authority.mjs';
+import { startProcess, startProcesses } from '../support/authority.mjs';
 import { later, startHub } from '../support/client-stage.mjs';
+import { startRedis } from '../support/redis.mjs';
 import { differenceOf } from '../support/yjs-stage.mjs';
 import { convergenceRun } from '../support/yjs-world.mjs';
 
@@ -17,7 +18,9 @@ const seeds = Array.from({ length: RUNS }, (_, index) => FIRST + index);
 async function relay() {
   let server = await startHub({ limits: false });
   return {
-    port: server.port,
+    get port() {
+      return server.port;
+    },
     async restart() {
       await server.close();
       server = await startHub({ limits: false });
@@ -27,8 +30,15 @@ async function relay() {
 }
 
 /** A hub of another process with a store, which is killed and started anew. */
-async function kept() {
-  const hub = await startProcess({ kind: 'updates' });
+const kept = async () => handleOf(await startProcess({ kind: 'updates' }));
+
+/** Two hubs over one Redis, one of which is killed and started anew, in turn. */
+async function together() {
+  const { url } = await startRedis({ after: later });
+  return handleOf(await startProcesses(url, 2, { kind: 'updates' }));
+}
+
+function handleOf(hub) {
   later(() => hub.close());
   return {
     get port() {
@@ -49,6 +59,7 @@ async function kept() {
 for (const [kind, start] of [
   ['a relay', relay],
   ['a document that keeps its updates', kept],
+  ['a document that two processes keep', together],
 ]) {
   describe(`random edits in ${kind} become one document`, { timeout: 120_000 * RUNS }, () => {
     for (const seed of seeds) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createAuthority } from '../../bench/control/authority.mjs';
 import { ROOT } from './hub-server.mjs';
 import { childEnvironment, Service } from './processes.mjs';
+import { SECRET } from './redis.mjs';
 
 const isControl = process.env.AUTHORITY === 'control';
 const HUB = fileURLToPath(new URL('documents-child.mjs', import.meta.url));
@@ -59,6 +60,48 @@ export async function startProcess(options = {}) {
     },
   };
   await handle.restart();
+  return handle;
+}
+
+/**
+ * Several processes over the Redis at `url`, as `startProcess` has one: who connects comes to each in turn, and each is killed
+ * in turn.
+ */
+export async function startProcesses(url, count, options = {}) {
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-steps-'));
+  const env = childEnvironment({ HUB_REDIS_URL: url, HUB_TOKEN_SECRET: SECRET });
+  const processes = [];
+  const start = async (place) => {
+    const service = new Service(`process ${place}`, process.execPath, [HUB, JSON.stringify({ folder, ...options })], {
+      env,
+    });
+    const [, port] = await service.printed(/listening on \S+:(\d+)/);
+    processes[place] = { service, port: Number(port), isThere: true };
+  };
+  let asked = 0;
+  let killed = -1;
+  const handle = {
+    processes,
+    /** Of the next process that is there. */
+    get port() {
+      const there = processes.filter(({ isThere }) => isThere);
+      asked += 1;
+      return (there.length > 0 ? there : processes)[asked % (there.length || count)].port;
+    },
+    async kill() {
+      killed = (killed + 1) % count;
+      processes[killed].isThere = false;
+      await processes[killed].service.stop('SIGKILL');
+    },
+    restart: () => start(killed),
+    tell: () => {},
+    submit: (documentId, batch) => submit(handle.port, documentId, batch),
+    async close() {
+      await Promise.all(processes.map(({ service }) => service.stop('SIGKILL')));
+      await fs.rm(folder, { recursive: true, force: true });
+    },
+  };
+  await Promise.all(Array.from({ length: count }, (_, place) => start(place)));
   return handle;
 }
 

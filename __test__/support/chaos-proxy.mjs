@@ -27,7 +27,7 @@ export class ChaosProxy {
   done = { connections: 0, stalls: 0, FIN: 0, RST: 0, silence: 0 };
 
   /**
-   * @param {number} port where the hub listens
+   * @param {number | (() => number)} port where the hub listens; a function is asked once a connection
    * @param {(target: string) => Plan} [plan] asked once a connection, with its request target
    */
   static async start(port, plan = () => ({})) {
@@ -45,7 +45,8 @@ export class ChaosProxy {
     near.once('data', (head) => {
       const target = head.toString('latin1').split(' ', 2)[1];
       const plan = this.plan(target);
-      const far = net.connect(plan.port ?? this.hubPort, '127.0.0.1');
+      const port = plan.port ?? (typeof this.hubPort === 'function' ? this.hubPort() : this.hubPort);
+      const far = net.connect(port, '127.0.0.1');
       const link = new Link(near, far, target, plan, this.done);
       this.done.connections += 1;
       this.links.add(link);

@@ -108,7 +108,7 @@ export async function converge({ seed, startProcess, count = 20, edits = 40, kil
   const random = randomNumbers(seed);
   const chaos = { isOn: true };
   const server = await startProcess();
-  const proxy = await ChaosProxy.start(server.port, plans(random, chaos));
+  const proxy = await ChaosProxy.start(() => server.port, plans(random, chaos));
   const log = new Log();
   const documentId = uniqueId();
   const writers = Array.from({ length: count }, () => new Writer(proxy.base, documentId, log));
@@ -121,7 +121,7 @@ export async function converge({ seed, startProcess, count = 20, edits = 40, kil
     await Promise.all([
       ...writers.map((writer, index) => write(writer, index, edits, random)),
       writeAsAgent(server, observer, documentId, agent, count, agentEdits, random),
-      killAgainAndAgain(server, proxy, kills, random),
+      killAgainAndAgain(server, kills, random),
     ]);
     chaos.isOn = false;
     // Some still have a connection that is to be cut; a new one is not.
@@ -171,12 +171,11 @@ async function submitUntilTaken(server, observer, documentId, word, random, agen
   }
 }
 
-async function killAgainAndAgain(server, proxy, kills, random) {
+async function killAgainAndAgain(server, kills, random) {
   for (let kill = 0; kill < kills; kill += 1) {
     await delay(200 + random() * 600);
     await server.kill();
     await server.restart();
-    proxy.hubPort = server.port;
   }
 }
 

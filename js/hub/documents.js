@@ -102,6 +102,8 @@ class Documents {
 
   #answer(call) {
     switch (call.hook) {
+      case 'kind':
+        return this.#kind(call);
       case 'load':
         return this.#load(call);
       case 'save':
@@ -109,6 +111,11 @@ class Documents {
       default:
         return this.#conflict(call);
     }
+  }
+
+  /** Of a document that another process may have loaded. */
+  async #kind({ call, document: documentId }) {
+    this.#native.answerLoad(call, this.kindOf(documentId), 'nowhere');
   }
 
   async #load({ call, document: documentId, user, query }) {

@@ -98,16 +98,10 @@ function withEnvironment(options, env = process.env) {
 }
 
 /** Refuses what does not go together with a Redis. */
-function checkTogether({ redis, tokenSecret, documents }) {
+function checkTogether({ redis, tokenSecret }) {
   if (!redis) return;
   if (tokenSecret === undefined) {
     throw new HubError('HUB_REDIS', 'option redis needs tokenSecret (or HUB_TOKEN_SECRET), the same in all processes');
-  }
-  if (documents) {
-    throw new HubError(
-      'HUB_REDIS',
-      "option redis orders relays only: documents of kind 'steps' or 'updates' are one process's own, so leave out documents",
-    );
   }
 }
 

@@ -123,7 +123,7 @@ impl From<Content> for NativeContent {
 pub struct NativeHookCall {
     /// Its number.
     pub call: u32,
-    /// `load`, `save` or `conflict`.
+    /// `kind`, `load`, `save` or `conflict`.
     pub hook: String,
     /// The document's id.
     pub document: String,
@@ -255,6 +255,10 @@ impl NodeHooks {
 }
 
 impl Hooks for NodeHooks {
+    fn kind(&self, document: &Id) -> hooks::Answer<Loaded> {
+        self.call(NativeHookCall::of("kind", document), Waiting::Load)
+    }
+
     fn load(&self, document: &Id, by: OpenedBy) -> hooks::Answer<Loaded> {
         let user = by.user.as_deref().map(str::to_owned);
         let call = NativeHookCall { user, query: Some(by.query), ..NativeHookCall::of("load", document) };

@@ -197,22 +197,23 @@ impl NativeHub {
             .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
         let config = Config::from(&options);
         let calls = Arc::<CallQueue>::default();
-        let (hub, hooks) = match &options.documents {
-            None => match &options.redis {
-                None => (Hub::start(config)?, None),
-                Some(over) => {
-                    let notifier = NodeNotifier::new(&notify)
-                        .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
-                    (redis::start(config, over, Arc::clone(&calls), notifier)?, None)
-                }
-            },
-            Some(documents) => {
-                let notifier = NodeNotifier::new(&notify)
-                    .map_err(|error| Error::Start(std::io::Error::other(error.to_string())))?;
-                let hooks = Arc::new(NodeHooks::new(notifier));
-                let of_hub: Arc<dyn Hooks> = Arc::<NodeHooks>::clone(&hooks);
-                let store = start_store(documents)?;
-                (Hub::start_documents(config, of_hub, store, documents.into())?, Some(hooks))
+        let another = || {
+            NodeNotifier::new(&notify).map_err(|error| Error::Start(std::io::Error::other(error.to_string())))
+        };
+        let hooks = match &options.documents {
+            None => None,
+            Some(_) => Some(Arc::new(NodeHooks::new(another()?))),
+        };
+        let of_hub = hooks.clone().map(|hooks| -> Arc<dyn Hooks> { hooks });
+        let documents = of_hub.zip(options.documents.as_ref());
+        let hub = match (&options.redis, documents) {
+            (None, None) => Hub::start(config)?,
+            (None, Some((of_hub, documents))) => {
+                Hub::start_documents(config, of_hub, start_store(documents)?, documents.into())?
+            }
+            (Some(over), documents) => {
+                let documents = documents.map(|(of_hub, documents)| (of_hub, documents.into()));
+                redis::start(config, over, Arc::clone(&calls), another()?, documents)?
             }
         };
         let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config()));

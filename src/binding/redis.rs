@@ -8,7 +8,11 @@ use std::{
 use napi_derive::napi;
 
 use super::notifier::NodeNotifier;
-use crate::{Config, Error, Hub, sync::lock};
+use crate::{
+    Config, Error, Hub,
+    document::{Options, hooks::Hooks},
+    sync::lock,
+};
 #[cfg(feature = "redis")]
 use crate::{
     cluster::{
@@ -132,6 +136,7 @@ pub(super) fn start(
     redis: &NativeRedis,
     calls: Arc<CallQueue>,
     notifier: NodeNotifier,
+    documents: Option<(Arc<dyn Hooks>, Options)>,
 ) -> std::result::Result<Hub, Error> {
     use std::time::Duration;
 
@@ -154,7 +159,10 @@ pub(super) fn start(
         calls.push(call);
         notifier.notify();
     };
-    Hub::start_cluster(config, &over, Box::new(hear))
+    match documents {
+        None => Hub::start_cluster(config, &over, Box::new(hear)),
+        Some((hooks, options)) => Hub::start_cluster_documents(config, &over, Box::new(hear), hooks, options),
+    }
 }
 
 #[cfg(not(feature = "redis"))]
@@ -163,6 +171,7 @@ pub(super) fn start(
     _: &NativeRedis,
     _: Arc<CallQueue>,
     _: NodeNotifier,
+    _: Option<(Arc<dyn Hooks>, Options)>,
 ) -> std::result::Result<Hub, Error> {
     Err(Error::Redis("option redis: this binary was built without the feature redis".to_owned()))
 }

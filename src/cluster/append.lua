@@ -1,15 +1,19 @@
 -- Appends a batch of publications to the log of one document, and tells every process of it.
 --
--- KEYS: meta, stream, what this process did last, then a key for each client session of the batch.
+-- KEYS: meta, stream, what this process did last, what is kept of a document with an authority, then a key for each client
+-- session of the batch.
 -- ARGV: the channel, this process, number of the batch, the run of the server, the epoch and the last offset that the caller
 -- has seen with its nonce, the nonce of this attempt, how far offsets leap after a restart, most entries and bytes of the
 -- stream, how long stream and client sessions stay, how long meta stays, how many publications; then of each: the place of
--- its client session among the keys (0 none), the client's number ('' none), the offset behind which it must stand ('' any),
--- what it says.
+-- its client session among the keys (0 none), the client's number ('' none), where it must stand, what it says. Where: ''
+-- anywhere; 'o7' directly behind offset 7; 'v7+2' at version 7 of the document, which it takes 2 further; 'v+1' at any.
 --
 -- What a batch has become is kept under its number: a call that is sent again because nobody knows whether it arrived is
 -- answered, and nothing of it is done twice.
-local meta, stream, attempt = KEYS[1], KEYS[2], KEYS[3]
+--
+-- A document with an authority has a version in its meta. Of its stream nothing goes that is not in its snapshot, and while
+-- somebody writes to it it stays: that it may expire is said by whoever has saved it.
+local meta, stream, attempt, kept = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local channel, process, number, run, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local seen, seen_nonce, nonce, leap = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 local most_entries, most_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -31,10 +35,19 @@ if before then
   end
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'x')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'x', 'v', 'sv', 'so')
 local top, top_nonce = tonumber(known[2] or 0), known[3]
 if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
   return { 'forked' }
+end
+
+local version, snapshot, snapshot_at = tonumber(known[7] or '-1'), tonumber(known[8] or '-1'), tonumber(known[9] or '0')
+local is_kept, begun_at = version >= 0, version
+for index = 1, is_kept and 0 or count do
+  -- What was kept of it is gone: whoever has it open is to load it again.
+  if string.sub(ARGV[13 + index * 4], 1, 1) == 'v' then
+    return { 'forked' }
+  end
 end
 
 -- The server has been another, or has begun anew, since this was written last: it may have lost what stood behind. Those
@@ -53,16 +66,23 @@ local applied, changed, outcomes, said = {}, {}, {}, {}
 local offset, previous, previous_nonce = at, top, top_nonce
 for index = 1, count do
   local first = 11 + index * 4
-  local session, own, after, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
-  local key = session > 0 and own ~= '' and KEYS[3 + session]
+  local session, own, where, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
+  local key = session > 0 and own ~= '' and KEYS[4 + session]
   if key and not applied[key] then
     applied[key] = tonumber(redis.call('GET', key) or '0')
   end
+  local behind = string.match(where, '^o(%d+)$')
+  local at_version, further = string.match(where, '^v(%d*)%+(%d+)$')
   if key and tonumber(own) <= applied[key] then
     outcomes[index] = 'd'
-  elseif after ~= '' and tonumber(after) ~= previous then
+  elseif behind and tonumber(behind) ~= previous then
     outcomes[index] = 's' .. text(previous)
+  elseif further and at_version ~= '' and tonumber(at_version) ~= version then
+    outcomes[index] = 's' .. text(version)
   else
+    if further then
+      version = version + tonumber(further)
+    end
     offset = offset + 1
     local value = nonce .. ' ' .. previous_nonce .. ' ' .. text(previous) .. ' ' .. now .. ' ' .. payload
     redis.call('XADD', stream, text(offset) .. '-0', 'd', value)
@@ -89,16 +109,25 @@ if #said > 0 then
   length = length + #said
   while length > 0 and (length > most_entries or bytes > most_bytes) do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    if is_kept and version ~= snapshot and tonumber(string.match(oldest[1], '^%d+')) > snapshot_at then
+      break
+    end
     redis.call('XDEL', stream, oldest[1])
     bytes = bytes - #oldest[2][2]
     length = length - 1
   end
-  if clock >= renewed and clock - renewed < stream_ttl / 8 then
+  if is_kept or (clock >= renewed and clock - renewed < stream_ttl / 8) then
     redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
   else
     redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes), 'x', now)
     redis.call('PEXPIRE', meta, meta_ttl)
     redis.call('PEXPIRE', stream, ARGV[12])
+  end
+  if is_kept and version ~= begun_at then
+    redis.call('HSET', meta, 'v', text(version))
+    for _, key in ipairs({ meta, stream, kept }) do
+      redis.call('PERSIST', key)
+    end
   end
   heard = redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
 end

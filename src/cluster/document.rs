@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    follower::{Asks, CaughtUp, Follower},
+    follower::{Asks, CaughtUp, Follower, Next},
+    keeper::Kept,
     keys::Keys,
     soft::{Record, Told},
     wire::{Mark, Push, Reading, Reply},
@@ -35,6 +36,8 @@ pub(super) struct Document {
     pub(super) keys: Keys,
     room: Weak<dyn Deliver>,
     state: Mutex<State>,
+    /// Where it has an authority.
+    pub(super) kept: Option<Kept>,
 }
 
 #[derive(Default)]
@@ -92,7 +95,18 @@ impl Document {
     }
 
     pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>) -> Self {
-        Self { id, keys, room, state: Mutex::default() }
+        Self { id, keys, room, state: Mutex::default(), kept: None }
+    }
+
+    /// One that has an authority.
+    pub(super) fn with_authority(id: Id, keys: Keys, room: Weak<dyn Deliver>, kept: Kept) -> Self {
+        Self { kept: Some(kept), ..Self::new(id, keys, room) }
+    }
+
+    /// Whether nothing of this process is on its way into the log.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let state = lock(&self.state);
+        state.queue.is_empty() && state.in_flight.is_none()
     }
 
     /// The log was read for the first time. Returns where the room begins, what it is to be told behind that, and what went
@@ -237,26 +251,29 @@ impl Document {
         lock(&self.state).follower.as_ref().map(|follower| follower.at().offset)
     }
 
-    /// The log was read. Returns whether that did; otherwise so much has come since that it is to be read again.
-    pub(super) fn caught_up(&self, asked: Asks, reading: &Reading) -> bool {
+    /// The log was read. Returns what is to be done to be done with it.
+    pub(super) fn caught_up(&self, asked: Asks, reading: Reading) -> Next {
         let news = {
             let mut state = lock(&self.state);
-            let Some(follower) = &mut state.follower else { return true };
-            let CaughtUp { news, void, is_restarted, is_stale } = follower.caught_up(asked, reading);
-            if is_stale {
-                return false;
+            let Some(follower) = &mut state.follower else { return Next::Nothing };
+            let CaughtUp { news, void, is_restarted, next } = follower.caught_up(asked, &reading);
+            if next != Next::Nothing {
+                return next;
             }
             if is_restarted {
                 log::warn!(
                     "document {:?} has lost some of its history in Redis: its clients reload",
                     self.id
                 );
+                if let Some(kept) = &self.kept {
+                    kept.restarted(reading);
+                }
             }
             state.append_again(void);
             news
         };
         self.tell(news);
-        true
+        Next::Nothing
     }
 
     /// Notes what is true now; returns whether somebody has to begin to tell it.
@@ -271,7 +288,7 @@ impl Document {
             }
             Record::Take(client_session) => state.taking.push(*client_session),
             Record::Hide(client_session) => state.taking.retain(|taking| taking != client_session),
-            Record::Ask => {}
+            Record::Ask | Record::Saved(_) | Record::Save => {}
         }
         state.noted.push(record);
         !std::mem::replace(&mut state.is_telling, true)
@@ -291,6 +308,7 @@ impl Document {
     /// What is true now has come, of this process where `is_own`.
     pub(super) fn told(&self, told: Told, is_own: bool) {
         let mut news = Vec::new();
+        let mut of_authority = Vec::new();
         {
             let mut state = lock(&self.state);
             for record in told.records {
@@ -312,6 +330,7 @@ impl Document {
                         news.push(News::Hidden(told.process, Some(client_session)));
                     }
                     Record::Ask => news.push(News::Asked),
+                    Record::Saved(_) | Record::Save => of_authority.push(record),
                 }
             }
             if state.follower.is_none() {
@@ -320,6 +339,9 @@ impl Document {
             }
         }
         self.tell(news);
+        if let Some(kept) = &self.kept {
+            kept.told(&of_authority);
+        }
     }
 
     /// The process that is to be told how many members what stands there goes out to; `None` where it is this one's own.

@@ -1,11 +1,13 @@
 //! A publication as it stands in the log: written by one process, read by the others.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut};
 
 use super::topics::{number_of, topic_of};
 use crate::{
     ids::{ClientSessionId, ConnectionId, Id},
-    room::publication::{Author, Content, Publication},
+    room::publication::{Author, Content, Publication, Replaced, Steps},
 };
 
 /// Processes of another version that do not know this one pass over what it begins.
@@ -16,15 +18,21 @@ const ELSEWHERE: ConnectionId = ConnectionId::new(0);
 
 const CLIENT: u8 = 0;
 const MESSAGE: u8 = 1;
+const STEPS: u8 = 2;
+const UPDATE: u8 = 3;
+const REPLACED: u8 = 4;
 
-/// What stands in the log of a publication; `None` for what belongs into no relay.
+/// What stands in the log of a publication; `None` for what belongs into no log.
 pub(super) fn encode(publication: &Publication) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(publication.bytes() + 64);
     out.put_u8(VERSION);
     let kind = match &publication.content {
         Content::Client { .. } => CLIENT,
         Content::Message(_) => MESSAGE,
-        Content::Steps(_) | Content::Update { .. } | Content::Notice(_) => return None,
+        Content::Steps(_) => STEPS,
+        Content::Update { .. } => UPDATE,
+        Content::Replaced(_) => REPLACED,
+        Content::Notice(_) => return None,
     };
     out.put_u8(kind);
     out.put_u64(publication.author.map_or(0, |author| author.client_session.number()));
@@ -38,7 +46,25 @@ pub(super) fn encode(publication: &Publication) -> Option<Vec<u8>> {
             }
         }
         Content::Message(message) => put_text(&mut out, message),
-        Content::Steps(_) | Content::Update { .. } | Content::Notice(_) => {}
+        Content::Steps(Steps { client, user, version, count, steps, change_id }) => {
+            out.put_u64(*version);
+            out.put_u32(*count);
+            let user = user.as_deref().unwrap_or("");
+            for text in [client.text(), user, steps, change_id.as_deref().unwrap_or("")] {
+                put_text(&mut out, text);
+            }
+        }
+        Content::Update { client, user, update } => {
+            for text in [client.text(), user.as_deref().unwrap_or(""), update] {
+                put_text(&mut out, text);
+            }
+        }
+        Content::Replaced(Replaced { version, saved, doc }) => {
+            out.put_u64(*version);
+            out.put_u64(*saved);
+            put_text(&mut out, doc);
+        }
+        Content::Notice(_) => {}
     }
     Some(out)
 }
@@ -65,6 +91,24 @@ pub(super) fn decode(mut from: &[u8]) -> Option<Publication> {
             version: take_text(&mut from)?.to_owned(),
         },
         MESSAGE => Content::Message(take_text(&mut from)?.to_owned()),
+        STEPS => {
+            let (version, count) = (from.try_get_u64().ok()?, from.try_get_u32().ok()?);
+            let client = Id::new(take_text(&mut from)?)?;
+            let user = some(take_text(&mut from)?).map(Arc::from);
+            let steps = take_text(&mut from)?.into();
+            let change_id = some(take_text(&mut from)?).map(str::to_owned);
+            Content::Steps(Steps { client, user, version, count, steps, change_id })
+        }
+        UPDATE => Content::Update {
+            client: Id::new(take_text(&mut from)?)?,
+            user: some(take_text(&mut from)?).map(Arc::from),
+            update: take_text(&mut from)?.to_owned(),
+        },
+        REPLACED => Content::Replaced(Replaced {
+            version: from.try_get_u64().ok()?,
+            saved: from.try_get_u64().ok()?,
+            doc: take_text(&mut from)?.into(),
+        }),
         _ => return None,
     };
     let author = (client_session != 0)
@@ -77,6 +121,10 @@ pub(super) fn decode(mut from: &[u8]) -> Option<Publication> {
         after: None,
         answer: None,
     })
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -97,7 +145,7 @@ mod tests {
     use super::{decode, encode};
     use crate::{
         ids::{ClientSessionId, ConnectionId, Id, Topic},
-        room::publication::{Author, Content, Publication},
+        room::publication::{Author, Content, Publication, Replaced, Steps},
     };
 
     #[test]
@@ -126,6 +174,27 @@ mod tests {
         let read = decode(&encode(&message).unwrap()).unwrap();
         assert_eq!((read.to, read.content), (message.to, message.content));
         assert!(read.author.is_none() && read.number.is_none());
+    }
+
+    #[test]
+    fn what_documents_with_an_authority_say_is_read_as_it_was_written() {
+        let client = Id::new("me").unwrap();
+        let steps = |user: Option<&str>, change_id: Option<&str>| {
+            Content::Steps(Steps {
+                client: client.clone(),
+                user: user.map(Into::into),
+                version: 1 << 50,
+                count: 2,
+                steps: r#"[{"stepType":"a"},{"stepType":"b"}]"#.into(),
+                change_id: change_id.map(str::to_owned),
+            })
+        };
+        let update = Content::Update { client: client.clone(), user: None, update: "\"AAE=\"".to_owned() };
+        let replaced = Content::Replaced(Replaced { version: 7, saved: 3, doc: r#"{"a":1}"#.into() });
+        for content in [steps(None, None), steps(Some("u"), Some("\"c\"")), update, replaced] {
+            let written = Publication { content, ..Publication::of_route_handler(None, "") };
+            assert_eq!(decode(&encode(&written).unwrap()).unwrap().content, written.content);
+        }
     }
 
     #[test]

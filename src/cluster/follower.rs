@@ -47,13 +47,32 @@ pub(super) struct Asks {
     epoch: Epoch,
     at: Mark,
     waiting: Option<u64>,
+    /// All of it is to be read, whatever was known.
+    is_whole: bool,
 }
 
 impl Asks {
-    /// From where the log is to be read.
-    pub(super) fn from(&self) -> u64 {
-        self.at.offset
+    /// From where the log is to be read; `None` for all of it.
+    pub(super) fn from(&self) -> Option<u64> {
+        (!self.is_whole).then_some(self.at.offset)
     }
+
+    /// The same for all of the log.
+    pub(super) fn all(self) -> Self {
+        Self { is_whole: true, ..self }
+    }
+}
+
+/// What is still to be done when a log was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Next {
+    #[default]
+    Nothing,
+    /// More has come since it was asked, and nobody can tell from what was read whether that stands there: it is to be read
+    /// again.
+    ReadAgain,
+    /// It is another one, and all of it has to be read to go on with it.
+    ReadAll,
 }
 
 /// What comes of reading a log.
@@ -64,9 +83,8 @@ pub(super) struct CaughtUp {
     pub(super) void: Vec<Publication>,
     /// Whether the log is another one.
     pub(super) is_restarted: bool,
-    /// More has come since it was asked, and nobody can tell from what was read whether that stands there: it is to be read
-    /// again.
-    pub(super) is_stale: bool,
+    /// What is still to be done; then nothing was changed.
+    pub(super) next: Next,
 }
 
 /// Where a process stands in the log of one document.
@@ -78,12 +96,24 @@ pub(super) struct Follower {
     /// What came before its turn, by its first offset.
     early: BTreeMap<u64, (Reply, Said)>,
     early_bytes: usize,
+    /// Whether the document has an authority: then all of another log is needed.
+    is_kept: bool,
+    /// Publications that were refused, and behind which offset that is to be said: their authors have to see first what took
+    /// their place.
+    refused: Vec<(u64, Appended)>,
 }
 
 impl Follower {
     /// Begins where a log stands, with what the room is to remember of it.
     pub(super) fn begin(reading: &Reading) -> (Self, Start) {
-        let follower = Self { epoch: reading.epoch, at: reading.top, early: BTreeMap::new(), early_bytes: 0 };
+        let follower = Self {
+            epoch: reading.epoch,
+            at: reading.top,
+            early: BTreeMap::new(),
+            early_bytes: 0,
+            is_kept: reading.kept.is_some(),
+            refused: Vec::new(),
+        };
         (follower, start(reading))
     }
 
@@ -97,18 +127,38 @@ impl Follower {
 
     /// Whether something waits for what has not come.
     pub(super) fn has_gap(&self) -> bool {
-        !self.early.is_empty()
+        !(self.early.is_empty() && self.refused.is_empty())
     }
 
     /// From where the log is to be read, and the first offset of the last batch that waits: what is read later has that, too.
     pub(super) fn asks(&self) -> Asks {
         let waiting = self.early.last_key_value().map(|(first, _)| *first);
-        Asks { epoch: self.epoch, at: self.at, waiting }
+        Asks { epoch: self.epoch, at: self.at, waiting, is_whole: false }
     }
 
     /// A batch of this process was answered, or has come back.
     pub(super) fn own(&mut self, reply: Reply, publications: Vec<Publication>, news: &mut Vec<News>) {
+        if reply.appended() == 0 && reply.epoch == self.epoch && reply.previous.offset > self.at.offset {
+            // What was there before has not come yet.
+            let mut answers = Vec::new();
+            put_out(&reply, Said::Own(publications), false, &mut answers);
+            for answer in answers {
+                match answer {
+                    News::Late(refused) if matches!(refused.outcome, Err(Refusal::Stale { .. })) => {
+                        self.refused.push((reply.previous.offset, refused));
+                    }
+                    other => news.push(other),
+                }
+            }
+            return;
+        }
         self.take(reply, Said::Own(publications), news);
+    }
+
+    /// Those are told that they were refused who have seen by now what was there before.
+    fn refuse(&mut self, up_to: u64, news: &mut Vec<News>) {
+        let told = self.refused.extract_if(.., |(behind, _)| *behind <= up_to);
+        news.extend(told.map(|(_, refused)| News::Late(refused)));
     }
 
     /// A batch of another process has come, or one of this process that it has given up.
@@ -124,7 +174,8 @@ impl Follower {
         if reply.epoch == self.epoch && reply.previous == self.at {
             self.at = last;
             put_out(&reply, said, true, news);
-            return self.go_on(news);
+            self.go_on(news);
+            return self.refuse(self.at.offset, news);
         }
         if reply.epoch == self.epoch && last.offset <= self.at.offset {
             // It was read from the stream meanwhile.
@@ -173,18 +224,22 @@ impl Follower {
         let (mut at, mut found) = (asked.at, Vec::new());
         let follows = reading.epoch == asked.epoch && follow(&mut at, reading, &mut found);
         let has_moved = self.epoch != asked.epoch || self.at != asked.at;
+        if !has_moved && !follows && self.is_kept && !asked.is_whole {
+            return CaughtUp { next: Next::ReadAll, ..caught_up };
+        }
         if !has_moved && !follows {
             self.restart(reading, news, void);
             return CaughtUp { is_restarted: true, ..caught_up };
         }
         if has_moved && !(follows && self.epoch == asked.epoch && self.leave_out(at, &mut found)) {
-            return CaughtUp { is_stale: true, ..caught_up };
+            return CaughtUp { next: Next::ReadAgain, ..caught_up };
         }
         if at.offset > self.at.offset {
             self.at = at;
         }
         news.extend(found.into_iter().filter_map(|entry| stood(entry, reading.now)).map(News::Elsewhere));
         self.go_on(news);
+        self.refuse(self.at.offset, news);
         self.give_up(asked, void);
         caught_up
     }
@@ -218,6 +273,7 @@ impl Follower {
     fn restart(&mut self, reading: &Reading, news: &mut Vec<News>, void: &mut Vec<Publication>) {
         self.epoch = reading.epoch;
         self.at = reading.top;
+        self.refuse(u64::MAX, news);
         news.push(News::Restart(start(reading)));
         let early = std::mem::take(&mut self.early);
         self.early_bytes = 0;
@@ -238,7 +294,8 @@ impl Follower {
 
 /// Goes from a place in a log along what was read of it; returns whether that leads to where it stands.
 fn follow<'a>(at: &mut Mark, reading: &'a Reading, found: &mut Vec<&'a Entry>) -> bool {
-    let mut entries = reading.entries.iter().peekable();
+    let from = at.offset;
+    let mut entries = reading.entries.iter().skip_while(|entry| entry.mark.offset < from).peekable();
     if let Some(same) = entries.next_if(|first| first.mark.offset == at.offset)
         && same.mark != *at
     {
@@ -257,6 +314,12 @@ fn follow<'a>(at: &mut Mark, reading: &'a Reading, found: &mut Vec<&'a Entry>) -
 
 /// Where a room begins: with as much as stands before the top without a gap.
 fn start(reading: &Reading) -> Start {
+    let (before, history) = history(reading);
+    Start { epoch: reading.epoch, before, history }
+}
+
+/// What stands before the top without a gap, and the offset before that.
+pub(super) fn history(reading: &Reading) -> (u64, Vec<Stood>) {
     let mut before = reading.top;
     let mut history = Vec::new();
     for entry in reading.entries.iter().rev() {
@@ -265,7 +328,7 @@ fn start(reading: &Reading) -> Start {
         history.push(stood);
     }
     history.reverse();
-    Start { epoch: reading.epoch, before: before.offset, history }
+    (before.offset, history)
 }
 
 fn stood(entry: &Entry, now: u64) -> Option<Stood> {

@@ -16,6 +16,12 @@ pub(super) struct Keys {
     pub(super) stream: String,
     /// What this process did last.
     pub(super) attempt: String,
+    /// Of a document with an authority: its snapshot, and how much of it is saved.
+    pub(super) kept: String,
+    /// The process that looks after it.
+    pub(super) lease: String,
+    /// What was set aside of it.
+    pub(super) aside: String,
     /// Where it is told what was appended. No key, but called like one.
     pub(super) channel: String,
 }
@@ -31,6 +37,9 @@ impl Keys {
             meta: key("meta"),
             stream: key("log"),
             attempt: key(&format!("did:{process}")),
+            kept: key("kept"),
+            lease: key("lease"),
+            aside: key("aside"),
             channel: key("said"),
             slot: slot_of(&base),
             base,

@@ -31,6 +31,8 @@ const COMMANDS_WAITING: usize = 1024;
 
 const APPEND: &str = include_str!("append.lua");
 const READ: &str = include_str!("read.lua");
+const LEASE: &str = include_str!("lease.lua");
+const KEEP: &str = include_str!("keep.lua");
 
 /// What is pushed.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub(super) struct Link {
     pub(super) probe_channel: String,
     append: String,
     read: String,
+    lease: String,
+    keep: String,
     pub(super) loss: Arc<Loss>,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
@@ -148,6 +152,7 @@ impl Link {
             redis::cmd("SCRIPT").arg("LOAD").arg(&*script).query_async(&mut commands).await
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
+        let (lease, keep) = (load(LEASE).await?, load(KEEP).await?);
         let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
         Ok(Self {
             place,
@@ -159,6 +164,8 @@ impl Link {
             probe_channel,
             append,
             read,
+            lease,
+            keep,
             loss,
             probed: AtomicU64::new(0),
             probed_at: Mutex::default(),
@@ -169,7 +176,7 @@ impl Link {
 
     /// Puts the scripts there again, after somebody has flushed them.
     pub(super) async fn load_scripts(&self) -> RedisResult<()> {
-        for script in [APPEND, READ] {
+        for script in [APPEND, READ, LEASE, KEEP] {
             let script = in_words_of(script, self.sharing.is_some());
             self.call(redis::cmd("SCRIPT").arg("LOAD").arg(&*script)).await?;
         }
@@ -191,6 +198,16 @@ impl Link {
         let mut call = redis::cmd(if self.sharing.is_some() { "SPUBLISH" } else { "PUBLISH" });
         call.arg(channel);
         call
+    }
+
+    /// A call of the script by which a process looks after a document, without its keys and arguments.
+    pub(super) fn lease(&self, keys: usize) -> Cmd {
+        script(&self.lease, keys)
+    }
+
+    /// A call of the script that changes what is kept, without its keys and arguments.
+    pub(super) fn keep(&self, keys: usize) -> Cmd {
+        script(&self.keep, keys)
     }
 
     /// Sends a command. Where the connection does not do, the link is lost.

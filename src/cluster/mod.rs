@@ -14,7 +14,8 @@
 //! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
-//! - `keys`, `entry`, `wire`, `soft`, `topics`, `append.lua`, `read.lua`: what stands in Redis, and what is said.
+//! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
+//! - `keys`, `entry`, `wire`, `soft`, `topics`, `*.lua`: what stands in Redis, and what is said.
 
 mod call_queue;
 mod calls;
@@ -29,8 +30,11 @@ mod entry;
 mod error;
 mod follower;
 mod hearing;
+mod keeper;
 mod keeping;
+pub(crate) mod kept;
 mod keys;
+mod leases;
 mod link;
 mod moving;
 mod nodes;
@@ -119,6 +123,7 @@ impl Cluster {
                 }
                 runtime.spawn(keeping::keep(Arc::downgrade(&of_thread)));
                 runtime.spawn(telling::live(Arc::downgrade(&of_thread)));
+                runtime.spawn(leases::tend(Arc::downgrade(&of_thread)));
                 runtime.spawn(counting::tell(Arc::downgrade(&of_thread)));
                 runtime.block_on(async {
                     until.notified().await;
@@ -190,6 +195,11 @@ impl Cluster {
     /// Says how many connections got something, where it is told the document and the offset: see [`Counter`].
     pub fn counter(&self) -> Counter {
         Counter(Arc::clone(&self.shared))
+    }
+
+    /// The documents with an authority that stand there.
+    pub(crate) fn kept_documents(&self) -> kept::KeptDocuments {
+        kept::KeptDocuments::new(&self.shared)
     }
 
     /// What gives rooms their logs.

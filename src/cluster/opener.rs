@@ -77,7 +77,7 @@ async fn open(shared: &Arc<Shared>, document: Arc<Document>, opened: Opened) {
     let deadline = Instant::now() + shared.config.wait;
     shared.add(&document);
     // Whatever becomes of it: without the log nobody needs the document.
-    let log = RedisLog { shared: Arc::clone(shared), document: Arc::clone(&document) };
+    let log = RedisLog::new(shared, &document);
     while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let channel = std::slice::from_ref(&document.keys.channel);
         let read = async {
@@ -132,15 +132,22 @@ async fn recall(
 
 /// The log of a room; as long as it is there, the document is followed.
 #[derive(Debug)]
-struct RedisLog {
+pub(super) struct RedisLog {
     shared: Arc<Shared>,
     document: Arc<Document>,
 }
 
+impl RedisLog {
+    pub(super) fn new(shared: &Arc<Shared>, document: &Arc<Document>) -> Self {
+        Self { shared: Arc::clone(shared), document: Arc::clone(document) }
+    }
+}
+
 impl Log for RedisLog {
     fn append(&mut self, publication: Publication, _: Arc<dyn Deliver>) -> Append {
-        if !matches!(publication.content, Content::Client { .. } | Content::Message(_)) {
-            // Documents with an authority are none of this log's.
+        let is_kept = self.document.kept.is_some();
+        if !is_kept && !matches!(publication.content, Content::Client { .. } | Content::Message(_)) {
+            // This is none of a document with an authority.
             return Append::Refused(Box::new(publication), Refusal::Unavailable);
         }
         let begins = match self.document.enqueue(publication) {
@@ -166,7 +173,10 @@ impl Log for RedisLog {
         let keys = &self.document.keys;
         let mut keeping = lock(&self.shared.keeping);
         keeping.client_sessions.extend(client_sessions.iter().map(|each| keys.client_session(*each)));
-        keeping.metas.insert(keys.meta.clone());
+        // Who looks after a document with an authority keeps all of it.
+        if self.document.kept.is_none() {
+            keeping.metas.insert(keys.meta.clone());
+        }
         drop(keeping);
         self.shared.keep.notify_one();
     }

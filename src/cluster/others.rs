@@ -17,6 +17,11 @@ impl Others {
         self.0.insert(process, Instant::now());
     }
 
+    /// Whether a process is there.
+    pub(super) fn is_there(&self, process: u64) -> bool {
+        self.0.get(&process).is_some_and(|at| at.elapsed() <= SILENCE)
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.0.values().filter(|at| at.elapsed() <= SILENCE).count()

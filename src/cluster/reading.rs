@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     document::Document,
-    follower::Asks,
+    follower::{Asks, Next},
     link::{Link, is_elsewhere},
     routes::Node,
     shared::{Shared, milliseconds, random},
@@ -23,14 +23,18 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The call that reads a log; all of it, or from where a process stands.
 pub(super) fn call(shared: &Shared, link: &Link, document: &Document, asks: Option<Asks>) -> Cmd {
-    let mut call = link.read(2);
+    let from = asks.and_then(|asks| asks.from());
+    let mut call = link.read(4);
     call.arg(&document.keys.meta)
         .arg(&document.keys.stream)
+        .arg(&document.keys.kept)
+        .arg(&document.keys.lease)
         .arg(Epoch::random().to_string())
         .arg(nonce_text(random()))
         .arg(&link.server.run)
-        .arg(asks.map_or("-".to_owned(), |asks| asks.from().to_string()))
-        .arg(milliseconds(shared.meta_kept));
+        .arg(from.map_or("-".to_owned(), |from| from.to_string()))
+        .arg(milliseconds(shared.meta_kept))
+        .arg(u8::from(document.kept.is_some() && from.is_none()));
     call
 }
 
@@ -68,10 +72,14 @@ fn complain(document: &Document, error: &RedisError) {
 
 /// Brings a document up to where its log stands; returns whether that was done.
 pub(super) async fn catch_up(shared: &Shared, link: &Link, document: &Document) -> bool {
+    let mut is_whole = false;
     while let Some(asks) = document.asks() {
+        let asks = if is_whole { asks.all() } else { asks };
         let Some(reading) = read(shared, link, document, Some(asks)).await else { return false };
-        if document.caught_up(asks, &reading) {
-            return true;
+        match document.caught_up(asks, reading) {
+            Next::Nothing => return true,
+            Next::ReadAgain => {}
+            Next::ReadAll => is_whole = true,
         }
     }
     true
@@ -120,7 +128,8 @@ pub(super) async fn catch_up_all(shared: &Shared, link: &Link, node: &Node) -> R
         }
         let answers: Vec<Value> = calls.query_async(&mut link.commands.clone()).await?;
         for ((document, asks), answer) in asked.into_iter().zip(answers) {
-            let is_done = parse(document, answer).is_none_or(|reading| document.caught_up(asks, &reading));
+            let is_done = parse(document, answer)
+                .is_none_or(|reading| document.caught_up(asks, reading) == Next::Nothing);
             if !is_done && !catch_up(shared, link, document).await {
                 return Err(std::io::Error::other("a document could not be read again").into());
             }

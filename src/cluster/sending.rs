@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     document::{Batch, Document},
-    entry,
+    entry, leases,
     link::{Link, is_elsewhere},
     reading,
     shared::{Shared, milliseconds, random},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ids::{ClientSessionId, Epoch},
     recovery::history::LEAP,
-    room::publication::Publication,
+    room::publication::{Content, Publication, Steps},
     sync::lock,
 };
 
@@ -48,7 +48,15 @@ pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
 /// Sends one batch until it was answered, here or by a push; returns whether it was in time.
 async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
     let deadline = Instant::from_std(batch.since) + shared.config.wait;
+    let mut is_forked = false;
     while let Some(link) = shared.link(document.keys.slot, deadline).await {
+        if !leases::mark(shared, document).await {
+            sleep(PAUSE).await;
+            if Instant::now() >= deadline {
+                return false;
+            }
+            continue;
+        }
         let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
         let answer = link.call(&call).await;
         if link.loss.is_lost() {
@@ -67,9 +75,10 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
             }
             Ok(Some(Answer::Forked)) => {
                 // What was sent is void, and goes behind what the log has become.
-                if !reading::catch_up(shared, &link, document).await {
+                if !reading::catch_up(shared, &link, document).await || is_forked {
                     sleep(PAUSE).await;
                 }
+                is_forked = true;
             }
             Ok(Some(Answer::Late)) => return false,
             Ok(None) => link.loss.declare("its answer to a script was none"),
@@ -132,8 +141,8 @@ fn call(
     };
     let places: Vec<_> = publications.iter().map(&mut place).collect();
     let keys = &document.keys;
-    let mut call = link.append(3 + client_sessions.len());
-    call.arg(&keys.meta).arg(&keys.stream).arg(&keys.attempt);
+    let mut call = link.append(4 + client_sessions.len());
+    call.arg(&keys.meta).arg(&keys.stream).arg(&keys.attempt).arg(&keys.kept);
     for client_session in client_sessions {
         call.arg(keys.client_session(client_session));
     }
@@ -154,11 +163,20 @@ fn call(
         .arg(publications.len());
     let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     for (publication, place) in publications.iter().zip(places) {
-        call.arg(place).arg(text(publication.number)).arg(text(publication.after));
+        call.arg(place).arg(text(publication.number)).arg(place_of(publication));
         // What has no place in such a log was not let into it.
         call.arg(entry::encode(publication).unwrap_or_default());
     }
     call
+}
+
+/// Where a publication must stand, as the script is told.
+fn place_of(publication: &Publication) -> String {
+    match &publication.content {
+        Content::Steps(Steps { version, count, .. }) => format!("v{version}+{count}"),
+        Content::Update { .. } => "v+1".to_owned(),
+        _ => publication.after.map(|after| format!("o{after}")).unwrap_or_default(),
+    }
 }
 
 fn parse(answer: &Value) -> Option<Answer> {

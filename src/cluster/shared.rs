@@ -167,6 +167,11 @@ impl Shared {
         vec![self.alive_channel(), self.census_channel(), own, self.calls_key()]
     }
 
+    /// The set of the documents that are not saved, each with the process that has written to it.
+    pub(super) fn unsaved_key(&self) -> String {
+        format!("{}unsaved", self.config.prefix)
+    }
+
     /// The stream of the calls that every process has to do, and the channel on which it is told that there is one.
     pub(super) fn calls_key(&self) -> String {
         calls_key(&self.config.prefix)

@@ -13,6 +13,8 @@ const SHOW: u8 = 0;
 const HIDE: u8 = 1;
 const ASK: u8 = 2;
 const TAKE: u8 = 3;
+const SAVED: u8 = 4;
+const SAVE: u8 = 5;
 
 /// One thing that is true now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub(super) enum Record {
     Ask,
     /// A client has come back, and goes on where it is now.
     Take(ClientSessionId),
+    /// The document is saved at this version.
+    Saved(u64),
+    /// Whoever looks after the document is to save it now.
+    Save,
 }
 
 /// What one process tells the others.
@@ -53,6 +59,11 @@ impl Told {
                     out.put_u64(client_session.number());
                 }
                 Record::Ask => out.put_u8(ASK),
+                Record::Saved(version) => {
+                    out.put_u8(SAVED);
+                    out.put_u64(*version);
+                }
+                Record::Save => out.put_u8(SAVE),
                 Record::Take(client_session) => {
                     out.put_u8(TAKE);
                     out.put_u64(client_session.number());
@@ -85,6 +96,8 @@ impl Told {
                 HIDE => Record::Hide(client_session()?),
                 ASK => Record::Ask,
                 TAKE => Record::Take(client_session()?),
+                SAVED => Record::Saved(from.try_get_u64().ok()?),
+                SAVE => Record::Save,
                 _ => return None,
             });
         }
@@ -107,6 +120,8 @@ mod tests {
             Record::Hide(client_session),
             Record::Ask,
             Record::Take(client_session),
+            Record::Saved(1 << 40),
+            Record::Save,
         ];
         let told = Told { process: 7, records };
         let message = told.message();

@@ -62,6 +62,17 @@ fn plain(meta: &str, stream: &str) -> Vec<Cmd> {
         command(&["HMGET", meta, "check"]),
         command(&["DEL", meta]),
         command(&["TIME"]),
+        command(&["SADD", stream, "check"]),
+        command(&["SMEMBERS", stream]),
+        command(&["SREM", stream, "check"]),
+        command(&["RPUSH", stream, "check"]),
+        command(&["LTRIM", stream, "-8", "-1"]),
+        command(&["LRANGE", stream, "0", "-1"]),
+        command(&["PERSIST", stream]),
+        command(&["DEL", stream]),
+        command(&["HSET", meta, "check", "0"]),
+        command(&["HGET", meta, "check"]),
+        command(&["HDEL", meta, "check"]),
     ]
 }
 

@@ -182,12 +182,35 @@ pub(super) struct Reading {
     pub(super) now: u64,
     /// From where it was read on.
     pub(super) entries: Vec<Entry>,
+    /// Who looks after the document; empty where nobody does, or where nobody has asked.
+    pub(super) holder: String,
+    /// What is kept of a document with an authority, where that was asked for.
+    pub(super) kept: Option<KeptState>,
+}
+
+/// What is kept of a document with an authority, beside its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeptState {
+    /// The version behind the last entry.
+    pub(super) version: u64,
+    /// What its entries are, as it was named.
+    pub(super) kind: String,
+    /// The version of the snapshot.
+    pub(super) base: u64,
+    pub(super) doc: String,
+    /// The version that the app has.
+    pub(super) saved: u64,
+    /// The version of a save whose end was not noted.
+    pub(super) saving: Option<u64>,
+    /// Who has loaded it.
+    pub(super) by: String,
 }
 
 impl Reading {
     /// Takes the answer of the script apart.
     pub(super) fn parse(value: Value) -> Option<Self> {
-        let Value::Array(parts) = value else { return None };
+        let Value::Array(mut parts) = value else { return None };
+        let more = parts.split_off(parts.len().min(5));
         let [epoch, offset, nonce_at, now, entries] = <[Value; 5]>::try_from(parts).ok()?;
         let Value::Array(entries) = entries else { return None };
         Some(Self {
@@ -195,6 +218,24 @@ impl Reading {
             top: Mark { offset: number(text(&offset)?).ok()?, nonce: nonce(text(&nonce_at)?).ok()? },
             now: number(text(&now)?).ok()?,
             entries: entries.into_iter().map(Entry::of).collect::<Option<_>>()?,
+            holder: more.first().map_or(Some(""), text)?.to_owned(),
+            kept: if more.len() < 2 { None } else { Some(KeptState::of(&more[1..])?) },
+        })
+    }
+}
+
+impl KeptState {
+    fn of(parts: &[Value]) -> Option<Self> {
+        let words: Vec<_> = parts.iter().map(text).collect::<Option<_>>()?;
+        let [version, kind, base, doc, saved, saving, by] = words[..] else { return None };
+        Some(Self {
+            version: number(version).ok()?,
+            kind: kind.to_owned(),
+            base: number(base).ok()?,
+            doc: doc.to_owned(),
+            saved: number(saved).ok()?,
+            saving: if saving.is_empty() { None } else { Some(number(saving).ok()?) },
+            by: by.to_owned(),
         })
     }
 }

@@ -79,7 +79,7 @@ impl Document {
 
 impl State {
     /// Whether so much stands behind the snapshot that it is time for another one.
-    fn is_long(&self) -> bool {
+    pub(super) fn is_long(&self) -> bool {
         let mut behind = self.batches.since(self.snapshot.version).into_iter().flatten();
         let mut bytes = 0;
         let many = behind.by_ref().take(WANTED_FROM_BATCHES).inspect(|batch| bytes += batch.bytes()).count();

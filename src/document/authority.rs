@@ -105,6 +105,21 @@ impl Authority {
         }
     }
 
+    /// Another process had a batch in its place first, which was delivered and ends at `version`: what was accepted here since,
+    /// and was not delivered, has none any more. Who waits keeps its place.
+    pub fn overtaken(&mut self, version: u64) {
+        debug_assert!(version >= self.delivered, "batches follow each other");
+        (self.head, self.delivered) = (version, version);
+    }
+
+    /// The batch of `writer` was accepted here, and another process's was before it: the writer has the next turn, and is to
+    /// come at once.
+    pub fn give_back(&mut self, writer: u64, now: u64) {
+        if let Some(turns) = &mut self.turns {
+            turns.give_back(writer, self.delivered, now);
+        }
+    }
+
     /// Goes on at `version`, because the document was changed elsewhere: everything before is void, and so is who waits.
     /// `false`, and nothing happens, where it is not behind the head: a version is never given twice.
     #[must_use]

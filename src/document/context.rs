@@ -11,11 +11,14 @@ use std::{
 
 use tokio::runtime::Handle;
 
+#[cfg(feature = "redis")]
+use crate::{room::opening::OpenedBy, shard::Work};
+
 use super::{Options, hooks::Hooks, store::thread::StoreHandle};
 use crate::{
     ids::{Epoch, Id},
     metrics::{Counter, histogram::Times},
-    room::{Rooms, publication::Draft},
+    room::{Room, Rooms, publication::Draft},
 };
 
 /// What all documents of a hub share.
@@ -100,10 +103,39 @@ impl Context {
         self.is_ending.store(true, Ordering::Release);
     }
 
+    /// The room of a document, where it is open.
+    pub(super) fn room(&self, document: &Id) -> Option<Arc<Room>> {
+        self.rooms.get().and_then(Weak::upgrade)?.get(document)
+    }
+
+    /// Opens the room of a document, where it is not open; what is returned is told once that is done, or cannot be.
+    #[cfg(feature = "redis")]
+    pub(super) async fn open_room(&self, document: &Id) {
+        let Some(rooms) = self.rooms.get().and_then(Weak::upgrade) else { return };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (shard, id) = (Arc::clone(rooms.shard_of(document)), document.clone());
+        let open = move || {
+            let _ = tell.send(rooms.open(id, OpenedBy::default).when_loaded());
+        };
+        shard.push(Work::Do("opening a document", Box::new(open)));
+        if let Ok(loaded) = told.await {
+            let _ = loaded.await;
+        }
+    }
+
+    /// Returns once the room's thread has done what it was given before.
+    #[cfg(feature = "redis")]
+    pub(super) async fn pass(&self, document: &Id) {
+        let Some(rooms) = self.rooms.get().and_then(Weak::upgrade) else { return };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let done = Work::Do("reading a document", Box::new(move || tell.send(()).unwrap_or(())));
+        Arc::clone(rooms.shard_of(document)).push(done);
+        let _ = told.await;
+    }
+
     /// Tells the members of a document, or those of one client, where there are any, what is no part of it.
     pub(super) fn tell(&self, document: &Id, to: Option<&Id>, message: &str) {
-        let rooms = self.rooms.get().and_then(Weak::upgrade);
-        if let Some(room) = rooms.and_then(|rooms| rooms.get(document))
+        if let Some(room) = self.room(document)
             && let Err(error) = room.publish(&Draft::notice(to, message), None)
         {
             log::warn!(document = document.text(); "the members of document {document:?} were not told {message}: {error:?}");

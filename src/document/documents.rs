@@ -1,5 +1,7 @@
 //! All documents with an authority of a hub: each is loaded once, however many open it, and stays while it is needed.
 
+#[cfg(feature = "redis")]
+use std::io;
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
@@ -7,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::OnceCell};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, oneshot},
+};
 
 use super::{
     Options,
@@ -15,8 +20,12 @@ use super::{
     hooks::{Content, HookError, Hooks},
     live::{Document, InUse, Registry},
     log::StepsLog,
-    store::thread::StoreHandle,
+    store::{SetAside, thread::StoreHandle},
 };
+#[cfg(feature = "redis")]
+use super::{over::Over, store::nowhere::Nowhere};
+#[cfg(feature = "redis")]
+use crate::{ids::ClientSessionId, room::opening::Recalling};
 use crate::{
     ids::Id,
     metrics::Counter,
@@ -30,6 +39,9 @@ use crate::{
 
 /// How long the end of a hub waits at least for what the store has begun.
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end of a hub waits until other processes may look after its documents. They would in any case, later.
+const RELEASES_WITHIN: Duration = Duration::from_millis(500);
 
 /// How often the end of a hub looks whether all is saved.
 const FLUSH_ROUND: Duration = Duration::from_millis(5);
@@ -45,6 +57,9 @@ pub(super) struct Loaded {
     unsaved_count: Counter,
     /// Whether relays have offsets.
     has_offsets: bool,
+    /// Where other processes have them, too.
+    #[cfg(feature = "redis")]
+    pub(super) over: Option<Over>,
 }
 
 /// A document that is there, or is being loaded.
@@ -79,7 +94,42 @@ impl Documents {
             unsaved: Mutex::default(),
             unsaved_count: Counter::new(),
             has_offsets,
+            #[cfg(feature = "redis")]
+            over: None,
         }))
+    }
+
+    /// The documents that `hooks` load and save, and that other processes have, too. What they wait for runs on `handle`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn over(
+        hooks: Arc<dyn Hooks>,
+        options: Options,
+        handle: Handle,
+        over: Over,
+    ) -> io::Result<Self> {
+        // What the processes share keeps them.
+        let store = StoreHandle::start(0, || Ok(Nowhere), |_| {})?;
+        let context = Arc::new(Context::new(hooks, store, options, handle, true));
+        Ok(Self(Arc::new(Loaded {
+            context,
+            slots: Mutex::default(),
+            unsaved: Mutex::default(),
+            unsaved_count: Counter::new(),
+            has_offsets: true,
+            over: Some(over),
+        })))
+    }
+
+    /// What was set aside of a document that is in memory.
+    pub(crate) async fn set_aside(&self, document: &Id) -> Option<Vec<SetAside>> {
+        if let Some(together) = &self.get(document)?.together {
+            return together.set_aside().await.ok();
+        }
+        let (done, set_aside) = oneshot::channel();
+        let of = Some(document.clone());
+        // Whoever asks sees the rest also where the store has failed; that is in the log and in the metrics.
+        self.store().set_aside(of, move |outcome| drop(done.send(outcome))).ok()?;
+        set_aside.await.ok().and_then(Result::ok)
     }
 
     /// Through which its members are told what is no part of a document. Given once.
@@ -89,7 +139,7 @@ impl Documents {
 
     /// The document, where it is in memory.
     pub(crate) fn get(&self, document: &Id) -> Option<Arc<Document>> {
-        lock(&self.0.slots).get(document)?.get().cloned()
+        self.0.get(document)
     }
 
     /// How many documents are not saved.
@@ -133,6 +183,10 @@ impl Documents {
 
     /// The document as it is now, which is loaded for that where nobody has it open; `None` for a relay.
     pub(crate) async fn content(&self, document: Id) -> Result<Option<Content>, HookError> {
+        #[cfg(feature = "redis")]
+        if self.0.over.is_some() {
+            return self.0.content_together(document).await;
+        }
         match self.0.open(document, OpenedBy::default()).await? {
             Kind::Relay => Ok(None),
             Kind::Kept(document) => Ok(Some(document.content())),
@@ -142,6 +196,12 @@ impl Documents {
     /// Opens the documents that an earlier process could not save, so that they are.
     pub fn save_what_was_left(&self) {
         let shared = Arc::clone(&self.0);
+        #[cfg(feature = "redis")]
+        if shared.over.is_some() {
+            let shared = Arc::downgrade(&shared);
+            self.0.context.handle.spawn(Loaded::save_what_is_left_behind(shared));
+            return;
+        }
         self.0.context.handle.spawn(async move {
             for document in shared.unsaved().await {
                 if let Err(HookError(reason)) = shared.open(document.clone(), OpenedBy::default()).await {
@@ -174,13 +234,38 @@ impl Documents {
         if !dirty.is_empty() {
             log::warn!("{} documents are not saved: the next start saves them from the store", dirty.len());
         }
+        let released: Vec<_> =
+            self.0.all().iter().filter_map(|document| Some(document.together.as_ref()?.release())).collect();
+        let until = Instant::now() + RELEASES_WITHIN;
+        for released in released {
+            let _ = released.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         self.0.context.store.close(left.max(STORE_PATIENCE));
     }
 }
 
 impl Opener for Documents {
+    #[cfg(feature = "redis")]
+    fn recalls(&self) -> bool {
+        self.0.over.is_some()
+    }
+
+    #[cfg(feature = "redis")]
+    fn recall(
+        &self,
+        document: &Id,
+        client_session: ClientSessionId,
+        offset: Option<u64>,
+    ) -> Option<Recalling> {
+        self.0.over.as_ref()?.relays.recall(document, client_session, offset)
+    }
+
     fn open(&self, document: &Id, by: OpenedBy, opened: Opened) {
+        #[cfg(feature = "redis")]
+        if self.0.over.is_some() {
+            return self.0.open_together(document, by, opened);
+        }
         let (shared, document) = (Arc::clone(&self.0), document.clone());
         self.0.context.handle.spawn(async move {
             match shared.open(document.clone(), by).await {
@@ -199,6 +284,10 @@ impl Opener for Documents {
 }
 
 impl Loaded {
+    pub(super) fn get(&self, document: &Id) -> Option<Arc<Document>> {
+        lock(&self.slots).get(document)?.get().cloned()
+    }
+
     fn all(&self) -> Vec<Arc<Document>> {
         lock(&self.slots).values().filter_map(|slot| slot.get().cloned()).collect()
     }
@@ -234,7 +323,24 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// A document was loaded that other processes have, too.
+    #[cfg(feature = "redis")]
+    pub(super) fn add(&self, document: &Arc<Document>) {
+        let slot = Arc::new(Slot::new_with(Some(Arc::clone(document))));
+        lock(&self.slots).insert(document.id.clone(), slot);
+    }
+}
+
 impl Registry for Loaded {
+    fn remove(&self, document: &Document) {
+        let mut slots = lock(&self.slots);
+        let found = slots.get(&document.id).and_then(|slot| slot.get());
+        if found.is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), document)) {
+            slots.remove(&document.id);
+        }
+    }
+
     fn forget(&self, document: &Document, used: u64) {
         let mut slots = lock(&self.slots);
         if lock(&document.state).is_idle_since(used, self.context.options.saves) {

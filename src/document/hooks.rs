@@ -10,6 +10,10 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, HookError>> + Send>>;
 
 /// The app, as documents see it. Called from any thread; must not block.
 pub trait Hooks: Send + Sync + fmt::Debug {
+    /// Says what kind of document this is, of which several processes may have the content already: as
+    /// [`load`](Self::load), with a copy that is [`AppCopy::Nowhere`].
+    fn kind(&self, document: &Id) -> Answer<Loaded>;
+
     /// Says what kind of document this is, and gives the app's copy of it.
     fn load(&self, document: &Id, by: OpenedBy) -> Answer<Loaded>;
 

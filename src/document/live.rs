@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
 use super::{
     Options,
-    authority::{Attempt, Authority, Verdict},
+    authority::{Attempt, Authority, Turns, Verdict},
     batches::{Batch, Batches},
     context::Context,
     edits::{AskedFor, Edits},
@@ -19,6 +19,7 @@ use super::{
     offsets::Offsets,
     steps,
     store::{Entry, Kind, StoreError, Write, thread::Rejected},
+    together::{OnTheWay, Rest, Together},
 };
 use crate::{
     ids::Id,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Names all route handlers among the writers. No connection has it.
-const ROUTE_HANDLERS: u64 = 0;
+pub(super) const ROUTE_HANDLERS: u64 = 0;
 
 /// A document with an authority.
 pub struct Document {
@@ -42,10 +43,15 @@ pub struct Document {
     pub(super) state: Mutex<State>,
     /// Whoever saves it is to do so now.
     pub(super) hurry: Notify,
+    /// What it shares with other processes that have it; `None` where it is this one's own.
+    pub(super) together: Option<Box<dyn Together>>,
 }
 
 /// Where a document is kept as long as it is in memory.
 pub(super) trait Registry: Send + Sync + fmt::Debug {
+    /// Forgets it, whatever it is: its log is gone.
+    fn remove(&self, document: &Document);
+
     /// Forgets it, unless it is dirty, or was needed since it was used for the `used`th time.
     fn forget(&self, document: &Document, used: u64);
 
@@ -55,7 +61,7 @@ pub(super) trait Registry: Send + Sync + fmt::Debug {
 
 #[derive(Debug)]
 pub(super) struct State {
-    authority: Authority,
+    pub(super) authority: Authority,
     /// The newest document that was made of the steps, or loaded.
     pub(super) snapshot: Snapshot,
     /// What was delivered; it reaches from before the snapshot to the version of the document.
@@ -65,6 +71,8 @@ pub(super) struct State {
     generation: u64,
     /// What is not saved.
     pub(super) edits: Edits,
+    /// What is on its way, where other processes have it, too.
+    pub(super) on_the_way: OnTheWay,
     /// Who was asked for a snapshot.
     pub(super) asked: Option<AskedFor>,
     /// How many rooms and readers need it.
@@ -80,18 +88,17 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// A document that was loaded: `batches` reach from before `snapshot` to its version, up to `saved` the app has it.
-    #[expect(clippy::too_many_arguments, reason = "what is loaded, once")]
+    /// A document that was loaded: the batches reach from before the snapshot to its version.
     pub(super) fn new(
         id: Id,
         context: Arc<Context>,
         registry: Weak<dyn Registry>,
         kind: Kind,
-        snapshot: Snapshot,
-        batches: Batches,
-        saved: u64,
+        begin: Rest,
         offsets: Offsets,
+        together: Option<Box<dyn Together>>,
     ) -> Arc<Self> {
+        let Rest { snapshot, batches, saved } = begin;
         let state = State {
             authority: Authority::with_turns(batches.version(), context.options.turns),
             snapshot,
@@ -99,11 +106,13 @@ impl Document {
             offsets,
             generation: 0,
             edits: Edits::new(saved),
+            on_the_way: OnTheWay::default(),
             asked: None,
             uses: 0,
             used: 0,
         };
-        Arc::new(Self { id, kind, context, registry, state: Mutex::new(state), hurry: Notify::new() })
+        let (state, hurry) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { id, kind, context, registry, state, hurry, together })
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -221,10 +230,20 @@ impl Document {
             Content::Update { client, user, update } => {
                 (client, user, state.batches.version(), 1, update.as_str().into(), None)
             }
+            Content::Replaced(with) => return self.replaced(&mut state, with),
             Content::Client { .. } | Content::Message(_) | Content::Notice(_) => return,
         };
         if before != state.batches.version() {
-            // It was on its way when the document went on from another version, which they were told.
+            // It was on its way when the document went on from another version, which they were told. Where several processes
+            // have it the log knows better.
+            if self.together.is_some() {
+                log::error!(
+                    document = self.id.text();
+                    "document {:?} is at version {}, and its log goes on at {before}",
+                    self.id,
+                    state.batches.version()
+                );
+            }
             return;
         }
         state.batches.push(Batch {
@@ -237,11 +256,17 @@ impl Document {
             offset,
             client_session: publication.author.map(|author| author.client_session),
         });
+        if self.together.is_some() {
+            self.followed(&mut state, before, client, publication.number);
+        }
         let editor = user.as_deref().unwrap_or_else(|| client.text());
         state.edits.edited(editor, Instant::now());
         self.trim(&mut state);
         self.save_later(&mut state);
         self.want_snapshot(&mut state, client);
+        if self.together.is_some() && state.is_long() {
+            self.renew_snapshot(&mut state);
+        }
     }
 
     /// Forgets batches before the snapshot of which there are more than are kept.
@@ -276,6 +301,14 @@ impl Document {
     fn end_use(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.uses -= 1;
+        if self.together.is_some() {
+            drop(state);
+            // Nobody follows it any more, so it is soon not what the others have.
+            if let Some(registry) = self.registry.upgrade() {
+                registry.remove(self);
+            }
+            return;
+        }
         self.forget_later(&state);
     }
 
@@ -355,7 +388,12 @@ impl State {
     }
 
     /// Whether a batch is the next one.
-    fn judge(&mut self, publication: &Publication, options: &Options, now: u64) -> Result<Entry, Refusal> {
+    pub(super) fn judge(
+        &mut self,
+        publication: &Publication,
+        options: &Options,
+        now: u64,
+    ) -> Result<Entry, Refusal> {
         let (client, user, version, count, body, change_id) = match &publication.content {
             Content::Steps(Steps { client, user, version, count, steps, change_id }) => {
                 (client, user, *version, *count, &**steps, change_id)
@@ -364,7 +402,7 @@ impl State {
             Content::Update { client, user, update } => {
                 (client, user, self.authority.head(), 1, update.as_str(), &None)
             }
-            Content::Client { .. } | Content::Message(_) | Content::Notice(_) => {
+            Content::Replaced(_) | Content::Client { .. } | Content::Message(_) | Content::Notice(_) => {
                 return Err(Refusal::Unavailable);
             }
         };
@@ -413,6 +451,12 @@ impl State {
         self.snapshot = Snapshot { version, doc };
         self.batches = Batches::new(version);
         version
+    }
+
+    /// Goes on at another version: what was sent for any before is void.
+    pub(super) fn restart(&mut self, version: u64, turns: Turns) {
+        self.authority = Authority::with_turns(version, turns);
+        self.generation += 1;
     }
 
     /// The store has failed: whatever was accepted and not stored is refused.

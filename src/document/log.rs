@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::live::InUse;
 use crate::{
-    ids::ClientSessionId,
+    ids::{ClientSessionId, Topic},
     metrics::labels::DocumentKind,
     room::{
         document_log::{Append, Deliver, Log},
-        publication::{Content, Publication},
+        publication::{Content, Publication, Refusal},
     },
 };
 
@@ -19,6 +19,83 @@ pub(super) struct StepsLog(InUse);
 impl StepsLog {
     pub(super) fn new(document: InUse) -> Self {
         Self(document)
+    }
+}
+
+/// The same for a document that other processes have, too: what it accepts goes to the log that all of them follow.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no document is shared without it"))]
+pub(super) struct TogetherLog {
+    document: InUse,
+    log: Box<dyn Log>,
+}
+
+impl TogetherLog {
+    #[cfg(feature = "redis")]
+    pub(super) fn new(document: InUse, log: Box<dyn Log>) -> Self {
+        Self { document, log }
+    }
+}
+
+impl Log for TogetherLog {
+    fn kind(&self) -> DocumentKind {
+        self.document.kind().into()
+    }
+
+    fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
+        if !matches!(publication.content, Content::Steps(_) | Content::Update { .. }) {
+            return self.log.append(publication, room);
+        }
+        match self.document.admit(publication, Arc::clone(&room)) {
+            Some(publication) => match self.log.append(publication, room) {
+                Append::Refused(publication, refusal) => {
+                    let refusal = self.document.refused(&publication, refusal);
+                    Append::Refused(publication, refusal)
+                }
+                later => later,
+            },
+            None => Append::Later,
+        }
+    }
+
+    fn delivered(&mut self, publication: &Publication, offset: u64) {
+        self.document.delivered(publication, offset);
+    }
+
+    fn refused(&mut self, publication: &Publication, refusal: Refusal) -> Refusal {
+        self.document.refused(publication, refusal)
+    }
+
+    fn restarted(&mut self) {
+        self.document.restarted();
+    }
+
+    fn is_needed(&self) -> bool {
+        self.document.is_needed()
+    }
+
+    fn counted(&mut self, offset: u64, members: usize) {
+        self.log.counted(offset, members);
+    }
+
+    fn knows_refused(&mut self, client_session: ClientSessionId) {
+        self.log.knows_refused(client_session);
+    }
+
+    fn keep(&mut self, client_sessions: &[ClientSessionId]) {
+        self.log.keep(client_sessions);
+    }
+
+    fn show(&mut self, client_session: ClientSessionId, topic: Topic, frame: &[u8]) {
+        self.log.show(client_session, topic, frame);
+    }
+
+    fn hide(&mut self, client_session: ClientSessionId) {
+        self.log.hide(client_session);
+    }
+
+    fn take(&mut self, client_session: ClientSessionId) {
+        self.log.take(client_session);
     }
 }
 

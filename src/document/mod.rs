@@ -10,16 +10,28 @@ pub mod batches;
 mod context;
 pub mod documents;
 mod edits;
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no document is shared without it"))]
+mod following;
+#[cfg(feature = "redis")]
+mod from_redis;
 mod history;
 pub mod hooks;
+#[cfg(feature = "redis")]
+mod in_redis;
 pub mod live;
 mod log;
 mod offsets;
 mod opening;
+#[cfg(feature = "redis")]
+pub(crate) mod over;
+#[cfg(feature = "redis")]
+mod over_redis;
 mod reading;
 mod saving;
 pub mod steps;
 pub mod store;
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no document is shared without it"))]
+mod together;
 mod turns;
 
 #[cfg(test)]

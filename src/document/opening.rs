@@ -13,22 +13,23 @@ use super::{
     offsets::Offsets,
     reading::content_of,
     store::{Kind, Stored},
+    together::Rest,
 };
 use crate::{ids::Id, room::opening::OpenedBy, sync::lock};
 
 /// Where a document goes on.
-struct Begin {
-    snapshot: Snapshot,
-    batches: Batches,
-    offsets: Offsets,
+pub(super) struct Begin {
+    pub(super) snapshot: Snapshot,
+    pub(super) batches: Batches,
+    pub(super) offsets: Offsets,
     /// The version that the app has.
-    saved: u64,
+    pub(super) saved: u64,
     /// The version of the app's copy where that is another document, which is to be replaced.
-    overruled: Option<u64>,
+    pub(super) overruled: Option<u64>,
     /// Whether the store has it so.
-    is_stored: bool,
+    pub(super) is_stored: bool,
     /// What is set aside for it, and why.
-    set_aside: Option<(&'static str, String)>,
+    pub(super) set_aside: Option<(&'static str, String)>,
 }
 
 impl Begin {
@@ -113,23 +114,14 @@ impl Loaded {
             hooks::Loaded::Relay => return Ok(None),
             hooks::Loaded::Kept(kind, copy) => (kind, copy),
         };
-        let begin = match (self.stored(&id).await?, copy) {
-            (None, AppCopy::Nowhere | AppCopy::None) => Begin::with(Snapshot::empty(), 0, false),
-            (None, AppCopy::Some(snapshot)) => {
-                let saved = snapshot.version;
-                Begin::with(snapshot, saved, false)
-            }
-            (Some(stored), _) if stored.kind != kind => {
-                return Err(HookError(format!("the store has it as {:?}, and not as {kind:?}", stored.kind)));
-            }
-            (Some(stored), copy) if kind == Kind::Updates => Begin::join(stored, copy)?,
-            (Some(stored), copy) => self.reconcile(&id, stored, copy).await?,
-        };
+        let stored = self.stored(&id).await?;
+        let begin = self.begin(&id, kind, stored, copy).await?;
         let Begin { snapshot, batches, offsets, saved, overruled, is_stored, set_aside } = begin;
         let this: Weak<Self> = Arc::downgrade(self);
         let registry: Weak<dyn Registry> = this;
         let context = Arc::clone(&self.context);
-        let document = Document::new(id, context, registry, kind, snapshot.clone(), batches, saved, offsets);
+        let rest = Rest { snapshot: snapshot.clone(), batches, saved };
+        let document = Document::new(id, context, registry, kind, rest, offsets, None);
         let writes = {
             let state = lock(&document.state);
             match set_aside {
@@ -150,6 +142,28 @@ impl Loaded {
         }
         drop(state);
         Ok(Some(document))
+    }
+
+    /// Where a document goes on of which the store has this, and the app that.
+    pub(super) async fn begin(
+        &self,
+        id: &Id,
+        kind: Kind,
+        stored: Option<Stored>,
+        copy: AppCopy,
+    ) -> Result<Begin, HookError> {
+        Ok(match (stored, copy) {
+            (None, AppCopy::Nowhere | AppCopy::None) => Begin::with(Snapshot::empty(), 0, false),
+            (None, AppCopy::Some(snapshot)) => {
+                let saved = snapshot.version;
+                Begin::with(snapshot, saved, false)
+            }
+            (Some(stored), _) if stored.kind != kind => {
+                return Err(HookError(format!("the store has it as {:?}, and not as {kind:?}", stored.kind)));
+            }
+            (Some(stored), copy) if kind == Kind::Updates => Begin::join(stored, copy)?,
+            (Some(stored), copy) => self.reconcile(id, stored, copy).await?,
+        })
     }
 
     async fn stored(&self, id: &Id) -> Result<Option<Stored>, HookError> {

@@ -34,6 +34,13 @@ const LAST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
 impl State {
+    /// An offset up to which there is nothing behind a version; 0 where none is known.
+    fn offset_before(&self, version: u64) -> u64 {
+        let all = self.batches.since(self.batches.start()).into_iter().flatten();
+        let within = all.take_while(|batch| batch.after() <= version);
+        within.last().map_or(0, |last| last.offset)
+    }
+
     /// Whether the app does not have all of it.
     pub(super) fn is_dirty(&self) -> bool {
         self.edits.overruled.is_some() || self.batches.version() != self.edits.saved
@@ -43,7 +50,12 @@ impl State {
 impl Document {
     /// Sees to it that what is not saved will be.
     pub(super) fn save_later(self: &Arc<Self>, state: &mut State) {
-        if self.options().saves && state.is_dirty() && !std::mem::replace(&mut state.edits.has_saver, true) {
+        let is_saver = self.together.as_ref().is_none_or(|together| together.is_saver());
+        if is_saver
+            && self.options().saves
+            && state.is_dirty()
+            && !std::mem::replace(&mut state.edits.has_saver, true)
+        {
             if let Some(registry) = self.registry.upgrade() {
                 registry.set_unsaved(self, true);
             }
@@ -51,9 +63,15 @@ impl Document {
         }
     }
 
-    /// Whether nothing of it has to be saved.
+    /// Whether nothing of it has to be saved, by this process.
     pub(super) fn is_clean(&self) -> bool {
-        !self.options().saves || !lock(&self.state).is_dirty()
+        self.together.as_ref().is_some_and(|together| !together.is_saver()) || !self.is_needed()
+    }
+
+    /// Whether something of it has to be saved.
+    pub(super) fn is_needed(&self) -> bool {
+        let state = lock(&self.state);
+        self.options().saves && (state.is_dirty() || state.edits.has_saver)
     }
 
     /// Has what is not saved saved now; `None` where all of it is. What is returned is told how that went.
@@ -66,8 +84,18 @@ impl Document {
         let told = state.edits.wait_for(version);
         self.save_later(&mut state);
         drop(state);
+        if let Some(together) = self.together.as_ref().filter(|together| !together.is_saver()) {
+            together.ask_to_save();
+        }
         self.hurry.notify_one();
         Some(told)
+    }
+
+    /// Has it saved now, where this process does that.
+    #[cfg(feature = "redis")]
+    pub(super) fn save_soon_if_saver(self: &Arc<Self>) -> Option<oneshot::Receiver<Result<(), HookError>>> {
+        let is_saver = self.together.as_ref().is_some_and(|together| together.is_saver());
+        if is_saver { self.save_soon() } else { None }
     }
 
     async fn save_until_clean(self: Arc<Self>) {
@@ -131,6 +159,14 @@ impl Document {
         loop {
             let due = {
                 let mut state = lock(&self.state);
+                if self.together.as_ref().is_some_and(|together| !together.is_saver()) {
+                    // Whoever saves it now says so.
+                    state.edits.has_saver = false;
+                    if let Some(registry) = self.registry.upgrade() {
+                        registry.set_unsaved(self, false);
+                    }
+                    return None;
+                }
                 if !state.is_dirty() {
                     state.edits.has_saver = false;
                     let version = state.batches.version();
@@ -181,13 +217,10 @@ impl Document {
         match self.context.hooks.save(save).await? {
             SaveOutcome::Saved(doc) => {
                 let snapshot = doc.map(|doc| Snapshot { version, doc });
-                let (kept_from, message) = {
+                let (kept_from, message, before) = {
                     let mut state = lock(&self.state);
-                    let message = match self.kind {
-                        Kind::Steps => steps::saved(version),
-                        Kind::Updates => updates::saved(version, state.offset_at(version)),
-                    };
-                    state.edits.saved = version;
+                    let message = self.saved_message(&state, version);
+                    let before = std::mem::replace(&mut state.edits.saved, version);
                     state.edits.overruled = None;
                     state.edits.from_before = false;
                     if let Some(snapshot) =
@@ -196,13 +229,23 @@ impl Document {
                         state.snapshot = snapshot;
                     }
                     self.trim(&mut state);
-                    (state.batches.start(), message)
+                    (state.batches.start(), message, before)
                 };
                 let mut writes = vec![Write::Saved { document: document.clone(), position: version }];
                 if let Some(Snapshot { doc, .. }) = snapshot {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
-                self.write(writes).await?;
+                if let Err(error) = self.write(writes).await {
+                    if self.together.is_some() {
+                        // The others do not know of it, and would save it again as well.
+                        lock(&self.state).edits.saved = before;
+                    }
+                    return Err(error);
+                }
+                if let Some(together) = &self.together {
+                    together.tell_saved(version);
+                    self.note_saved();
+                }
                 if self.options().has_copy {
                     self.context.tell(&self.id, None, &message);
                 }
@@ -212,9 +255,20 @@ impl Document {
         }
     }
 
+    /// Tells that a version is saved.
+    pub(super) fn saved_message(&self, state: &State, version: u64) -> String {
+        match self.kind {
+            Kind::Steps => steps::saved(version),
+            Kind::Updates => updates::saved(version, state.offset_at(version)),
+        }
+    }
+
     /// Goes on without the steps behind `good`, the first of which do not fit into the document.
     async fn cut_out(self: &Arc<Self>, good: Snapshot, reason: &str) -> Result<(), HookError> {
         let good_version = good.version;
+        if let Some(together) = &self.together {
+            return self.go_on_together(&**together, good, reason).await;
+        }
         // In one turn of the lock, so that nothing of the new document reaches the store before it is there.
         let (written, version) = {
             let mut state = lock(&self.state);
@@ -272,9 +326,21 @@ impl Document {
 
     /// Asks the store to write; it is asked when this returns, and what is returned waits until it is on disk.
     fn ask(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), HookError>> + use<> {
+        let together = self.together.as_ref().map(|together| {
+            let position = writes.iter().find_map(|write| match write {
+                Write::Snapshot { position, .. } => Some(*position),
+                _ => None,
+            });
+            let offset = position.map_or(0, |position| lock(&self.state).offset_before(position));
+            together.write(writes.clone(), offset)
+        });
+        let writes = if together.is_some() { Vec::new() } else { writes };
         let (tell, told) = tokio::sync::oneshot::channel();
         let asked = self.context.store.write(writes, move |_, result| drop(tell.send(result)));
         async move {
+            if let Some(together) = together {
+                return together.await;
+            }
             asked.map_err(|rejected| HookError(rejected.error.to_string()))?;
             match told.await {
                 Ok(Ok(())) => Ok(()),

@@ -182,6 +182,14 @@ impl FairTurns {
         self.writers.get(&writer).and_then(|known| known.round_trip).unwrap_or(self.usual_round_trip)
     }
 
+    /// The turn of a writer came to nothing, and is given again: it was not slow.
+    pub(super) fn give_back(&mut self, writer: u64, head: u64, now: u64) {
+        self.queue.retain(|waiting| *waiting != writer);
+        self.queue.push_front(writer);
+        self.writers.entry(writer).or_default().told = Some(Told { again: now, seen: head });
+        self.turn = Some(Turn { given: now, begins: now });
+    }
+
     /// Goes back to `head`: nobody has seen more.
     pub(super) fn rollback(&mut self, head: u64) {
         for told in self.writers.values_mut().filter_map(|known| known.told.as_mut()) {

@@ -42,6 +42,21 @@ pub trait Log: Send + fmt::Debug {
         let _ = (offset, members);
     }
 
+    /// What it was given has no place; returns what its author is told. With the room's state locked, on its thread.
+    fn refused(&mut self, publication: &Publication, refusal: Refusal) -> Refusal {
+        let _ = publication;
+        refusal
+    }
+
+    /// The log is another one than the members were sent, who have to reload. With the room's state locked, on its thread,
+    /// before anything of it is delivered.
+    fn restarted(&mut self) {}
+
+    /// Whether it is needed also where nobody has the document open.
+    fn is_needed(&self) -> bool {
+        false
+    }
+
     /// What tells, in the next process, whether the log still stands where it stood: all that was delivered is in it, and
     /// nothing else. `None` where nothing does.
     fn position(&self) -> Option<u64> {

@@ -70,6 +70,7 @@ impl Room {
         let mut goes_on = false;
         let waiting = std::mem::take(&mut loading.waiting);
         let held = std::mem::take(&mut loading.held);
+        let told = std::mem::take(&mut loading.told);
         let is_open = log.is_some();
         let mut given_back = None;
         if let Some(mut log) = log {
@@ -88,6 +89,10 @@ impl Room {
             drop(held);
         }
         drop(state);
+        for told in told {
+            // Whoever has gone needs no answer.
+            let _ = told.send(());
+        }
         if is_open {
             let room = Arc::clone(self);
             self.shard.push(Work::Do(
@@ -120,6 +125,19 @@ impl Room {
     /// Whether the room can be joined.
     pub(crate) fn is_live(&self) -> bool {
         lock(&self.state).loading.is_none()
+    }
+
+    /// Is told once the room is open, or cannot be opened; at once where that is known.
+    #[cfg(feature = "redis")]
+    pub(crate) fn when_loaded(&self) -> tokio::sync::oneshot::Receiver<()> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        match &mut lock(&self.state).loading {
+            Some(loading) if !loading.has_failed => loading.told.push(tell),
+            _ => {
+                let _ = tell.send(());
+            }
+        }
+        told
     }
 
     /// A connection waits for the room to be opened, until [`Room::stop_waiting`].

@@ -385,7 +385,8 @@ impl Room {
                     log.keep(&here);
                 }
             }
-            members.is_empty() && !state.is_busy()
+            let is_needed = state.log.other().is_some_and(|log| log.is_needed());
+            members.is_empty() && !state.is_busy() && !is_needed
         };
         let Some(recovery) = &self.recovery else { return false };
         let mut recovery = lock(recovery);

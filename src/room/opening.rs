@@ -121,6 +121,8 @@ pub(super) struct Loading {
     /// What route handlers have published meanwhile.
     pub(super) held: Vec<Publication>,
     pub(super) held_bytes: usize,
+    /// Who else wants to know when it is open, or that it cannot be opened.
+    pub(super) told: Vec<oneshot::Sender<()>>,
     /// It could not be opened.
     pub(super) has_failed: bool,
     /// Where its log stood, and the last offset, of which an earlier process has left what the room remembers.

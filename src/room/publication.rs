@@ -9,7 +9,8 @@ use crate::{
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     protocol::{
         self,
-        steps::{ClientsOf, SentSteps, put_steps},
+        recovery::Reload,
+        steps::{ClientsOf, SentSteps, put_steps, reload},
     },
 };
 
@@ -64,6 +65,8 @@ pub enum Content {
         /// The update as the text it came in.
         update: String,
     },
+    /// A document with an authority goes on as another one.
+    Replaced(Replaced),
     /// A route handler's message.
     Message(String),
     /// What is true now and stands in no order, to all who are there.
@@ -85,6 +88,18 @@ pub struct Steps {
     pub steps: Arc<str>,
     /// A JSON string that names the change they are part of.
     pub change_id: Option<String>,
+}
+
+/// A document with an authority that goes on as another one, behind everything it was: what was not saved did not fit, or gave
+/// way to what the app has. Its members are told to reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The version of it, which nothing had before.
+    pub version: u64,
+    /// The version that the app has.
+    pub saved: u64,
+    /// The document as JSON.
+    pub doc: Arc<str>,
 }
 
 /// Why a publication stands nowhere.
@@ -164,6 +179,7 @@ impl Publication {
             }
             Content::Steps(steps) => Text::Steps(steps),
             Content::Update { client, user, update } => Text::Update { client, user: user.as_ref(), update },
+            Content::Replaced(replaced) => Text::Replaced(replaced),
             Content::Message(message) => Text::Message(message),
             Content::Notice(message) => Text::Notice(message),
         };
@@ -187,6 +203,7 @@ pub(crate) enum Text<'a> {
     Client { client: &'a Id, topic: Topic, payload: &'a str, version: &'a str },
     Steps(&'a Steps),
     Update { client: &'a Id, user: Option<&'a Arc<str>>, update: &'a str },
+    Replaced(&'a Replaced),
     Message(&'a str),
     Notice(&'a str),
 }
@@ -216,6 +233,7 @@ impl<'a> Draft<'a> {
             Text::Update { client, user, update } => {
                 Content::Update { client: client.clone(), user: user.cloned(), update: update.to_owned() }
             }
+            Text::Replaced(replaced) => Content::Replaced(replaced.clone()),
             Text::Message(message) => Content::Message(message.to_owned()),
             Text::Notice(message) => Content::Notice(message.to_owned()),
         };
@@ -229,7 +247,7 @@ impl<'a> Draft<'a> {
         match self.text {
             Text::Client { topic, .. } => topic.policy() == QueuePolicy::Reliable,
             Text::Message(message) => protocol::has_offset(message),
-            Text::Steps(_) | Text::Update { .. } => true,
+            Text::Steps(_) | Text::Update { .. } | Text::Replaced(_) => true,
             Text::Notice(_) => false,
         }
     }
@@ -245,7 +263,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn policy(&self) -> QueuePolicy {
         match self.text {
             Text::Client { topic, .. } => topic.policy(),
-            Text::Steps(_) | Text::Update { .. } | Text::Message(_) | Text::Notice(_) => {
+            Text::Steps(_) | Text::Update { .. } | Text::Replaced(_) | Text::Message(_) | Text::Notice(_) => {
                 QueuePolicy::Reliable
             }
         }
@@ -257,6 +275,7 @@ impl<'a> Draft<'a> {
             Text::Client { payload, version, .. } => payload.len() + version.len(),
             Text::Steps(steps) => steps.steps.len(),
             Text::Update { update, .. } => update.len(),
+            Text::Replaced(replaced) => replaced.doc.len(),
             Text::Message(message) | Text::Notice(message) => message.len(),
         }
     }
@@ -282,6 +301,7 @@ impl<'a> Draft<'a> {
             Text::Update { client, update, .. } => {
                 protocol::put_publication(out, document, client, Topic::Update, update, "", offset);
             }
+            Text::Replaced(_) => protocol::put_message(out, &reload(Reload::StepsSetAside), offset),
             Text::Notice(message) => protocol::put_message(out, message, None),
         }
     }

@@ -97,6 +97,9 @@ impl Room {
                 News::Restart(start) => {
                     // What is gathered is of the log that is no more.
                     state.gathered = BatchBuilder::default();
+                    if let Some(log) = state.log.other() {
+                        log.restarted();
+                    }
                     self.begin(start);
                     settled.restarted = true;
                 }
@@ -130,7 +133,10 @@ impl Room {
         appended: Appended,
         is_new: bool,
     ) {
-        let Appended { mut publication, outcome } = appended;
+        let Appended { mut publication, mut outcome } = appended;
+        if let (Err(refusal), Some(log)) = (&mut outcome, state.log.other()) {
+            *refusal = log.refused(&publication, *refusal);
+        }
         let author = publication.author;
         pending.settled(author, publication.bytes());
         settled.touched.extend(author.map(|author| author.client_session));

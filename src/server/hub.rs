@@ -6,8 +6,6 @@ use std::{
 };
 
 use super::{keeper::Keeper, shared::Shared};
-#[cfg(feature = "redis")]
-use crate::cluster::{self, Cluster, config::ClusterConfig};
 use crate::{
     Config, Error,
     admission::{elsewhere::Elsewhere, expiry, users::Users},
@@ -31,6 +29,11 @@ use crate::{
     },
     shard::{Shard, Work},
     websocket::frame,
+};
+#[cfg(feature = "redis")]
+use crate::{
+    cluster::{self, Cluster, config::ClusterConfig},
+    document::over::Over,
 };
 
 /// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
@@ -80,10 +83,7 @@ impl Hub {
             let documents = Documents::new(hooks, store, options, handle, has_offsets, tokens_last);
             (Some(Arc::new(documents.clone())), Some(documents))
         })?;
-        if let Some(documents) = &hub.shared.documents {
-            documents.tell_through(&hub.shared.rooms);
-            documents.save_what_was_left();
-        }
+        hub.begin_saving();
         Ok(hub)
     }
 
@@ -131,6 +131,52 @@ impl Hub {
         });
         let publication = Publication { answer: Some(answer), ..Publication::of_route_handler(to, message) };
         self.submit_opening(document, publication)
+    }
+
+    /// Starts a hub whose documents are ordered by a Redis, some of which have an authority: `hooks` say which, load and save
+    /// them, each in one process at a time. Otherwise as [`Hub::start_cluster`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::start_cluster`].
+    #[cfg(feature = "redis")]
+    pub fn start_cluster_documents(
+        config: Config,
+        redis: &ClusterConfig,
+        hear: cluster::Do,
+        hooks: Arc<dyn Hooks>,
+        options: document::Options,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let config = Config { state_dir: None, ..config };
+        let cluster =
+            Cluster::start(redis, &config, hear).map_err(|error| Error::Redis(error.to_string()))?;
+        let over = Over { kept: cluster.kept_documents(), relays: cluster.opener() };
+        let mut failed = None;
+        let mut hub = Self::begin(config, Some(cluster.elsewhere()), |handle, _| {
+            match Documents::over(hooks, options, handle.clone(), over) {
+                Ok(documents) => (Some(Arc::new(documents.clone())), Some(documents)),
+                Err(error) => {
+                    failed = Some(error);
+                    (None, None)
+                }
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(Error::Start(error));
+        }
+        let shared = Arc::downgrade(&hub.shared);
+        cluster.count_by(move || Some(shared.upgrade()?.census()));
+        hub.cluster = Some(cluster);
+        hub.begin_saving();
+        Ok(hub)
+    }
+
+    fn begin_saving(&self) {
+        if let Some(documents) = &self.shared.documents {
+            documents.tell_through(&self.shared.rooms);
+            documents.save_what_was_left();
+        }
     }
 
     /// See [`Cluster::say`]; nothing where there are no other processes.

@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, reason = "shared by several test crates")]
 
 #[cfg(feature = "redis")]
+pub mod app;
+#[cfg(feature = "redis")]
 pub mod certificates;
 pub mod clients;
 #[cfg(feature = "redis")]

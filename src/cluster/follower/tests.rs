@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
-use super::{Entry, Follower, Mark, News, Outcome, Publication, Push, Reading, Reply, entry};
-use crate::{ids::Epoch, recovery::history::LEAP, room::publication::Refusal};
+use super::{Entry, Follower, Mark, News, Next, Outcome, Publication, Push, Reading, Reply, entry};
+use crate::{cluster::wire::KeptState, ids::Epoch, recovery::history::LEAP, room::publication::Refusal};
 
 const EPOCH: Epoch = Epoch::new(1);
 
@@ -18,7 +18,7 @@ fn said(name: &str) -> Bytes {
 }
 
 fn reading(top: Mark, entries: Vec<Entry>) -> Reading {
-    Reading { epoch: EPOCH, top, now: 1000, entries }
+    Reading { epoch: EPOCH, top, now: 1000, entries, holder: String::new(), kept: None }
 }
 
 fn written(mark: Mark, previous: Mark) -> Entry {
@@ -156,6 +156,45 @@ fn nothing_that_was_sent_before_takes_a_place() {
 }
 
 #[test]
+fn who_is_refused_is_told_so_behind_what_took_its_place() {
+    let (mut follower, mut news) = (following(), Vec::new());
+    let stale = Reply { outcomes: vec![Outcome::Stale(3)], ..reply(mark(7, 70), 8, 80, 0) };
+    follower.own(stale, vec![message("mine")], &mut news);
+    assert!(news.is_empty() && follower.has_gap());
+    follower.push(push(mark(5, 50), 6, 60), &mut news);
+    follower.push(push(mark(6, 60), 7, 70), &mut news);
+    assert_eq!(told(news), ["other 6", "other 7", "late Stale { current: 3, retry_in_ms: None }"]);
+    assert!(!follower.has_gap());
+}
+
+#[test]
+fn of_another_log_of_a_document_with_an_authority_all_is_read_before_anybody_is_told() {
+    let kept = KeptState {
+        version: 2,
+        kind: "steps".to_owned(),
+        base: 0,
+        doc: "null".to_owned(),
+        saved: 0,
+        saving: None,
+        by: String::new(),
+    };
+    let whole = |top, entries| Reading { kept: Some(kept.clone()), ..reading(top, entries) };
+    let mut follower = Follower::begin(&whole(mark(5, 50), Vec::new())).0;
+    let asks = follower.asks();
+    let entries = || vec![written(mark(3, 30), mark(2, 20)), written(mark(4, 40), mark(3, 30))];
+    let partial = follower.caught_up(asks, &reading(mark(4, 40), Vec::new()));
+    assert!(partial.next == Next::ReadAll && partial.news.is_empty());
+    let caught_up = follower.caught_up(asks.all(), &whole(mark(4, 40), entries()));
+    assert!(caught_up.is_restarted);
+    assert_eq!(told(caught_up.news), ["restart 2+2"]);
+    // Where it goes on from what was seen, reading all of it changes nothing.
+    let more = vec![written(mark(4, 40), mark(3, 30)), written(mark(5, 55), mark(4, 40))];
+    let caught_up = follower.caught_up(asks.all(), &whole(mark(5, 55), more));
+    assert!(!caught_up.is_restarted);
+    assert_eq!(told(caught_up.news), ["other 5"]);
+}
+
+#[test]
 fn a_log_that_has_lost_its_tail_is_another_one() {
     // It stands before what was seen; at the same offset with something else; beyond it, by another way.
     let beyond = 3 + LEAP + 1;
@@ -190,7 +229,7 @@ fn what_comes_while_the_log_is_read_makes_no_other_log_of_it() {
         follower.push(push(mark(5, 50), 6, 60), &mut news);
         let entries: Vec<_> = entries().into_iter().take(read).collect();
         let caught_up = follower.caught_up(asked, &reading(entries[read - 1].mark, entries));
-        assert!(!caught_up.is_restarted && !caught_up.is_stale);
+        assert!(!caught_up.is_restarted && caught_up.next == Next::Nothing);
         news.extend(caught_up.news);
         assert_eq!(told(news), expected);
     }
@@ -201,7 +240,7 @@ fn what_comes_while_the_log_is_read_makes_no_other_log_of_it() {
     let other =
         || reading(mark(6, 61), vec![written(mark(5, 50), mark(4, 40)), written(mark(6, 61), mark(5, 50))]);
     let caught_up = follower.caught_up(asked, &other());
-    assert!(caught_up.is_stale && caught_up.news.is_empty());
+    assert!(caught_up.next == Next::ReadAgain && caught_up.news.is_empty());
     assert!(follower.caught_up(follower.asks(), &other()).is_restarted);
 }
 

@@ -176,3 +176,18 @@ fn plain_refusal_knows_no_turns() {
     assert!(scene.is_accepted(2, 0));
     assert_eq!(scene.old(1, 1), TOLD_NOTHING);
 }
+
+#[test]
+fn whose_batch_another_process_was_before_keeps_its_turn() {
+    let mut scene = Scene::new(Turns::Fair);
+    assert_eq!(scene.old(1, 0), TOLD_NOTHING);
+    assert!(scene.wait(2, 10) > 0);
+    assert!(scene.is_accepted(1, 100));
+    // It has found something else in its place, at version 13.
+    scene.0.overtaken(13);
+    scene.0.give_back(1, 110);
+    assert_eq!((scene.0.head(), scene.0.version()), (13, 13));
+    assert!(!scene.is_accepted(2, 120));
+    assert!(scene.is_accepted(1, 150));
+    assert!(scene.is_accepted(2, 200));
+}

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::{
     List, MAX_ENTRIES,
     connections::{Now, put_connection},
@@ -51,13 +49,7 @@ impl Hub {
                 None => (Vec::new(), 0),
             };
             let set_aside = match documents.filter(|_| kept.is_some()) {
-                Some(documents) => {
-                    let (done, set_aside) = oneshot::channel();
-                    let of = Some(document.clone());
-                    // Whoever asks sees the rest also where the store has failed; that is in the log and in the metrics.
-                    let asked = documents.store().set_aside(of, move |outcome| drop(done.send(outcome)));
-                    if asked.is_ok() { set_aside.await.ok().and_then(Result::ok) } else { None }
-                }
+                Some(documents) => documents.set_aside(&document).await,
                 None => None,
             };
             tell(Some(inside(&document, &row.with_waiting(waiting), &members, set_aside.as_deref())));

@@ -1,0 +1,85 @@
+-- Changes what is kept of a document with an authority, if whoever asks looks after it.
+--
+-- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of the server,
+-- a nonce, how far offsets leap after a restart, how long it stays what is set aside; then what to do, each with its own
+-- arguments: 'saving' version; 'saved' version; 'snapshot' version, document, the offset up to which it has everything;
+-- 'aside' record; 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what
+-- its log says of it ('' nothing).
+--
+-- Answers 'done'; 'lost' where somebody else looks after it, or 'stale' where there is another version, and then everything
+-- is as it was.
+local meta, stream, kept, lease, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local token, channel, run, nonce, leap, aside_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+
+local function text(value)
+  return string.format('%.0f', value)
+end
+
+if token ~= '' and redis.call('GET', lease) ~= token then
+  return 'lost'
+end
+
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'v')
+local arguments = { saving = 1, saved = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
+local index = 7
+-- What must be so before anything is done.
+while index <= #ARGV do
+  if ARGV[index] == 'create' and (known[6] or '') ~= ARGV[index + 5] then
+    return 'stale'
+  end
+  index = index + 1 + arguments[ARGV[index]]
+end
+
+-- Its log says that the document is another one from here on.
+local function say(payload)
+  local top, at = tonumber(known[2]), tonumber(known[2])
+  if known[4] ~= run then
+    at = top + leap
+  end
+  local time = redis.call('TIME')
+  local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
+  local value = nonce .. ' ' .. known[3] .. ' ' .. text(top) .. ' ' .. now .. ' ' .. payload
+  redis.call('XADD', stream, text(at + 1) .. '-0', 'd', value)
+  redis.call('HSET', meta, 'o', text(at + 1), 'n', nonce, 'r', run, 'b', text(tonumber(known[5]) + #value))
+  local reply = table.concat({ known[1], nonce, known[3], text(top), text(at + 1), now, 'a' }, ' ')
+  redis.call('PUBLISH', channel, '0000000000000000 0 ' .. reply .. '\n' .. #payload .. ':' .. payload)
+  return text(at + 1)
+end
+
+index = 7
+while index <= #ARGV do
+  local what = ARGV[index]
+  local first = index + 1
+  if what == 'saving' then
+    redis.call('HSET', kept, 'saving', ARGV[first])
+  elseif what == 'saved' then
+    redis.call('HSET', kept, 'saved', ARGV[first])
+    redis.call('HDEL', kept, 'saving')
+  elseif what == 'snapshot' then
+    -- One that was overtaken is of no use.
+    if tonumber(ARGV[first]) >= tonumber(redis.call('HGET', kept, 'base') or '0') then
+      redis.call('HSET', kept, 'base', ARGV[first], 'doc', ARGV[first + 1])
+      redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2])
+    end
+  elseif what == 'aside' then
+    redis.call('RPUSH', aside, ARGV[first])
+    redis.call('LTRIM', aside, -8, -1)
+    redis.call('PEXPIRE', aside, aside_ttl)
+  elseif what == 'by' then
+    redis.call('HSET', kept, 'by', token)
+  elseif what == 'create' then
+    local kind, version, doc, saved, payload = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3], ARGV[first + 5]
+    redis.call('HSET', kept, 'kind', kind, 'base', version, 'doc', doc, 'saved', saved, 'by', token)
+    redis.call('HDEL', kept, 'saving')
+    local at = known[2]
+    if payload ~= '' then
+      at = say(payload)
+    end
+    redis.call('HSET', meta, 'v', version, 'sv', version, 'so', at)
+    redis.call('PERSIST', meta)
+    redis.call('PERSIST', stream)
+    redis.call('PERSIST', kept)
+  end
+  index = first + arguments[what]
+end
+return 'done'

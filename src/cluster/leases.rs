@@ -1,0 +1,205 @@
+//! Which process looks after a document with an authority, and which documents are not saved.
+//!
+//! A process marks a document before it writes to it, and takes the mark away when it knows that all of it is saved. The marks
+//! of a process that is gone say to the others, or to the next, what is still to be saved.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use redis::{Cmd, RedisError, Value};
+use tokio::time::sleep;
+
+use super::{
+    document::Document,
+    link::Link,
+    shared::{Shared, milliseconds},
+    slots::slot_of,
+    wire::text,
+};
+use crate::{ids::Id, sync::lock};
+
+/// How long a lease lasts that nobody renews.
+const LASTS: Duration = Duration::from_secs(10);
+
+/// How often it is renewed, or tried to get.
+const ROUND: Duration = Duration::from_secs(3);
+
+/// Documents that are asked for at once.
+const AT_ONCE: usize = 256;
+
+/// The call that takes or renews the lease of a document.
+pub(super) fn call(shared: &Shared, link: &Link, document: &Document, is_open: bool) -> Cmd {
+    let keys = &document.keys;
+    let mut call = link.lease(4);
+    call.arg(&keys.meta).arg(&keys.stream).arg(&keys.kept).arg(&keys.lease);
+    if let Some(kept) = &document.kept {
+        let stays = kept.stays.map_or(0, |stays| milliseconds(stays.max(shared.meta_kept)));
+        call.arg(&kept.token).arg(milliseconds(LASTS)).arg(u8::from(is_open)).arg(stays);
+    }
+    call
+}
+
+/// Renews the leases of this process, and takes those that nobody has any more.
+pub(super) async fn tend(shared: Weak<Shared>) {
+    while let Some(strong) = shared.upgrade() {
+        tend_all(&strong).await;
+        drop(strong);
+        sleep(ROUND).await;
+    }
+}
+
+async fn tend_all(shared: &Shared) {
+    let is_wanted = |document: &Arc<Document>| {
+        document
+            .kept
+            .as_ref()
+            .is_some_and(|kept| !kept.is_given_up() && (kept.is_held() || is_open(document)))
+    };
+    let mut by_link: Vec<(Arc<Link>, Vec<Arc<Document>>)> = Vec::new();
+    for document in shared.all().into_iter().filter(is_wanted) {
+        let Some(link) = shared.link_now(document.keys.slot) else { continue };
+        match by_link.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &link)) {
+            Some((_, documents)) => documents.push(document),
+            None => by_link.push((link, vec![document])),
+        }
+    }
+    for (link, documents) in &by_link {
+        for some in documents.chunks(AT_ONCE) {
+            tend_some(shared, link, some).await;
+        }
+    }
+}
+
+async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
+    let mut calls = redis::pipe();
+    for document in some {
+        calls.add_command(call(shared, link, document, is_open(document)));
+    }
+    match calls.query_async::<Vec<Value>>(&mut link.commands.clone()).await {
+        Ok(answers) => {
+            for (document, answer) in some.iter().zip(answers) {
+                if let Some(kept) = &document.kept {
+                    kept.held(matches!(answer, Value::Int(1)));
+                }
+            }
+        }
+        Err(error) => {
+            if let Some(document) = some.first() {
+                complain(link, document, &error).await;
+            }
+        }
+    }
+}
+
+fn is_open(document: &Document) -> bool {
+    document.offset().is_some() && document.kept.as_ref().is_some_and(|kept| kept.keeper().is_some())
+}
+
+/// Says what went wrong, and does what helps.
+pub(super) async fn complain(link: &Link, document: &Document, error: &RedisError) {
+    log::warn!("document {:?} cannot be looked after: {error}", document.id);
+    link.judge(error);
+    if error.code() == Some("NOSCRIPT") {
+        let _ = link.load_scripts().await;
+    }
+}
+
+/// Gives a lease back: the others look for it once in a while.
+pub(super) async fn release(shared: &Shared, document: &Document) {
+    let (Some(link), Some(kept)) = (shared.link_now(document.keys.slot), &document.kept) else { return };
+    let found = link.call(redis::cmd("GET").arg(&document.keys.lease)).await;
+    // It lasts for seconds after it was renewed, so nobody else has got it between the look and this.
+    if found.is_ok_and(|found| text(&found) == Some(&kept.token)) {
+        let _ = link.call(redis::cmd("DEL").arg(&document.keys.lease)).await;
+    }
+}
+
+/// How a process marks a document.
+fn mark_of(process: u64, document: &Id) -> String {
+    format!("{process:016x} {}", document.text())
+}
+
+fn parse(mark: &str) -> Option<(u64, Id)> {
+    let (process, document) = mark.split_once(' ')?;
+    Some((u64::from_str_radix(process, 16).ok()?, Id::new(document)?))
+}
+
+/// The connections to the server that has the marks.
+fn unsaved_link(shared: &Shared) -> Option<Arc<Link>> {
+    shared.link_now(slot_of(&shared.unsaved_key()))
+}
+
+/// Marks a document with an authority before something is written to it; whether that may be written.
+pub(super) async fn mark(shared: &Shared, document: &Document) -> bool {
+    let Some(kept) = &document.kept else { return true };
+    let mut is_marked = kept.marking.lock().await;
+    if !*is_marked {
+        let add = redis::cmd("SADD")
+            .arg(shared.unsaved_key())
+            .arg(mark_of(shared.process, &document.id))
+            .to_owned();
+        let Some(link) = unsaved_link(shared) else { return false };
+        *is_marked = link.call(&add).await.is_ok();
+    }
+    *is_marked
+}
+
+/// Takes the mark away, where all is saved.
+pub(super) async fn unmark(shared: &Shared, document: &Document) {
+    let Some(kept) = &document.kept else { return };
+    let mut is_marked = kept.marking.lock().await;
+    let is_saved = || document.is_at_rest() && kept.keeper().is_some_and(|keeper| keeper.is_clean());
+    let Some(link) = unsaved_link(shared).filter(|_| *is_marked && is_saved()) else { return };
+    let remove =
+        redis::cmd("SREM").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
+    // Where it was not taken away, it is with the next save.
+    *is_marked = link.call(&remove).await.is_err();
+}
+
+/// The marks of processes that are gone, and of this one where the document is not open any more.
+pub(super) async fn left_behind(shared: &Shared) -> Vec<(String, Id)> {
+    let Some(link) = unsaved_link(shared) else { return Vec::new() };
+    let Ok(Value::Set(marks) | Value::Array(marks)) =
+        link.call(redis::cmd("SMEMBERS").arg(shared.unsaved_key())).await
+    else {
+        return Vec::new();
+    };
+    let open: HashSet<_> = shared.all().iter().map(|document| document.id.clone()).collect();
+    let others = lock(&shared.others);
+    let is_left = |process: u64, document: &Id| {
+        if process == shared.process { !open.contains(document) } else { !others.is_there(process) }
+    };
+    let mark = |mark: &Value| {
+        let mark = text(mark)?;
+        let (process, document) = parse(mark)?;
+        is_left(process, &document).then(|| (mark.to_owned(), document))
+    };
+    marks.iter().filter_map(mark).collect()
+}
+
+/// Takes a mark away that is another's.
+pub(super) async fn settle(shared: &Shared, mark: String) {
+    if let Some(link) = unsaved_link(shared) {
+        let remove = redis::cmd("SREM").arg(shared.unsaved_key()).arg(mark).to_owned();
+        if let Err(error) = link.call(&remove).await {
+            log::warn!("it stays noted that a document is not saved: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mark_of, parse};
+    use crate::ids::Id;
+
+    #[test]
+    fn a_mark_says_whose_it_is_and_of_which_document() {
+        let document = Id::new("a b {c}").unwrap();
+        assert_eq!(parse(&mark_of(7, &document)), Some((7, document)));
+        assert_eq!(parse("x y"), None);
+        assert_eq!(parse("0000000000000007"), None);
+    }
+}

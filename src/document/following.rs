@@ -1,0 +1,400 @@
+//! A document that several processes have: each follows one log, in which a batch has its place when it comes back from there.
+//!
+//! The authority of each process judges by what it has seen, so most of what has no place is refused without a word to the
+//! others. What it accepts may still find another process's batch in its place. Then its writer is refused like one whose
+//! version is old, after it was sent what took the place.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::oneshot;
+
+use super::{
+    batches::Batches,
+    hooks::{HookError, Snapshot},
+    live::{Document, ROUTE_HANDLERS, State},
+    store::Kind,
+    together::{Held, Rest, Sent, Together},
+};
+use crate::{
+    ids::Id,
+    room::{
+        document_log::{Appended, Deliver},
+        publication::{self, Content, Draft, Publication, Refusal, Replaced, Steps, Text},
+    },
+    sync::lock,
+};
+
+/// Versions after which it is looked again for a newer snapshot, where much stands behind the one there is.
+const RENEWED_AFTER: u64 = 500;
+
+impl Document {
+    /// Whether a batch may go to the log; otherwise its room is told why not, later and in order.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        publication: Publication,
+        room: Arc<dyn Deliver>,
+    ) -> Option<Publication> {
+        let now = self.context.now();
+        let mut state = lock(&self.state);
+        match state.judge(&publication, self.options(), now) {
+            Ok(entry) => {
+                // An update fits wherever it stands.
+                if matches!(publication.content, Content::Steps(_)) {
+                    let sent = Sent { before: entry.before, client: entry.client, number: entry.number };
+                    state.on_the_way.sent.push(sent);
+                }
+                Some(publication)
+            }
+            Err(refusal) => {
+                state.on_the_way.refused.push(Held { publication, room, refusal });
+                if state.on_the_way.sent.is_empty() {
+                    self.refuse_held(&mut state);
+                }
+                None
+            }
+        }
+    }
+
+    /// Tells those who wait for it that they are refused. They have been sent everything that was accepted before.
+    fn refuse_held(&self, state: &mut State) {
+        let version = state.batches.version();
+        for Held { publication, room, refusal } in std::mem::take(&mut state.on_the_way.refused) {
+            let refusal = match refusal {
+                Refusal::Stale { retry_in_ms, .. } => Refusal::Stale { current: version, retry_in_ms },
+                other => other,
+            };
+            // Whoever calls this has locked the room.
+            let appended = Appended { publication, outcome: Err(refusal) };
+            self.context.handle.spawn(async move { room.deliver(vec![appended]) });
+        }
+    }
+
+    /// Has the document go on as `good` in all processes, and returns once it does here: until then what is saved would be what
+    /// gives way.
+    pub(super) async fn go_on_together(
+        &self,
+        together: &dyn Together,
+        good: Snapshot,
+        reason: &str,
+    ) -> Result<(), HookError> {
+        let (tell, told) = oneshot::channel();
+        let (at, set_aside, saved) = {
+            let mut state = lock(&self.state);
+            state.on_the_way.goes_on.push(tell);
+            (state.batches.version(), state.content().set_aside(good.version), state.edits.saved)
+        };
+        let replaced = Replaced { version: at + 1, saved, doc: good.doc.into() };
+        together.replace(replaced, at, reason, set_aside).await?;
+        log::error!(
+            document = self.id.text();
+            "document {:?}: steps behind version {} do not fit and are set aside, everybody goes on at version {}: {reason}",
+            self.id,
+            good.version,
+            at + 1
+        );
+        told.await.map_err(|_| HookError("the hub has ended".to_owned()))
+    }
+
+    /// A batch has come out of the log, and was the next one.
+    pub(super) fn followed(&self, state: &mut State, before: u64, client: &Id, number: Option<u64>) {
+        let after = state.batches.version();
+        let own = Sent { before, client: client.clone(), number };
+        if state.on_the_way.sent.first() == Some(&own) {
+            state.on_the_way.sent.remove(0);
+            state.authority.delivered(after);
+        } else {
+            // What is on its way comes back refused.
+            state.on_the_way.sent.clear();
+            state.authority.overtaken(after);
+        }
+        if state.on_the_way.sent.is_empty() {
+            self.refuse_held(state);
+        }
+        if state.on_the_way.saved.is_some_and(|saved| saved <= after)
+            && let Some(version) = state.on_the_way.saved.take()
+        {
+            self.tell_later(self.saved_message(state, version));
+            if !state.is_dirty() {
+                self.note_saved();
+            }
+        }
+    }
+
+    /// What was accepted here has no place in the log; returns what its author is told.
+    pub(super) fn refused(&self, publication: &Publication, refusal: Refusal) -> Refusal {
+        let Content::Steps(Steps { version, client, .. }) = &publication.content else { return refusal };
+        let mut state = lock(&self.state);
+        let own = Sent { before: *version, client: client.clone(), number: publication.number };
+        let was_sent = state.on_the_way.sent.contains(&own);
+        if was_sent {
+            // What was accepted behind it has none, either.
+            state.on_the_way.sent.clear();
+            state.authority.rollback();
+            self.refuse_held(&mut state);
+        }
+        let Refusal::Stale { retry_in_ms, .. } = refusal else { return refusal };
+        // It is one of another process's, and not this one's, that took its place.
+        if retry_in_ms.is_none() && *version < state.batches.version() {
+            let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
+            state.authority.give_back(writer, self.context.now());
+        }
+        Refusal::Stale { current: state.batches.version(), retry_in_ms }
+    }
+
+    /// The document goes on as another one, which the log says.
+    pub(super) fn replaced(self: &Arc<Self>, state: &mut State, replaced: &Replaced) {
+        let Replaced { version, saved, doc } = replaced;
+        let snapshot = Snapshot { version: *version, doc: (&**doc).into() };
+        self.go_on_from(state, Rest { snapshot, batches: Batches::new(*version), saved: *saved });
+    }
+
+    fn go_on_from(self: &Arc<Self>, state: &mut State, rest: Rest) {
+        let Rest { snapshot, batches, saved } = rest;
+        state.restart(batches.version(), self.options().turns);
+        state.edits.saved = saved;
+        state.snapshot = snapshot;
+        state.batches = batches;
+        state.on_the_way.sent.clear();
+        state.on_the_way.saved = None;
+        self.refuse_held(state);
+        for tell in state.on_the_way.goes_on.drain(..) {
+            // Whoever has gone needs no answer.
+            let _ = tell.send(());
+        }
+        if state.is_dirty() {
+            state.edits.touch(Instant::now());
+            self.save_later(state);
+        }
+    }
+
+    /// The log is another one: the document goes on with what is left of it. What was delivered here and is not there any more
+    /// is put there again by whoever looks after it, unless somebody has written something else by then.
+    pub(super) fn restarted(self: &Arc<Self>) {
+        let Some(together) = &self.together else { return };
+        let rest = together.restarted();
+        let mut state = lock(&self.state);
+        let old = Rest {
+            snapshot: state.snapshot.clone(),
+            batches: std::mem::replace(&mut state.batches, Batches::new(0)),
+            saved: state.edits.saved,
+        };
+        let is_left = rest.is_some();
+        let rest = rest.unwrap_or_else(|| Rest {
+            snapshot: old.snapshot.clone(),
+            batches: Batches::new(old.snapshot.version),
+            saved: old.saved.min(old.snapshot.version),
+        });
+        let lost = lost(self.kind, &old, &rest);
+        let (snapshot, saved, from) = (rest.snapshot.clone(), rest.saved, rest.batches.version());
+        self.go_on_from(&mut state, rest);
+        drop(state);
+        let Some(lost) = lost else {
+            log::error!(
+                document = self.id.text();
+                "document {:?} was at version {} and is at {from} now: what was behind is lost",
+                self.id,
+                old.batches.version()
+            );
+            return;
+        };
+        if is_left && lost.is_empty() {
+            return;
+        }
+        let document = Arc::clone(self);
+        self.context.handle.spawn(async move {
+            let Some(together) = &document.together else { return };
+            let is_here = if is_left { Ok(together.is_saver()) } else { together.put_back(snapshot, saved).await };
+            match is_here {
+                Ok(true) => document.append_again(lost),
+                Ok(false) => {}
+                Err(HookError(reason)) => {
+                    log::error!(document = document.id.text(); "document {:?} was lost in Redis, and could not be put back: {reason}", document.id);
+                }
+            }
+        });
+    }
+
+    /// Puts into the log again what it has lost.
+    fn append_again(&self, lost: Vec<Content>) {
+        log::warn!(
+            document = self.id.text();
+            "document {:?}: {} batches that Redis has lost are put there again",
+            self.id,
+            lost.len()
+        );
+        let Some(room) = self.context.room(&self.id) else { return };
+        for content in lost {
+            let text = match &content {
+                Content::Steps(steps) => Text::Steps(steps),
+                Content::Update { client, user, update } => {
+                    Text::Update { client, user: user.as_ref(), update }
+                }
+                _ => continue,
+            };
+            let draft = Draft { author: None, to: None, text, number: None, after: None };
+            let id = self.id.clone();
+            let told = publication::Answer::new(move |outcome| {
+                if let Err(refusal) = outcome {
+                    log::error!(document = id.text(); "document {id:?}: a batch that Redis has lost found no place: {refusal:?}");
+                }
+            });
+            // A refusal goes to the answer.
+            let _ = room.publish(&draft, Some(told));
+        }
+    }
+
+    /// Another process has saved it.
+    #[cfg(feature = "redis")]
+    pub(super) fn saved_elsewhere(self: &Arc<Self>, version: u64) {
+        let message = {
+            let mut state = lock(&self.state);
+            if version <= state.edits.saved {
+                return;
+            }
+            state.edits.saved = version;
+            state.edits.tell(&Ok(version));
+            if !state.is_dirty() {
+                state.edits.times = None;
+                state.edits.from_before = false;
+                state.edits.editors.clear();
+                self.note_saved();
+            }
+            if version > state.batches.version() {
+                state.on_the_way.saved = Some(version);
+                return;
+            }
+            self.saved_message(&state, version)
+        };
+        if self.options().has_copy {
+            self.tell_later(message);
+        }
+    }
+
+    /// This process loads and saves it from now on, or does not any more.
+    #[cfg(feature = "redis")]
+    pub(super) fn leased(self: &Arc<Self>, is_held: bool) {
+        if is_held {
+            let mut state = lock(&self.state);
+            // What is not saved, another process could not.
+            state.edits.from_before |= state.is_dirty();
+            self.save_later(&mut state);
+        }
+        self.hurry.notify_one();
+    }
+
+    /// Nothing of it has to be saved.
+    pub(super) fn note_saved(&self) {
+        if let Some(together) = &self.together {
+            together.is_saved();
+        }
+    }
+
+    /// Goes on from a newer snapshot that another process has made, where there is one.
+    pub(super) fn renew_snapshot(self: &Arc<Self>, state: &mut State) {
+        let version = state.batches.version();
+        if self.together.is_none() || version < state.on_the_way.renewed_at + RENEWED_AFTER {
+            return;
+        }
+        state.on_the_way.renewed_at = version;
+        let document = Arc::clone(self);
+        self.context.handle.spawn(async move {
+            let Some(together) = &document.together else { return };
+            let Ok(Some(newer)) = together.snapshot().await else { return };
+            let mut state = lock(&document.state);
+            let fits = (state.snapshot.version..=state.batches.version()).contains(&newer.version);
+            if fits && state.batches.is_between(newer.version) {
+                state.snapshot = newer;
+                document.trim(&mut state);
+            }
+        });
+    }
+
+    fn tell_later(&self, message: String) {
+        let (context, id) = (Arc::clone(&self.context), self.id.clone());
+        self.context.handle.spawn(async move { context.tell(&id, None, &message) });
+    }
+}
+
+/// What was delivered of `old` that `rest` does not have; `None` where the two are no longer one document.
+fn lost(kind: Kind, old: &Rest, rest: &Rest) -> Option<Vec<Content>> {
+    let from = rest.batches.version();
+    if old.batches.version() <= from {
+        return Some(Vec::new());
+    }
+    if let Some(last) = rest.batches.last() {
+        let mut same = old.batches.since(last.before)?;
+        let found = same.next()?;
+        if (found.before, &found.client, &found.steps) != (last.before, &last.client, &last.steps) {
+            return None;
+        }
+    }
+    let lost = old.batches.since(from)?;
+    Some(
+        lost.map(|batch| match kind {
+            Kind::Steps => Content::Steps(Steps {
+                client: batch.client.clone(),
+                user: None,
+                version: batch.before,
+                count: batch.count,
+                steps: Arc::clone(&batch.steps),
+                change_id: batch.change_id.as_deref().map(str::to_owned),
+            }),
+            Kind::Updates => {
+                Content::Update { client: batch.client.clone(), user: None, update: batch.steps.to_string() }
+            }
+        })
+        .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Content, Rest, lost};
+    use crate::{
+        document::{
+            batches::{Batch, Batches},
+            hooks::Snapshot,
+            store::Kind,
+        },
+        ids::Id,
+    };
+
+    fn rest(from: u64, steps: &[&str]) -> Rest {
+        let mut batches = Batches::new(from);
+        for (before, steps) in (from..).zip(steps) {
+            batches.push(Batch {
+                before,
+                count: 1,
+                client: Id::new("a").unwrap(),
+                number: None,
+                change_id: None,
+                steps: Arc::from(*steps),
+                offset: 0,
+                client_session: None,
+            });
+        }
+        Rest { snapshot: Snapshot { version: from, doc: "null".into() }, batches, saved: 0 }
+    }
+
+    fn lost_of(old: &Rest, rest: &Rest) -> Option<Vec<String>> {
+        let text = |content| match content {
+            Content::Steps(steps) => steps.steps.to_string(),
+            other => panic!("{other:?}"),
+        };
+        Some(lost(Kind::Steps, old, rest)?.into_iter().map(text).collect())
+    }
+
+    #[test]
+    fn what_was_shown_and_is_gone_is_known_where_the_rest_is_the_same_document() {
+        let old = rest(3, &["a", "b", "c"]);
+        let some = |steps: &[&str]| Some(steps.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>());
+        assert_eq!(lost_of(&old, &rest(3, &["a"])), some(&["b", "c"]));
+        assert_eq!(lost_of(&old, &rest(3, &[])), some(&["a", "b", "c"]));
+        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c"])), some(&[]));
+        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c", "d"])), some(&[]));
+        assert_eq!(lost_of(&old, &rest(3, &["a", "x"])), None, "another document");
+        assert_eq!(lost_of(&old, &rest(1, &["a"])), None, "it begins before what is here");
+    }
+}

@@ -1,0 +1,150 @@
+//! A document that is shared over a Redis.
+
+use std::sync::mpsc;
+
+use tokio::time::{Duration, Instant};
+
+use super::{
+    from_redis::{name_of, not_changed, rest_of, set_aside_of},
+    hooks::{Answer, HookError, Snapshot},
+    store::{Kind, SetAside, Write, record},
+    together::{Rest, Together},
+};
+use crate::{
+    cluster::kept::{Change, Followed, NotChanged},
+    ids::Id,
+    room::publication::Replaced,
+};
+
+/// How long Redis may be away before what is asked of it fails.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// A document over a Redis.
+#[derive(Debug)]
+pub(super) struct OverRedis {
+    pub(super) id: Id,
+    pub(super) kind: Kind,
+    pub(super) followed: Followed,
+}
+
+impl Together for OverRedis {
+    fn is_saver(&self) -> bool {
+        self.followed.is_held()
+    }
+
+    fn write(&self, writes: Vec<Write>, offset: u64) -> Answer<()> {
+        // A client's snapshot is what it is, whoever puts it there.
+        let by_anybody = writes.iter().all(|write| matches!(write, Write::Snapshot { .. }));
+        let change = |write| match write {
+            Write::Saving { position, .. } => Some(Change::Saving(position)),
+            Write::Saved { position, .. } => Some(Change::Saved(position)),
+            Write::Snapshot { position, body, .. } => {
+                Some(Change::Snapshot { version: position, doc: body, offset })
+            }
+            // There are none of them where several processes have it.
+            _ => None,
+        };
+        let changes: Vec<_> = writes.into_iter().filter_map(change).collect();
+        let followed = self.followed.clone();
+        Box::pin(async move { followed.change(&changes, by_anybody).await.map_err(not_changed) })
+    }
+
+    fn replace(&self, replaced: Replaced, at: u64, reason: &str, set_aside: String) -> Answer<()> {
+        let changes = [
+            set_aside_of(&self.id, reason, set_aside),
+            Change::Create {
+                kind: name_of(self.kind),
+                version: replaced.version,
+                doc: replaced.doc.to_string(),
+                saved: replaced.saved,
+                at: Some(at),
+                said: Some(replaced),
+            },
+        ];
+        let followed = self.followed.clone();
+        Box::pin(async move { followed.change(&changes, false).await.map_err(not_changed) })
+    }
+
+    fn put_back(&self, snapshot: Snapshot, saved: u64) -> Answer<bool> {
+        let (followed, kind) = (self.followed.clone(), self.kind);
+        Box::pin(async move {
+            if followed.lease(true, Instant::now() + WITHIN).await != Some(true) {
+                return Ok(false);
+            }
+            let Snapshot { version, doc } = snapshot;
+            let said = Replaced { version, saved, doc: (&*doc).into() };
+            let create = Change::Create {
+                kind: name_of(kind),
+                version,
+                doc: doc.into(),
+                saved,
+                at: None,
+                said: Some(said),
+            };
+            match followed.change(&[create], false).await {
+                Ok(()) => Ok(true),
+                Err(NotChanged::Stale | NotChanged::Lost) => Ok(false),
+                Err(error) => Err(not_changed(error)),
+            }
+        })
+    }
+
+    fn snapshot(&self) -> Answer<Option<Snapshot>> {
+        let followed = self.followed.clone();
+        Box::pin(async move {
+            let whole = followed.read(Instant::now() + WITHIN).await;
+            Ok(whole
+                .and_then(|whole| whole.kept)
+                .map(|kept| Snapshot { version: kept.base, doc: kept.doc.into() }))
+        })
+    }
+
+    fn tell_saved(&self, version: u64) {
+        self.followed.tell_saved(version);
+    }
+
+    fn is_saved(&self) {
+        self.followed.saved();
+    }
+
+    fn ask_to_save(&self) {
+        self.followed.ask_to_save();
+    }
+
+    fn release(&self) -> mpsc::Receiver<()> {
+        self.followed.release()
+    }
+
+    fn restarted(&self) -> Option<Rest> {
+        let whole = self.followed.take_restarted()?;
+        match rest_of(&whole.kept?) {
+            Ok(rest) => Some(rest),
+            Err(HookError(reason)) => {
+                log::error!(document = self.id.text(); "document {:?}: what Redis has of it is not whole: {reason}", self.id);
+                None
+            }
+        }
+    }
+
+    fn catch_up(&self) -> Answer<bool> {
+        let followed = self.followed.clone();
+        Box::pin(async move {
+            let caught_up = self::caught_up(followed).await;
+            Ok(caught_up)
+        })
+    }
+
+    fn set_aside(&self) -> Answer<Vec<SetAside>> {
+        let followed = self.followed.clone();
+        Box::pin(async move {
+            let records = followed.set_aside().await.ok_or_else(|| not_changed(NotChanged::Away))?;
+            Ok(records.iter().filter_map(|record| record::decode_aside(record).ok()).collect())
+        })
+    }
+}
+
+/// Catches up on the thread of Redis, so that what comes stays in order.
+async fn caught_up(followed: Followed) -> bool {
+    let handle = followed.handle().clone();
+    handle.spawn(async move { followed.catch_up().await }).await.unwrap_or(false)
+}

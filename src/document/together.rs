@@ -1,0 +1,105 @@
+//! What a document needs of the processes that have it, where there are several.
+
+use std::{
+    fmt,
+    sync::{Arc, mpsc},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    batches::Batches,
+    hooks::{Answer, Snapshot},
+    store::{SetAside, Write},
+};
+use crate::{
+    ids::Id,
+    room::{
+        document_log::Deliver,
+        publication::{Publication, Refusal, Replaced},
+    },
+};
+
+/// What a document needs of what the processes share.
+pub(super) trait Together: Send + Sync + fmt::Debug {
+    /// Whether this process loads and saves it.
+    fn is_saver(&self) -> bool;
+
+    /// Writes beside the log, as the store of one process does. `offset` is that of the last batch which a snapshot among the
+    /// writes has.
+    fn write(&self, writes: Vec<Write>, offset: u64) -> Answer<()>;
+
+    /// Has the document go on as another one, in all processes, if it still is at version `at`; what it was is set aside.
+    fn replace(&self, replaced: Replaced, at: u64, reason: &str, set_aside: String) -> Answer<()>;
+
+    /// Puts a document there that Redis has lost, if this process is to; whether it has.
+    fn put_back(&self, snapshot: Snapshot, saved: u64) -> Answer<bool>;
+
+    /// The snapshot that stands there.
+    fn snapshot(&self) -> Answer<Option<Snapshot>>;
+
+    /// Tells the other processes that it is saved at this version.
+    fn tell_saved(&self, version: u64);
+
+    /// Nothing of it has to be saved any more.
+    fn is_saved(&self);
+
+    /// Asks whoever saves it to do so now.
+    fn ask_to_save(&self);
+
+    /// Lets another process load and save it; what is returned hears once Redis knows, or breaks off.
+    fn release(&self) -> mpsc::Receiver<()>;
+
+    /// What the log has become, where that is another one: `None` where nothing of the document is left.
+    fn restarted(&self) -> Option<Rest>;
+
+    /// Brings its room up to what stands in the log now; whether that was done.
+    #[cfg(feature = "redis")]
+    fn catch_up(&self) -> Answer<bool>;
+
+    /// What was set aside of it.
+    fn set_aside(&self) -> Answer<Vec<SetAside>>;
+}
+
+/// What there is of a document: batches from before the snapshot to its version, of which the app has those up to `saved`.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) snapshot: Snapshot,
+    pub(super) batches: Batches,
+    pub(super) saved: u64,
+}
+
+/// What of a document is on its way to the log, or back.
+#[derive(Debug, Default)]
+pub(super) struct OnTheWay {
+    /// Batches that were accepted here and have not come back.
+    pub(super) sent: Vec<Sent>,
+    /// Who is to be refused once those have.
+    pub(super) refused: Vec<Held>,
+    /// The version that is saved elsewhere, of which not everything has come here.
+    pub(super) saved: Option<u64>,
+    /// Who waits for the document to go on as another one.
+    pub(super) goes_on: Vec<oneshot::Sender<()>>,
+    /// The version at which it was looked last for a newer snapshot.
+    pub(super) renewed_at: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) before: u64,
+    pub(super) client: Id,
+    pub(super) number: Option<u64>,
+}
+
+/// Somebody who waits to be refused.
+pub(super) struct Held {
+    pub(super) publication: Publication,
+    pub(super) room: Arc<dyn Deliver>,
+    pub(super) refusal: Refusal,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("refusal", &self.refusal).finish_non_exhaustive()
+    }
+}

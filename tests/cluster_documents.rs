@@ -1,0 +1,345 @@
+//! Documents with an authority over several processes and one Redis: one order of steps, loaded and saved by one process at a
+//! time, whatever becomes of the processes and of Redis.
+
+#![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
+
+mod support;
+
+use std::sync::{Arc, atomic::Ordering::SeqCst, mpsc};
+
+use captify_hub::{
+    document::{
+        hooks::{Content, HookError, Snapshot},
+        store::Kind,
+    },
+    ids::Id,
+};
+use serde_json::{Value, json};
+use support::{
+    Client, PATIENCE, Server,
+    app::App,
+    eventually,
+    recovery::{back, join, json as message},
+    redis::{Redis, over, ready},
+};
+
+fn two(app: &Arc<App>, redis: &Redis) -> (Server, Server) {
+    let over = over(&redis.url());
+    (app.process("one", &over), app.process("two", &over))
+}
+
+fn send(client: &mut Client, version: u64, id: u64) {
+    send_word(client, version, id, "w");
+}
+
+fn send_word(client: &mut Client, version: u64, id: u64, word: &str) {
+    client.send(&format!(
+        r#"{{"type":"steps","version":{version},"id":{id},"steps":[{{"stepType":"{word}{version}"}}]}}"#
+    ));
+}
+
+/// The next message that is of this type, over all others.
+fn next(client: &mut Client, kind: &str) -> Value {
+    loop {
+        let message = message(client);
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
+fn version(client: &mut Client) -> u64 {
+    client.send(r#"{"type":"sync"}"#);
+    next(client, "synced")["version"].as_u64().unwrap()
+}
+
+fn read(server: &Server, document: &str) -> Result<Option<Content>, HookError> {
+    let (tell, told) = mpsc::channel();
+    server.hub.read(Id::new(document).unwrap(), move |read| tell.send(read).unwrap()).unwrap();
+    told.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn members_of_all_processes_get_the_same_steps_and_who_comes_second_is_told_behind_them() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    for round in 0..100 {
+        send(&mut a, round, round + 1);
+        send(&mut b, round, round + 1);
+        let mut winners = Vec::new();
+        for client in [&mut a, &mut b] {
+            let steps = next(client, "steps");
+            assert_eq!(
+                steps["version"], round,
+                "everybody is sent the steps before anything is said about them"
+            );
+            winners.push(steps["clientID"].clone());
+        }
+        assert_eq!(winners[0], winners[1]);
+        let loser = if winners[0] == "a" { &mut b } else { &mut a };
+        let refused = next(loser, "error");
+        assert_eq!((&refused["code"], &refused["version"]), (&json!("VERSION_MISMATCH"), &json!(round + 1)));
+    }
+    assert_eq!((version(&mut a), version(&mut b)), (100, 100));
+}
+
+#[test]
+fn a_document_is_loaded_once_for_all_and_what_cannot_be_loaded_lets_nobody_in() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    app.does_not_load.store(true, SeqCst);
+    for server in [&one, &two] {
+        let (code, reason, _) = server.connect("/ws/fabric?documentId=doc&clientID=a").closed();
+        assert_eq!((code, reason.as_str()), (1013, "The document could not be opened"));
+    }
+    assert_eq!(app.loads.lock().unwrap().len(), 2, "the next one who comes tries again");
+    app.does_not_load.store(false, SeqCst);
+    app.load_takes(200);
+    let mut clients: Vec<_> = (0..6)
+        .map(|place| {
+            let server = if place % 2 == 0 { &one } else { &two };
+            server.connect(&format!("/ws/fabric?documentId=doc&clientID=c{place}"))
+        })
+        .collect();
+    for client in &mut clients {
+        assert_eq!(message(client)["kind"], "steps");
+    }
+    assert_eq!(app.loads.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn one_process_saves_and_the_clients_of_all_are_told() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    for round in 0..3 {
+        let writer = if round % 2 == 0 { &mut b } else { &mut a };
+        send(writer, round, round + 1);
+        for client in [&mut a, &mut b] {
+            assert_eq!(next(client, "saved")["version"], round + 1);
+        }
+    }
+    let savers: Vec<_> =
+        app.saves.lock().unwrap().iter().map(|(name, version, _)| (*name, *version)).collect();
+    assert_eq!(savers, [("one", 1), ("one", 2), ("one", 3)], "the one that has loaded it");
+    // Without anybody to save it Redis has noted that all of it is.
+    eventually("nothing is unsaved", || redis.command("SCARD hub:unsaved") == redis::Value::Int(0));
+}
+
+#[test]
+fn who_has_the_document_open_saves_on_when_the_process_ends_that_did() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    app.does_not_save.store(true, SeqCst);
+    send(&mut b, 0, 1);
+    next(&mut b, "steps");
+    drop(a);
+    drop(one);
+    app.does_not_save.store(false, SeqCst);
+    assert_eq!(next(&mut b, "saved")["version"], 1);
+    assert_eq!(app.saves.lock().unwrap().last().unwrap().0, "two");
+}
+
+#[test]
+fn what_no_process_could_save_is_saved_by_the_next_one_without_anybody_who_opens_it() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    app.does_not_save.store(true, SeqCst);
+    {
+        let (one, two) = two(&app, &redis);
+        let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+        send(&mut a, 0, 1);
+        next(&mut b, "steps");
+        send(&mut b, 1, 1);
+        next(&mut b, "steps");
+    }
+    app.does_not_save.store(false, SeqCst);
+    let _three = app.process("three", &over(&redis.url()));
+    eventually("it is saved", || app.row("doc").is_some_and(|row| row.version == 2));
+    assert_eq!(app.saves.lock().unwrap()[..], [("three", 2, "restart")]);
+}
+
+#[test]
+fn a_client_that_comes_back_to_another_process_gets_its_own_steps_too_and_none_twice() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, position) = join(&one, "a");
+    let mut b = two.join("doc", "b");
+    send(&mut a, 0, 1);
+    next(&mut b, "steps");
+    send(&mut b, 1, 1);
+    next(&mut b, "steps");
+    drop(a);
+    let (mut again, _, word) = back(&two, "a", &position);
+    assert_eq!((&word["type"], &word["upTo"]), (&json!("recovered"), &json!(1)));
+    let whose: Vec<_> = (0..2).map(|_| next(&mut again, "steps")["clientID"].clone()).collect();
+    assert_eq!(whose, ["a", "b"]);
+    // What it sends again is there already.
+    send(&mut again, 0, 1);
+    send(&mut again, 2, 2);
+    let steps = next(&mut again, "steps");
+    assert_eq!((&steps["version"], &steps["clientID"]), (&json!(2), &json!("a")));
+    assert_eq!(version(&mut b), 3);
+}
+
+#[test]
+fn a_document_is_read_in_any_process_as_it_is_now() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let mut a = one.join("doc", "a");
+    for round in 0..20 {
+        send(&mut a, round, round + 1);
+        next(&mut a, "steps");
+        assert_eq!(read(&two, "doc").unwrap().unwrap().version, round + 1);
+    }
+    assert_eq!(read(&two, "relay"), Ok(None));
+    app.does_not_load.store(true, SeqCst);
+    assert!(read(&two, "other").is_err());
+}
+
+#[test]
+fn steps_that_do_not_fit_are_set_aside_and_everybody_goes_on_with_the_good_document() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    send(&mut a, 0, 1);
+    next(&mut b, "steps");
+    next(&mut b, "saved");
+    send_word(&mut b, 1, 1, "unfit");
+    for client in [&mut a, &mut b] {
+        assert_eq!(next(client, "reload")["reason"], "STEPS_SET_ASIDE");
+        client.send(r#"{"type":"sync"}"#);
+        assert_eq!(next(client, "synced")["version"], 3);
+        let doc = next(client, "sync");
+        assert_eq!((&doc["version"], &doc["doc"]), (&json!(3), &json!(r#"[{"stepType":"w0"}]"#)));
+    }
+    send(&mut b, 3, 2);
+    assert_eq!(next(&mut a, "steps")["version"], 3);
+    assert_eq!(next(&mut a, "saved")["version"], 4);
+    assert_eq!(&*app.row("doc").unwrap().doc, r#""[{\"stepType\":\"w0\"}][{\"stepType\":\"w3\"}]""#);
+}
+
+#[test]
+fn updates_of_all_processes_are_kept_and_a_newcomer_elsewhere_gets_them_all() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Updates));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    for id in 1..=50 {
+        for client in [&mut a, &mut b] {
+            client.send(&format!(
+                r#"{{"type":"update","documentId":"doc","update":{id},"id":{id},"ack":true}}"#
+            ));
+        }
+    }
+    for client in [&mut a, &mut b] {
+        for id in 1..=50 {
+            assert_eq!(next(client, "update")["update"], id, "of the other");
+        }
+    }
+    eventually("all is saved", || app.row("doc").is_some_and(|row| row.version == 100));
+    let mut c = two.join("doc", "c");
+    c.send(r#"{"type":"sync","documentId":"doc"}"#);
+    let state = next(&mut c, "state");
+    let mut behind = 0;
+    while message(&mut c)["type"] == "update" {
+        behind += 1;
+    }
+    let merged = state["state"].as_str().map_or(0, str::len);
+    assert!(merged > 0 || behind == 100, "{state} and {behind} updates");
+}
+
+#[test]
+fn a_redis_that_has_lost_everything_is_given_back_what_the_processes_have() {
+    let (mut redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    app.does_not_save.store(true, SeqCst);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    for round in 0..5 {
+        send(&mut b, round, round + 1);
+        next(&mut a, "steps");
+        next(&mut b, "steps");
+    }
+    redis.kill();
+    redis.restart();
+    assert_eq!((a.closed().0, b.closed().0), (1013, 1013));
+    for server in [&one, &two] {
+        ready(server);
+        eventually("it is all there again", || {
+            read(server, "doc").is_ok_and(|content| content.is_some_and(|content| content.version == 5))
+        });
+    }
+    app.does_not_save.store(false, SeqCst);
+    eventually("it is saved", || app.row("doc").is_some_and(|row| row.version == 5));
+    let mut again = two.join("doc", "b");
+    assert_eq!(version(&mut again), 5);
+}
+
+#[test]
+fn members_go_on_over_a_redis_that_has_kept_everything() {
+    let (mut redis, app) =
+        (Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    send(&mut a, 0, 1);
+    next(&mut b, "steps");
+    next(&mut a, "steps");
+    redis.kill();
+    // It waits, and is not confirmed before Redis is back.
+    send(&mut b, 1, 1);
+    redis.restart();
+    for client in [&mut a, &mut b] {
+        let steps = next(client, "steps");
+        assert_eq!((&steps["version"], &steps["clientID"]), (&json!(1), &json!("b")));
+        assert_eq!(next(client, "saved")["version"], 2);
+    }
+}
+
+#[test]
+fn what_a_process_notes_that_has_lost_its_lease_counts_for_nothing() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, _two) = two(&app, &redis);
+    let mut a = one.join("doc", "a");
+    redis.command("SET hub:{doc}:lease another PX 1000");
+    send(&mut a, 0, 1);
+    eventually("it does not know yet", || !app.saves.lock().unwrap().is_empty());
+    assert_eq!(redis.command("HGET hub:{doc}:kept saved"), redis::Value::BulkString(b"0".to_vec()));
+    // Once the other is silent it looks after the document again, and says so.
+    assert_eq!(next(&mut a, "saved")["version"], 1);
+    assert_eq!(redis.command("HGET hub:{doc}:kept saved"), redis::Value::BulkString(b"1".to_vec()));
+}
+
+#[test]
+fn where_somebody_else_has_changed_the_apps_copy_the_hub_sets_aside_what_gives_way() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    app.does_not_save.store(true, SeqCst);
+    {
+        let (one, _two) = two(&app, &redis);
+        let mut a = one.join("doc", "a");
+        send(&mut a, 0, 1);
+        next(&mut a, "steps");
+    }
+    redis.command("DEL hub:{doc}:lease");
+    let other = Snapshot { version: 5, doc: r#""other""#.into() };
+    app.rows.lock().unwrap().insert("doc".to_owned(), other);
+    app.does_not_save.store(false, SeqCst);
+    let (one, two) = two(&app, &redis);
+    for server in [&one, &two] {
+        let mut client = server.join("doc", "b");
+        client.send(r#"{"type":"sync"}"#);
+        let doc = next(&mut client, "sync");
+        assert_eq!((&doc["version"], &doc["doc"]), (&json!(5), &json!("other")));
+    }
+    assert_eq!(redis.command("LLEN hub:{doc}:aside"), redis::Value::Int(1));
+}
+
+#[test]
+fn relays_beside_them_are_as_they_were() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("relay", "a"), two.join("relay", "b"));
+    a.send(r#"{"type":"update","documentId":"relay","update":1}"#);
+    assert_eq!(next(&mut b, "update")["update"], 1);
+    assert!(app.loads.lock().unwrap().is_empty());
+}

@@ -1,0 +1,135 @@
+//! An app with a database, of which several processes have hooks.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use captify_hub::{
+    Hub,
+    cluster::config::ClusterConfig,
+    document::{
+        Options,
+        hooks::{
+            Answer, AppCopy, Conflict, HookError, Hooks, Loaded, Resolution, Save, SaveOutcome, Snapshot,
+        },
+        store::Kind,
+    },
+    ids::Id,
+    room::opening::OpenedBy,
+};
+
+use super::{Server, redis::config};
+
+/// What all processes of an app share. Its documents are the text of all steps, one behind the other.
+#[derive(Debug)]
+pub struct App {
+    kind: Kind,
+    pub rows: Mutex<HashMap<String, Snapshot>>,
+    /// Which processes have loaded, and which have saved which version, and why.
+    pub loads: Mutex<Vec<&'static str>>,
+    pub saves: Mutex<Vec<(&'static str, u64, &'static str)>>,
+    pub does_not_load: AtomicBool,
+    pub does_not_save: AtomicBool,
+    /// Steps with this word do not fit.
+    pub unfit: &'static str,
+    load_takes_ms: AtomicU32,
+}
+
+impl App {
+    pub fn of(kind: Kind) -> Arc<Self> {
+        Arc::new(Self {
+            kind,
+            rows: Mutex::default(),
+            loads: Mutex::default(),
+            saves: Mutex::default(),
+            does_not_load: AtomicBool::new(false),
+            does_not_save: AtomicBool::new(false),
+            unfit: "unfit",
+            load_takes_ms: AtomicU32::new(0),
+        })
+    }
+
+    pub fn load_takes(&self, ms: u32) {
+        self.load_takes_ms.store(ms, SeqCst);
+    }
+
+    /// A hub of this app over a Redis, as another process would have it.
+    pub fn process(self: &Arc<Self>, name: &'static str, redis: &ClusterConfig) -> Server {
+        let hooks = Arc::new(OfProcess { name, app: Arc::clone(self) });
+        let options = Options {
+            save_after: Duration::from_millis(100),
+            save_within: Duration::from_millis(400),
+            ..Options::default()
+        };
+        let hub = Hub::start_cluster_documents(config(), redis, Box::new(drop), hooks, options).unwrap();
+        Server { hub }
+    }
+
+    /// What the app has of a document.
+    pub fn row(&self, document: &str) -> Option<Snapshot> {
+        self.rows.lock().unwrap().get(document).cloned()
+    }
+}
+
+#[derive(Debug)]
+struct OfProcess {
+    name: &'static str,
+    app: Arc<App>,
+}
+
+impl Hooks for OfProcess {
+    fn kind(&self, document: &Id) -> Answer<Loaded> {
+        let is_relay = document.text().starts_with("relay");
+        let kind = self.app.kind;
+        let loaded = if is_relay { Loaded::Relay } else { Loaded::Kept(kind, AppCopy::Nowhere) };
+        Box::pin(async move { Ok(loaded) })
+    }
+
+    fn load(&self, document: &Id, _: OpenedBy) -> Answer<Loaded> {
+        self.app.loads.lock().unwrap().push(self.name);
+        let takes = Duration::from_millis(self.app.load_takes_ms.load(SeqCst).into());
+        let copy = self.app.row(document.text()).map_or(AppCopy::None, AppCopy::Some);
+        let loaded = if self.app.does_not_load.load(SeqCst) {
+            Err(HookError("the database is away".to_owned()))
+        } else {
+            Ok(Loaded::Kept(self.app.kind, copy))
+        };
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            loaded
+        })
+    }
+
+    fn save(&self, save: Save) -> Answer<SaveOutcome> {
+        let app = Arc::clone(&self.app);
+        let (name, version) = (self.name, save.content.version);
+        Box::pin(async move {
+            if app.does_not_save.load(SeqCst) {
+                return Err(HookError("the database is away".to_owned()));
+            }
+            let mut doc: String = serde_json::from_str(&save.content.snapshot.doc).unwrap_or_default();
+            for steps in &save.content.steps {
+                if steps.steps.contains(app.unfit) {
+                    let good =
+                        Snapshot { version: steps.version, doc: serde_json::to_string(&doc).unwrap().into() };
+                    return Ok(SaveOutcome::BadSteps { good, reason: "it does not fit".to_owned() });
+                }
+                doc.push_str(&steps.steps);
+            }
+            let doc: Box<str> = serde_json::to_string(&doc).unwrap().into();
+            let row = Snapshot { version, doc: doc.clone() };
+            app.rows.lock().unwrap().insert(save.document.text().to_owned(), row);
+            app.saves.lock().unwrap().push((name, version, save.reason.name()));
+            Ok(SaveOutcome::Saved(Some(doc)))
+        })
+    }
+
+    fn resolve(&self, _: Conflict) -> Answer<Resolution> {
+        Box::pin(async { Ok(Resolution::Loaded) })
+    }
+}

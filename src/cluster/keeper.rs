@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{soft::Record, wire::Reading};
-use crate::sync::lock;
+use crate::{ids::ClientSessionId, sync::lock};
 
 /// What a process has of a document with an authority, beside the log.
 pub(super) struct Kept {
@@ -39,6 +39,9 @@ pub(crate) trait Keeper: Send + Sync {
 
     /// Another process has saved it at this version.
     fn saved_elsewhere(&self, version: u64);
+
+    /// A client of another process waits for its turn, and takes so many milliseconds to come again.
+    fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64);
 
     /// Somebody wants it to be saved now.
     fn save_now(&self);
@@ -114,6 +117,7 @@ impl Kept {
             match record {
                 Record::Saved(version) => keeper.saved_elsewhere(*version),
                 Record::Save => keeper.save_now(),
+                Record::Waits(writer, round_trip) => keeper.waits_elsewhere(*writer, (*round_trip).into()),
                 _ => {}
             }
         }

@@ -327,6 +327,12 @@ impl Followed {
         telling::tell(&self.shared, &self.document, Record::Saved(version));
     }
 
+    /// Tells the other processes that a client waits for its turn.
+    pub(crate) fn tell_waiting(&self, client_session: ClientSessionId, round_trip: u64) {
+        let round_trip = u32::try_from(round_trip).unwrap_or(u32::MAX);
+        telling::tell(&self.shared, &self.document, Record::Waits(client_session, round_trip));
+    }
+
     /// Asks whoever looks after it to save it now.
     pub(crate) fn ask_to_save(&self) {
         telling::tell(&self.shared, &self.document, Record::Save);

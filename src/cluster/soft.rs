@@ -15,6 +15,7 @@ const ASK: u8 = 2;
 const TAKE: u8 = 3;
 const SAVED: u8 = 4;
 const SAVE: u8 = 5;
+const WAITS: u8 = 6;
 
 /// One thing that is true now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) enum Record {
     Saved(u64),
     /// Whoever looks after the document is to save it now.
     Save,
+    /// A client waits for its turn to write, and takes so many milliseconds to come again.
+    Waits(ClientSessionId, u32),
 }
 
 /// What one process tells the others.
@@ -64,6 +67,11 @@ impl Told {
                     out.put_u64(*version);
                 }
                 Record::Save => out.put_u8(SAVE),
+                Record::Waits(client_session, round_trip) => {
+                    out.put_u8(WAITS);
+                    out.put_u64(client_session.number());
+                    out.put_u32(*round_trip);
+                }
                 Record::Take(client_session) => {
                     out.put_u8(TAKE);
                     out.put_u64(client_session.number());
@@ -98,6 +106,7 @@ impl Told {
                 TAKE => Record::Take(client_session()?),
                 SAVED => Record::Saved(from.try_get_u64().ok()?),
                 SAVE => Record::Save,
+                WAITS => Record::Waits(client_session()?, from.try_get_u32().ok()?),
                 _ => return None,
             });
         }
@@ -122,6 +131,7 @@ mod tests {
             Record::Take(client_session),
             Record::Saved(1 << 40),
             Record::Save,
+            Record::Waits(client_session, 7),
         ];
         let told = Told { process: 7, records };
         let message = told.message();

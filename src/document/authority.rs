@@ -120,6 +120,26 @@ impl Authority {
         }
     }
 
+    /// How long a writer that waits for its turn takes to come again, in milliseconds; `None` where it does not wait.
+    pub fn waiting(&self, writer: u64) -> Option<u64> {
+        let turns = self.turns.as_ref().filter(|turns| turns.is_waiting(writer))?;
+        Some(turns.round_trip(writer))
+    }
+
+    /// A writer of another process waits for its turn, which that measures.
+    pub fn waits_elsewhere(&mut self, writer: u64, round_trip: u64, now: u64) {
+        if let Some(turns) = &mut self.turns {
+            turns.waits_elsewhere(writer, round_trip, now);
+        }
+    }
+
+    /// A batch of a writer of another process was delivered.
+    pub fn served_elsewhere(&mut self, writer: u64, now: u64) {
+        if let Some(turns) = &mut self.turns {
+            turns.served_elsewhere(writer, now);
+        }
+    }
+
     /// Goes on at `version`, because the document was changed elsewhere: everything before is void, and so is who waits.
     /// `false`, and nothing happens, where it is not behind the head: a version is never given twice.
     #[must_use]

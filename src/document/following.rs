@@ -15,11 +15,13 @@ use super::{
     store::Kind,
     together::{Held, Rest, Sent, Together},
 };
+#[cfg(feature = "redis")]
+use crate::ids::ClientSessionId;
 use crate::{
     ids::Id,
     room::{
         document_log::{Appended, Deliver},
-        publication::{self, Content, Draft, Publication, Refusal, Replaced, Steps, Text},
+        publication::{self, Author, Content, Draft, Publication, Refusal, Replaced, Steps, Text},
     },
     sync::lock,
 };
@@ -36,7 +38,15 @@ impl Document {
     ) -> Option<Publication> {
         let now = self.context.now();
         let mut state = lock(&self.state);
-        match state.judge(&publication, self.options(), now) {
+        let author = publication.author;
+        let waits =
+            |state: &State| author.and_then(|author| state.authority.waiting(author.connection.number()));
+        let waited = waits(&state).is_some();
+        let judged = state.judge(&publication, self.options(), now);
+        if let (false, Some(round_trip), Some(author)) = (waited, waits(&state), author) {
+            self.tell_waiting(author, round_trip);
+        }
+        match judged {
             Ok(entry) => {
                 // An update fits wherever it stands.
                 if matches!(publication.content, Content::Steps(_)) {
@@ -96,7 +106,14 @@ impl Document {
     }
 
     /// A batch has come out of the log, and was the next one.
-    pub(super) fn followed(&self, state: &mut State, before: u64, client: &Id, number: Option<u64>) {
+    pub(super) fn followed(
+        &self,
+        state: &mut State,
+        before: u64,
+        client: &Id,
+        number: Option<u64>,
+        author: Option<Author>,
+    ) {
         let after = state.batches.version();
         let own = Sent { before, client: client.clone(), number };
         if state.on_the_way.sent.first() == Some(&own) {
@@ -106,6 +123,9 @@ impl Document {
             // What is on its way comes back refused.
             state.on_the_way.sent.clear();
             state.authority.overtaken(after);
+        }
+        if let Some(author) = author {
+            state.authority.served_elsewhere(author.client_session.number(), self.context.now());
         }
         if state.on_the_way.sent.is_empty() {
             self.refuse_held(state);
@@ -137,8 +157,23 @@ impl Document {
         if retry_in_ms.is_none() && *version < state.batches.version() {
             let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
             state.authority.give_back(writer, self.context.now());
+            if let Some((author, round_trip)) = publication.author.zip(state.authority.waiting(writer)) {
+                self.tell_waiting(author, round_trip);
+            }
         }
         Refusal::Stale { current: state.batches.version(), retry_in_ms }
+    }
+
+    fn tell_waiting(&self, author: Author, round_trip: u64) {
+        if let Some(together) = &self.together {
+            together.tell_waiting(author.client_session, round_trip);
+        }
+    }
+
+    /// A writer of another process waits for its turn.
+    #[cfg(feature = "redis")]
+    pub(super) fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64) {
+        lock(&self.state).authority.waits_elsewhere(writer.number(), round_trip, self.context.now());
     }
 
     /// The document goes on as another one, which the log says.

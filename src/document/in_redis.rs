@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cluster::kept::{Change, Followed, NotChanged},
-    ids::Id,
+    ids::{ClientSessionId, Id},
     room::publication::Replaced,
 };
 
@@ -105,6 +105,10 @@ impl Together for OverRedis {
 
     fn is_saved(&self) {
         self.followed.saved();
+    }
+
+    fn tell_waiting(&self, writer: ClientSessionId, round_trip: u64) {
+        self.followed.tell_waiting(writer, round_trip);
     }
 
     fn ask_to_save(&self) {

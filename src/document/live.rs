@@ -257,7 +257,7 @@ impl Document {
             client_session: publication.author.map(|author| author.client_session),
         });
         if self.together.is_some() {
-            self.followed(&mut state, before, client, publication.number);
+            self.followed(&mut state, before, client, publication.number, publication.author);
         }
         let editor = user.as_deref().unwrap_or_else(|| client.text());
         state.edits.edited(editor, Instant::now());

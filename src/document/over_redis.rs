@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cluster::kept::{Change, Followed, Keeper, NotChanged, Whole},
-    ids::Id,
+    ids::{ClientSessionId, Id},
     room::{
         document_log::DocumentLog,
         opening::{Opened, OpenedBy},
@@ -234,6 +234,12 @@ impl Keeper for Told {
     fn saved_elsewhere(&self, version: u64) {
         if let Some(document) = self.0.upgrade() {
             document.saved_elsewhere(version);
+        }
+    }
+
+    fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64) {
+        if let Some(document) = self.0.upgrade() {
+            document.waits_elsewhere(writer, round_trip);
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     store::{SetAside, Write},
 };
 use crate::{
-    ids::Id,
+    ids::{ClientSessionId, Id},
     room::{
         document_log::Deliver,
         publication::{Publication, Refusal, Replaced},
@@ -43,6 +43,9 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
 
     /// Nothing of it has to be saved any more.
     fn is_saved(&self);
+
+    /// Tells the other processes that a writer waits for its turn, and how long it takes to come again, in milliseconds.
+    fn tell_waiting(&self, writer: ClientSessionId, round_trip: u64);
 
     /// Asks whoever saves it to do so now.
     fn ask_to_save(&self);

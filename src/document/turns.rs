@@ -20,6 +20,9 @@ const MIN_TURN_MS: u64 = 60;
 /// it was seen costs a whole round trip, one that is sent later no more than that.
 const SLACK_MS: u64 = 15;
 
+/// Has the number of a writer of another process.
+const ELSEWHERE: u64 = 1 << 63;
+
 /// What becomes of those whose batches come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turns {
@@ -133,7 +136,10 @@ impl FairTurns {
             if now <= end {
                 return;
             }
-            self.queue.pop_front();
+            self.queue
+                .pop_front()
+                .filter(|gone| gone & ELSEWHERE != 0)
+                .map(|gone| self.writers.remove(&gone));
             // It may have been lost before it was given.
             self.begin(end.max(turn.given));
         }
@@ -178,7 +184,8 @@ impl FairTurns {
         (first + between).saturating_sub(self.round_trip(self.queue[place]) * 3 / 2)
     }
 
-    fn round_trip(&self, writer: u64) -> u64 {
+    /// How long a writer takes to come again, as far as that is known, in milliseconds.
+    pub(super) fn round_trip(&self, writer: u64) -> u64 {
         self.writers.get(&writer).and_then(|known| known.round_trip).unwrap_or(self.usual_round_trip)
     }
 
@@ -188,6 +195,36 @@ impl FairTurns {
         self.queue.push_front(writer);
         self.writers.entry(writer).or_default().told = Some(Told { again: now, seen: head });
         self.turn = Some(Turn { given: now, begins: now });
+    }
+
+    /// Whether a writer waits.
+    pub(super) fn is_waiting(&self, writer: u64) -> bool {
+        self.queue.contains(&writer)
+    }
+
+    /// A writer of another process waits, that takes so long to come again: it has its place behind those who wait here.
+    pub(super) fn waits_elsewhere(&mut self, writer: u64, round_trip: u64, now: u64) {
+        let writer = writer | ELSEWHERE;
+        self.writers.entry(writer).or_default().round_trip = Some(round_trip.min(MAX_TURN_MS));
+        if !self.is_waiting(writer) {
+            self.queue.push_back(writer);
+        }
+        if self.turn.is_none() {
+            self.begin(now);
+        }
+    }
+
+    /// A batch of a writer of another process was accepted there.
+    pub(super) fn served_elsewhere(&mut self, writer: u64, now: u64) {
+        let writer = writer | ELSEWHERE;
+        if self.writers.remove(&writer).is_none() {
+            return;
+        }
+        let was_first = self.queue.front() == Some(&writer);
+        self.queue.retain(|waiting| *waiting != writer);
+        if was_first {
+            self.begin(now);
+        }
     }
 
     /// Goes back to `head`: nobody has seen more.

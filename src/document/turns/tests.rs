@@ -191,3 +191,16 @@ fn whose_batch_another_process_was_before_keeps_its_turn() {
     assert!(scene.is_accepted(1, 150));
     assert!(scene.is_accepted(2, 200));
 }
+
+#[test]
+fn who_waits_in_another_process_has_its_turn_here_and_no_longer_than_its_line_needs() {
+    let mut scene = Scene::new(Turns::Fair);
+    scene.0.waits_elsewhere(7, 200, 0);
+    assert!(!scene.is_accepted(1, 10), "it is not its turn");
+    scene.0.overtaken(20);
+    scene.0.served_elsewhere(7, 100);
+    assert!(scene.is_accepted(1, 110));
+    scene.0.waits_elsewhere(7, 200, 200);
+    assert!(!scene.is_accepted(2, 700));
+    assert!(scene.is_accepted(2, 800), "it has not come");
+}

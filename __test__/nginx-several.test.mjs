@@ -15,7 +15,7 @@ import { behindTls, hostName, startNginx } from './support/nginx.mjs';
 import { isAlive, Pm2 } from './support/pm2.mjs';
 import { freePorts } from './support/ports.mjs';
 import { until } from './support/processes.mjs';
-import { SECRET, startRedis } from './support/redis.mjs';
+import { SECRET, startHub, startRedis } from './support/redis.mjs';
 import { makeStubApp } from './support/stub-app.mjs';
 
 const CLIENTS = 60;
@@ -204,8 +204,39 @@ test('nginx in front of two processes, by the shipped file', { timeout: 300_000 
     await pm2.call('stop', 'captify');
     assert.equal((await ask(nginx.httpPort, '/', { host })).status, 502);
     await pm2.call('start', 'captify');
-    await editing.back(2);
+    await editing.back(1);
+    await until('everybody', async () => (await counts())[0] + (await counts())[1] >= CLIENTS);
     assert.equal(editing.report().reloaded, 0);
     await until('pages', async () => (await ask(nginx.httpPort, '/', { host })).status === 200);
   });
+});
+
+test('by the line that is left out in the file all clients of a document come to one process', async (t) => {
+  const { url } = await startRedis(t);
+  const hubs = await Promise.all([startHub(t, url), startHub(t, url)]);
+  const nginx = await startNginx(
+    hubs.map(({ base }) => new URL(base).port),
+    (text) => {
+      const edited = text.replace(/^ *least_conn;$/m, '').replace('# hash $arg', 'hash $arg');
+      assert.match(edited, /^ *hash \$arg_documentId consistent;$/m);
+      return edited;
+    },
+  );
+  t.after(() => nginx.stop());
+  const base = `ws://127.0.0.1:${nginx.httpPort}`;
+  for (let document = 0; document < 12; document += 1) {
+    for (const name of ['ada', 'noor', 'kofi']) {
+      const client = await Client.connect(base, `document-${document}`, name, { headers: { host: hostName } });
+      t.after(() => client.drop());
+    }
+  }
+  const followed = await until('the metrics to have them', async () => {
+    const all = await Promise.all(hubs.map(({ ask }) => ask({ ask: 'metrics' })));
+    const counts = all.map(
+      ({ families }) => families.find(({ name }) => name === 'hub_redis_documents').values[0].value,
+    );
+    return counts[0] + counts[1] >= 12 && counts;
+  });
+  assert.equal(followed[0] + followed[1], 12, 'no document is in both');
+  assert.ok(followed[0] > 0 && followed[1] > 0, `${followed}`);
 });

@@ -161,7 +161,7 @@ test('PM2 runs several processes by the shipped ecosystem file', { timeout: 600_
     },
   );
 
-  await part("what the hub's own threads say stands in the log of PM2 itself", async () => {
+  await part('what the hub says stands in the log of PM2 itself, and what the app says in its own', async () => {
     await redis.service.stop('SIGKILL');
     await until('the loss of Redis to be logged', () => /\[hub\] error: Redis is away/.test(pm2.daemonLog()));
     assert.doesNotMatch(pm2.processLogs(), /Redis is away/);

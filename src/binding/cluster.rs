@@ -32,7 +32,7 @@ fn state(hub: &Hub) -> Option<NativeClusterState> {
 /// What became of what was published.
 #[napi(object)]
 #[derive(Debug)]
-pub struct NativeDelivered {
+pub(super) struct NativeDelivered {
     /// The code of the error; `None` where it has its place.
     pub code: Option<String>,
     /// Connections that got it, of all processes.

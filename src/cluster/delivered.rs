@@ -21,7 +21,7 @@ pub(super) fn delivered(shared: &Arc<Shared>, document: &Document, offset: u64, 
         return tell(shared, process, channel, offset, connections);
     }
     // It is this process's own.
-    let told = lock(&shared.tallies).count((channel.clone(), offset), shared.process, connections);
+    let told = lock(&shared.tallies).count(&(channel.clone(), offset), shared.process, connections);
     told.tell();
 }
 
@@ -40,7 +40,7 @@ pub(super) fn tell(shared: &Arc<Shared>, process: u64, channel: &str, offset: u6
 pub(super) fn nobody(shared: &Arc<Shared>, channel: &str, push: &Push) {
     for offset in push.of_route_handlers() {
         if push.process == shared.process {
-            let told = lock(&shared.tallies).count((channel.to_owned(), offset), shared.process, 0);
+            let told = lock(&shared.tallies).count(&(channel.to_owned(), offset), shared.process, 0);
             told.tell();
         } else {
             tell(shared, push.process, channel, offset, 0);
@@ -59,7 +59,7 @@ pub(super) fn hear(shared: &Shared, message: &[u8]) {
     let Some((process, offset, connections, channel)) = parsed() else {
         return log::debug!("how many connections of another process got something cannot be read");
     };
-    let told = lock(&shared.tallies).count((channel, offset), process, connections);
+    let told = lock(&shared.tallies).count(&(channel, offset), process, connections);
     told.tell();
 }
 
@@ -67,7 +67,7 @@ pub(super) fn hear(shared: &Shared, message: &[u8]) {
 /// second with what is known.
 pub(super) fn when_known(shared: &Arc<Shared>, channel: String, offset: u64, tell: Tell) {
     let key = (channel, offset);
-    let told = lock(&shared.tallies).ask(key.clone(), tell);
+    let told = lock(&shared.tallies).ask(&key, tell);
     told.tell();
     let of_task = Arc::clone(shared);
     shared.handle.spawn(async move {

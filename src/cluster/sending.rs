@@ -116,7 +116,7 @@ pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: B
 /// Whoever wants to know how many connections got something of a batch waits for so many processes.
 fn expect(shared: &Shared, document: &Document, reply: &Reply, heard: usize) {
     for offset in reply.first..reply.first + reply.appended() {
-        let told = lock(&shared.tallies).expect((document.keys.channel.clone(), offset), heard);
+        let told = lock(&shared.tallies).expect(&(document.keys.channel.clone(), offset), heard);
         told.tell();
     }
 }

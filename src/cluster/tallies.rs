@@ -59,24 +59,24 @@ impl Told {
 
 impl Tallies {
     /// A process has sent it to so many connections.
-    pub(super) fn count(&mut self, key: Key, process: u64, connections: usize) -> Told {
-        let tally = self.of(&key);
+    pub(super) fn count(&mut self, key: &Key, process: u64, connections: usize) -> Told {
+        let tally = self.of(key);
         if !tally.counts.iter().any(|(of, _)| *of == process) {
             tally.counts.push((process, connections));
         }
-        self.complete(&key)
+        self.complete(key)
     }
 
     /// It went to so many processes.
-    pub(super) fn expect(&mut self, key: Key, processes: usize) -> Told {
-        self.of(&key).processes = Some(processes);
-        self.complete(&key)
+    pub(super) fn expect(&mut self, key: &Key, processes: usize) -> Told {
+        self.of(key).processes = Some(processes);
+        self.complete(key)
     }
 
     /// Somebody wants to know.
-    pub(super) fn ask(&mut self, key: Key, tell: Tell) -> Told {
-        self.of(&key).tell = Some(tell);
-        self.complete(&key)
+    pub(super) fn ask(&mut self, key: &Key, tell: Tell) -> Told {
+        self.of(key).tell = Some(tell);
+        self.complete(key)
     }
 
     /// Who wants to know has waited for long enough.
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn who_asks_is_told_once_every_process_has_said_it_in_whatever_order_that_comes() {
         let steps: [fn(&mut Tallies); 3] = [
-            |tallies| tallies.count(key(), 1, 3).tell(),
-            |tallies| tallies.count(key(), 2, 4).tell(),
-            |tallies| tallies.expect(key(), 2).tell(),
+            |tallies| tallies.count(&key(), 1, 3).tell(),
+            |tallies| tallies.count(&key(), 2, 4).tell(),
+            |tallies| tallies.expect(&key(), 2).tell(),
         ];
         for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
             for asked_at in 0..=3 {
@@ -138,13 +138,13 @@ mod tests {
                 let mut tell = Some(tell);
                 for (index, step) in order.into_iter().enumerate() {
                     if index == asked_at {
-                        tallies.ask(key(), tell.take().unwrap()).tell();
+                        tallies.ask(&key(), tell.take().unwrap()).tell();
                     }
                     assert!(lock(&told).is_empty());
                     steps[step](&mut tallies);
                 }
                 if let Some(tell) = tell {
-                    tallies.ask(key(), tell).tell();
+                    tallies.ask(&key(), tell).tell();
                 }
                 assert_eq!(*lock(&told), [7]);
                 assert!(tallies.0.is_empty());
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn what_one_process_says_twice_counts_once_and_who_gives_up_is_told_what_is_known() {
         let (mut tallies, (tell, told)) = (Tallies::default(), teller());
-        tallies.ask(key(), tell).tell();
+        tallies.ask(&key(), tell).tell();
         for _ in 0..2 {
-            tallies.count(key(), 1, 3).tell();
+            tallies.count(&key(), 1, 3).tell();
         }
-        tallies.expect(key(), 2).tell();
+        tallies.expect(&key(), 2).tell();
         assert!(lock(&told).is_empty());
         tallies.give_up(&key()).tell();
         tallies.give_up(&key()).tell();

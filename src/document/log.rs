@@ -52,7 +52,7 @@ impl Log for TogetherLog {
                     let refusal = self.document.refused(&publication, refusal);
                     Append::Refused(publication, refusal)
                 }
-                later => later,
+                Append::Later => Append::Later,
             },
             None => Append::Later,
         }

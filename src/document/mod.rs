@@ -30,7 +30,6 @@ mod reading;
 mod saving;
 pub mod steps;
 pub mod store;
-#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no document is shared without it"))]
 mod together;
 mod turns;
 

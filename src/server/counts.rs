@@ -23,7 +23,11 @@ impl Hub {
         let Census { connections, documents, .. } = self.shared.census();
         let (id, about) = self.this();
         let this = Process { id, about, connections, documents: documents.len() };
-        let (others, mut all) = self.others();
+        #[cfg(feature = "redis")]
+        let (others, mut all) =
+            self.cluster.as_ref().map(crate::cluster::Cluster::others).unwrap_or_default();
+        #[cfg(not(feature = "redis"))]
+        let (others, mut all) = (Vec::new(), HashMap::new());
         for (document, count) in documents {
             *all.entry(document.text().into()).or_default() += count;
         }
@@ -39,13 +43,5 @@ impl Hub {
             return (id, about.clone());
         }
         (self.shared.process, self.shared.about.clone())
-    }
-
-    fn others(&self) -> (Vec<Process>, HashMap<Arc<str>, usize>) {
-        #[cfg(feature = "redis")]
-        if let Some(cluster) = &self.cluster {
-            return cluster.others();
-        }
-        (Vec::new(), HashMap::new())
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     room::{
         Room, Rooms,
         opening::{OpenedBy, Opener},
-        publication::{Answer, Draft, Publication, Refusal},
+        publication::{Draft, Publication},
     },
     shard::{Shard, Work},
     websocket::frame,
@@ -34,6 +34,7 @@ use crate::{
 use crate::{
     cluster::{self, Cluster, config::ClusterConfig},
     document::over::Over,
+    room::publication::{Answer, Refusal},
 };
 
 /// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.

@@ -189,7 +189,8 @@ fn of_another_log_of_a_document_with_an_authority_all_is_read_before_anybody_is_
     assert_eq!(told(caught_up.news), ["restart 2+2"]);
     // Where it goes on from what was seen, reading all of it changes nothing.
     let more = vec![written(mark(4, 40), mark(3, 30)), written(mark(5, 55), mark(4, 40))];
-    let caught_up = follower.caught_up(asks.all(), &whole(mark(5, 55), more));
+    let asks = follower.asks().all();
+    let caught_up = follower.caught_up(asks, &whole(mark(5, 55), more));
     assert!(!caught_up.is_restarted);
     assert_eq!(told(caught_up.news), ["other 5"]);
 }

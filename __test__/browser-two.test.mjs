@@ -38,15 +38,17 @@ let example;
 let url;
 let port;
 let foldersBefore;
+let data;
 const errors = [];
 before(
   async () => {
     await ensureSystemPackages(['redis', 'nginx', 'chromium'], { log: progress });
     await ensureExampleBuilt();
     foldersBefore = folders();
+    data = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-kept-'));
     [port] = await freePorts(1);
     browser = await launchChromium();
-    example = startTwo({ PORT: String(port) });
+    example = startTwo({ PORT: String(port), HUB_EXAMPLE_DATA: data });
     url = `http://127.0.0.1:${port}`;
     await example.printed(/Two processes, one hub/);
   },
@@ -55,6 +57,7 @@ before(
 after(async () => {
   await browser?.close();
   await example?.stop();
+  fs.rmSync(data, { recursive: true, force: true });
 });
 
 /** A window of one person. */
@@ -110,10 +113,22 @@ describe('the example in two processes', { timeout: 240_000 }, () => {
     }
   });
 
-  test('the page of notes says that there are none over several processes', async () => {
-    const note = await open('Kofi', 'red', '/note');
-    await note.getByText('over several processes there is none yet').waitFor();
-    await note.context().close();
+  test('a note is one document for both processes, and is saved once for both', async () => {
+    const notes = [await open('Kofi', 'red', '/note'), await open('Mei', 'blue', '/note')];
+    const [kofi, mei] = notes.map((note) => note.locator('.ProseMirror'));
+    await kofi.getByText('Try it').waitFor();
+    await mei.getByText('Try it').waitFor();
+    const at = async (note, editor, words) => {
+      await editor.getByRole('heading', { name: 'A note that stays' }).click();
+      await note.keyboard.press('End');
+      await note.keyboard.type(words);
+    };
+    await at(notes[0], kofi, ', says Kofi');
+    await mei.getByText('A note that stays, says Kofi').waitFor();
+    await at(notes[1], mei, ' and Mei');
+    await kofi.getByText('says Kofi and Mei').waitFor();
+    for (const note of notes) await note.getByText('Saved', { exact: true }).waitFor();
+    for (const note of notes) await note.context().close();
   });
 
   test('when a process is killed its window goes on with the other one, and nothing is missing', async () => {

@@ -2,8 +2,5 @@
 import { startServer } from '@captify-io/hub/server';
 import { documents } from './documents.mjs';
 
-// Documents that stay have one process as their authority so far, so over a Redis (`npm run start:two`) all are relays.
-const kept = process.env.HUB_REDIS_URL ? {} : { documents };
-
 // A proxy that comes by a unix-domain socket is on this machine, and says for whom it asks.
-await startServer({ dir: import.meta.dirname, hub: { ...kept, trustProxy: 'unix' } });
+await startServer({ dir: import.meta.dirname, hub: { documents, trustProxy: 'unix' } });

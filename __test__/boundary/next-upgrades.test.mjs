@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { describe } from 'node:test';
 import { RawClient, upgradeRequest } from '../support/raw-client.mjs';
 import { until } from '../support/processes.mjs';
+import { runProgram } from '../support/programs.mjs';
 
 const require = createRequire(import.meta.url);
 const { createHub } = require('../../js/hub/hub.js');
@@ -160,32 +161,38 @@ describe('beside a second listener, an upgrade that Next does not serve', () => 
 });
 
 describe('a Next without upgradeHandler', () => {
-  /** Collects what is written to stderr while `deed` runs. */
-  async function warned(deed) {
-    const { write } = process.stderr;
-    let text = '';
-    process.stderr.write = (chunk) => (text += chunk) !== '';
-    try {
-      await deed();
-    } finally {
-      process.stderr.write = write;
-    }
-    return text;
-  }
+  // What is logged while a hub runs is written by a thread of its own, so that only another process can read it.
+  const program = (listens) => `
+    import { EventEmitter } from 'node:events';
+    import http from 'node:http';
+    import { createRequire } from 'node:module';
+    const require = createRequire(process.cwd() + '/');
+    const { createHub } = require('./js/hub/hub.js');
+    const { NextUpgrades } = require('./js/next/next-upgrades.js');
+    const hub = createHub({ logLevel: 'off' });
+    const decoy = new EventEmitter();
+    if (${listens}) decoy.on('upgrade', () => {});
+    new NextUpgrades({}, decoy, http.createServer()).destroy();
+    await hub.close();
+  `;
 
-  test('and without a listener is warned of at start, and its upgrades are answered', async (t) => {
-    let made;
-    const text = await warned(async () => (made = await around(t, undefined)));
-    assert.match(text, /\[hub\] warn: this version of Next takes no upgrades/);
-    assert.equal((await made.ask('/elsewhere')).status, 404);
+  test('and without a listener is warned of at start', async () => {
+    const { code, output } = await runProgram('a Next without upgradeHandler', program(false));
+    assert.match(output, /\[hub\] warn: this version of Next takes no upgrades/);
+    assert.equal(code, 0);
+  });
+
+  test('and without a listener has its upgrades answered', async (t) => {
+    const { ask } = await around(t, undefined);
+    assert.equal((await ask('/elsewhere')).status, 404);
   });
 
   test('that listens on what it takes for the server is served there', async (t) => {
     const decoy = new EventEmitter();
     decoy.on('upgrade', (_request, socket) => socket.write(TAKEN));
-    let made;
-    assert.equal(await warned(async () => (made = await around(t, undefined, { decoy }))), '');
-    assert.equal((await made.ask('/_next/hmr')).status, 101);
+    const { ask } = await around(t, undefined, { decoy });
+    assert.equal((await ask('/_next/hmr')).status, 101);
+    assert.doesNotMatch((await runProgram('a Next that listens', program(true))).output, /takes no upgrades/);
   });
 });
 

@@ -90,8 +90,7 @@ function welcome(servers) {
   says which process has how many. End one of them and see its window go on with the other:
 ${servers.map(({ name, child }) => `    kill -9 ${child.pid}    # ${name}`).join('\n')}
 
-  Notes need an authority and threads with the agent a room, and each of these is still one process's
-  own: take npm start for them. The text is kept by the windows that have it open, and by nobody else.
+  Text and notes are one document for both; threads with the agent are still each process's own.
 
   Ctrl-C ends both processes, nginx${process.env.HUB_REDIS_URL ? '' : ' and the Redis'}.
 `;

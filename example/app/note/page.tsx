@@ -1,5 +1,4 @@
 import type { Metadata } from 'next';
-import { NoNotes } from '@/components/no-notes';
 import { NoteWorkspace } from '@/components/note-workspace';
 import { noteIdFrom } from '@/lib/document-id';
 
@@ -14,7 +13,5 @@ interface Props {
 
 export default async function Page({ searchParams }: Props) {
   const documentId = noteIdFrom((await searchParams).document);
-  // An authority is one process's own so far, and server.mjs starts none where there are several.
-  if (process.env.HUB_REDIS_URL) return <NoNotes />;
   return <NoteWorkspace key={documentId} documentId={documentId} />;
 }

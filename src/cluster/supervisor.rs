@@ -60,6 +60,8 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
         _ => LONGEST_PAUSE,
     };
     let mut was_there = false;
+    // What was said last about why it is away: each attempt would say the same.
+    let mut said = String::new();
     while let Some(shared) = shared.upgrade() {
         match connect(&shared, &node, first.is_some()).await {
             Ok(link) => {
@@ -70,6 +72,7 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
                     None => log::info!("{node} is there"),
                 }
                 was_there = true;
+                said.clear();
                 let probing = shared.handle.spawn(probe(Arc::clone(&shared), Arc::clone(&link)));
                 let watching = shared.handle.spawn(primary::watch(shared.config.clone(), Arc::clone(&link)));
                 // Whoever ends this ends those.
@@ -89,8 +92,12 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
                     let _ = first.send(Err(error));
                     return;
                 }
-                log::warn!("{node} is still away: {error}");
-                shared.away(&node, &error.to_string());
+                let reason = error.to_string();
+                if reason != said {
+                    log::warn!("{node} is still away: {reason}");
+                    said.clone_from(&reason);
+                }
+                shared.away(&node, &reason);
                 shared.strayed.notify_one();
             }
         }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test, { after, afterEach, before, describe } from 'node:test';
 import { start } from './support/authority.mjs';
 import { launchChromium } from './support/browser.mjs';
+import { until } from './support/processes.mjs';
 import { serveEditorPage } from './support/editor-page.mjs';
 import { paragraphs } from './support/editors.mjs';
 import { uniqueId } from './support/hub-server.mjs';
@@ -58,15 +59,29 @@ async function shows(page, text) {
   });
 }
 
-async function typeAtEnd(page, text) {
+/** What others write may come between a key and the editor's notice of where it has put the caret, which it then puts back. */
+async function caretTo(page, key, isThere) {
   await page.locator('.ProseMirror').click();
-  await page.keyboard.press('Control+End');
+  await until(`the caret to be where ${key} puts it`, async () => {
+    await page.keyboard.press(key);
+    return page.evaluate(isThere);
+  });
+}
+
+async function typeAtEnd(page, text) {
+  await caretTo(page, 'Control+End', () => {
+    const { doc, selection } = window.view.state;
+    return selection.empty && selection.head === doc.content.size - 1;
+  });
   await page.keyboard.type(text);
 }
 
 async function typeAtStart(page, text) {
-  await page.locator('.ProseMirror').click();
-  await page.keyboard.press('Control+Home');
+  await caretTo(
+    page,
+    'Control+Home',
+    () => window.view.state.selection.empty && window.view.state.selection.head === 1,
+  );
   await page.keyboard.type(text);
 }
 

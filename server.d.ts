@@ -291,8 +291,8 @@ export interface HubOptions {
   /** How long the end may take to tell all clients, in milliseconds, at most 60 000; 0 is at once. Default 2000. */
   drainMs?: number;
   /**
-   * A Redis by which several processes order their relays together; its URL, or an object with it. Needs `tokenSecret`, the
-   * same in all, and no `documents`. Starting waits until it was reached, for some seconds at most, and throws `HUB_REDIS`
+   * A Redis by which several processes order their documents together; its URL, or an object with it. Needs `tokenSecret`, the
+   * same in all; takes the place of `documents.store`. Starting waits until it was reached, for some seconds at most, and throws `HUB_REDIS`
    * where it will not do. Default: `HUB_REDIS_URL`, else none; `false`: none. See docs/several-processes.md for what holds.
    */
   redis?: string | RedisOptions | false;

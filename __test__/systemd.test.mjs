@@ -73,8 +73,11 @@ test(
       env,
     });
     t.after(() => service.stop('SIGKILL'));
-    await run('what the start waits for', bash, ['-c', filled(waits)], { env, timeoutMs: 30_000 });
+    const waiting = (pid) =>
+      run('what the start waits for', bash, ['-c', filled(waits)], { env: { ...env, MAINPID: pid } });
+    await waiting(service.pid);
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'page in production');
     assert.deepEqual(await service.stop(all(UNITS.several, 'KillSignal')[0]), { code: 0, signal: null });
+    await assert.rejects(waiting(service.pid), 'nobody waits for a process that has ended');
   },
 );

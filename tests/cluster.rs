@@ -5,9 +5,10 @@
 
 mod support;
 
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 use captify_hub::{
+    Config, Hub,
     ids::Id,
     room::publication::{Answer, Publication, Refusal},
 };
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use support::{
     Client, Server,
     recovery::{Position, back, join, json as message, target},
-    redis::{Redis, over, process},
+    redis::{Redis, config, over, process},
 };
 
 fn two(redis: &Redis) -> (Server, Server) {
@@ -40,6 +41,27 @@ fn publish(server: &Server, client: Option<&str>, text: &str) -> Result<u64, Ref
     };
     server.hub.submit_opening(Id::new("doc").unwrap(), publication).unwrap();
     outcome.recv_timeout(support::PATIENCE).unwrap()
+}
+
+#[test]
+fn a_document_that_a_process_opens_again_takes_nothing_for_done_that_was_another_time() {
+    let redis = Redis::start();
+    let config = Config { recovery_window: Some(Duration::from_millis(200)), ..config() };
+    let server = Server { hub: Hub::start_cluster(config, &over(&redis.url()), Box::new(drop)).unwrap() };
+    for time in 1..=3 {
+        let mut a = server.join("doc", "a");
+        send(&mut a, 1);
+        assert_eq!(message(&mut a), ack(1, time));
+        drop(a);
+        let unsubscribed = redis::Value::Array(vec![
+            redis::Value::BulkString(b"hub:{doc}:said".to_vec()),
+            redis::Value::Int(0),
+        ]);
+        support::eventually("the room is forgotten", || {
+            redis.command("PUBSUB NUMSUB hub:{doc}:said") == unsubscribed
+        });
+    }
+    assert_eq!(redis.command("XLEN hub:{doc}:log"), redis::Value::Int(3));
 }
 
 #[test]

@@ -267,10 +267,6 @@ impl CountedConnection {
         if user.user.id().is_some() {
             if is_reached(grants.len(), limits.connections_per_user) {
                 over.get_or_insert(Refused::USER);
-            } else if let Some(elsewhere) = elsewhere
-                && is_reached(grants.len() + elsewhere.of_user(&id), limits.connections_per_user)
-            {
-                over.get_or_insert(Refused::USER_ELSEWHERE);
             }
             if let Some(document) = document
                 && limits.documents_per_user > 0
@@ -280,6 +276,12 @@ impl CountedConnection {
                 if !open.contains(document) && is_reached(open.len(), limits.documents_per_user) {
                     over.get_or_insert(Refused::DOCUMENTS);
                 }
+            }
+            // Behind the others: it does not hold for who comes back.
+            if let Some(elsewhere) = elsewhere
+                && is_reached(grants.len() + elsewhere.of_user(&id), limits.connections_per_user)
+            {
+                over.get_or_insert(Refused::USER_ELSEWHERE);
             }
         }
         let serial = next_serial.fetch_add(1, Ordering::Relaxed);

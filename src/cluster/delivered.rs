@@ -38,7 +38,7 @@ pub(super) fn tell(shared: &Arc<Shared>, process: u64, channel: &str, offset: u6
 
 /// Nobody is here any more of whom what was pushed could be counted.
 pub(super) fn nobody(shared: &Arc<Shared>, channel: &str, push: &Push) {
-    for offset in push.of_route_handlers() {
+    for offset in push.messages() {
         if push.process == shared.process {
             let told = lock(&shared.tallies).count(&(channel.to_owned(), offset), shared.process, 0);
             told.tell();

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
-    sync::{Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -30,11 +33,16 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 /// Most publications whose members are still to be counted.
 const MAX_ASKED: usize = 4096;
 
+/// The number of the batch that was made last, of whatever document: what has become of a batch stands in Redis for longer than
+/// a room is open, and a document that is opened again is not to take it for what has become of another.
+pub(super) type Numbers = Arc<AtomicU64>;
+
 /// A document whose log is in Redis.
 pub(super) struct Document {
     pub(super) id: Id,
     pub(super) keys: Keys,
     room: Weak<dyn Deliver>,
+    numbers: Numbers,
     state: Mutex<State>,
     /// Where it has an authority.
     pub(super) kept: Option<Kept>,
@@ -50,8 +58,6 @@ struct State {
     queue: VecDeque<(Publication, Instant)>,
     /// What was sent, and is not answered.
     in_flight: Option<InFlight>,
-    /// The number of the batch that was made last.
-    number: u64,
     /// Whether somebody sends.
     is_sending: bool,
     /// Whether somebody reads the log.
@@ -94,13 +100,19 @@ impl Document {
         state.queue.len() + state.in_flight.as_ref().map_or(0, |in_flight| in_flight.publications.len())
     }
 
-    pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>) -> Self {
-        Self { id, keys, room, state: Mutex::default(), kept: None }
+    pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>, numbers: &Numbers) -> Self {
+        Self { id, keys, room, numbers: Arc::clone(numbers), state: Mutex::default(), kept: None }
     }
 
     /// One that has an authority.
-    pub(super) fn with_authority(id: Id, keys: Keys, room: Weak<dyn Deliver>, kept: Kept) -> Self {
-        Self { kept: Some(kept), ..Self::new(id, keys, room) }
+    pub(super) fn with_authority(
+        id: Id,
+        keys: Keys,
+        room: Weak<dyn Deliver>,
+        numbers: &Numbers,
+        kept: Kept,
+    ) -> Self {
+        Self { kept: Some(kept), ..Self::new(id, keys, room, numbers) }
     }
 
     /// Whether nothing of this process is on its way into the log.
@@ -172,8 +184,7 @@ impl Document {
             bytes += publication.bytes();
             publications.push(publication);
         }
-        state.number += 1;
-        let number = state.number;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         state.in_flight = Some(InFlight { number, publications });
         Some(Batch { number, since })
     }
@@ -383,7 +394,7 @@ impl State {
     /// Notes who is to be told of what of a push.
     fn ask_of(&mut self, push: &Push) {
         let at = self.follower.as_ref().map_or(0, |follower| follower.at().offset);
-        for offset in push.of_route_handlers().filter(|offset| *offset > at) {
+        for offset in push.messages().filter(|offset| *offset > at) {
             if self.asked.len() >= MAX_ASKED {
                 // What was lost on the way is never counted.
                 self.asked.clear();

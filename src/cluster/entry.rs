@@ -69,9 +69,9 @@ pub(super) fn encode(publication: &Publication) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether a route handler has published what stands there.
-pub(super) fn is_of_route_handler(said: &[u8]) -> bool {
-    said.first() == Some(&VERSION) && said.get(2..10) == Some(&[0; 8])
+/// Whether a route handler's message stands there: the one thing of which is told how many connections got it.
+pub(super) fn is_message(said: &[u8]) -> bool {
+    said.starts_with(&[VERSION, MESSAGE])
 }
 
 /// The publication that another process has written; `None` where this version cannot read it.

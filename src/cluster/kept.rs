@@ -136,7 +136,8 @@ impl KeptDocuments {
         let shared = &self.0;
         let token = format!("{:016x}-{:016x}", shared.process, random());
         let kept = Kept::new(token, stays);
-        let document = Arc::new(Document::with_authority(id.clone(), shared.keys(id), room, kept));
+        let document =
+            Arc::new(Document::with_authority(id.clone(), shared.keys(id), room, &shared.numbers, kept));
         shared.add(&document);
         let log = RedisLog::new(shared, &document);
         KeptLog { log, followed: Followed { shared: Arc::clone(shared), document } }

@@ -39,7 +39,8 @@ impl RedisOpener {
 impl Opener for RedisOpener {
     fn open(&self, document: &Id, _: OpenedBy, opened: Opened) {
         let shared = Arc::clone(&self.0);
-        let document = Arc::new(Document::new(document.clone(), shared.keys(document), opened.room()));
+        let document =
+            Arc::new(Document::new(document.clone(), shared.keys(document), opened.room(), &shared.numbers));
         self.0.handle.spawn(async move { open(&shared, document, opened).await });
     }
 

@@ -47,7 +47,8 @@ pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
 
 /// Sends one batch until it was answered, here or by a push; returns whether it was in time.
 async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
-    let deadline = Instant::from_std(batch.since) + shared.config.wait;
+    // What has waited behind others is tried once, however long that was.
+    let deadline = (Instant::from_std(batch.since) + shared.config.wait).max(Instant::now() + PAUSE);
     let mut is_forked = false;
     while let Some(link) = shared.link(document.keys.slot, deadline).await {
         if !leases::mark(shared, document).await {
@@ -108,7 +109,7 @@ fn complain(document: &Document, error: &RedisError) {
 /// meanwhile. Each attempt has a nonce of its own, so that what it writes is taken for nobody else's.
 pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: Batch) -> Option<(Cmd, bool)> {
     document.with_batch(batch, |publications, epoch, seen| {
-        let asks = publications.iter().any(|publication| publication.author.is_none());
+        let asks = publications.iter().any(|publication| matches!(publication.content, Content::Message(_)));
         (call(shared, link, document, batch, publications, epoch, seen), asks)
     })
 }

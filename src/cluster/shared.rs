@@ -18,7 +18,7 @@ use super::{
     census::Table,
     config::ClusterConfig,
     counts::Counts,
-    document::Document,
+    document::{Document, Numbers},
     keys::Keys,
     link::Link,
     others::Others,
@@ -67,6 +67,7 @@ pub(super) struct Shared {
     /// What every process has to do.
     pub(super) calls: Calls,
     pub(super) counts: Counts,
+    pub(super) numbers: Numbers,
     /// What this process is.
     pub(super) about: About,
     /// Who is in the other processes.
@@ -123,6 +124,7 @@ impl Shared {
             others: Mutex::default(),
             calls: Calls::new(hear),
             counts: Counts::new(),
+            numbers: Numbers::default(),
             about: About::this(),
             elsewhere: Mutex::default(),
             look: OnceLock::new(),
@@ -243,8 +245,12 @@ impl Shared {
         found
     }
 
-    /// The connections to who has a slot, as soon as there are any; `None` where there are none by the deadline.
+    /// The connections to who has a slot, as soon as there are any; `None` behind the deadline.
     pub(super) async fn link(&self, slot: u16, deadline: Instant) -> Option<Arc<Link>> {
+        if Instant::now() >= deadline {
+            // Also where there are some: whoever tries again does so until then.
+            return None;
+        }
         let mut routes = self.routes.subscribe();
         let found = timeout_at(deadline, routes.wait_for(|routes| routes.link(slot).is_some())).await;
         found.ok()?.ok()?.link(slot).cloned()

@@ -99,7 +99,7 @@ pub(super) async fn rights(shared: &Arc<Shared>, link: &Link, node: &Node) -> Re
     let slot = |number| named(number).map(|id| shared.keys(&id).meta).unwrap_or_default();
     let id = shared.number_on(node, slot).and_then(named).ok_or_else(strange)?;
     let keys = shared.keys(&id);
-    let document = Document::new(id, keys, Weak::<Nobody>::new());
+    let document = Document::new(id, keys, Weak::<Nobody>::new(), &shared.numbers);
     let keys = &document.keys;
     let call = async |call: &Cmd| link.call(call).await.map_err(failed);
 

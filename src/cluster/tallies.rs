@@ -11,8 +11,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a count stays for which nobody asks.
 const KEPT: Duration = Duration::from_secs(5);
 
-/// Tallies above which those are looked for.
-const MANY: usize = 64;
+/// How often those are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Is told how many connections it were.
 pub(super) type Tell = Box<dyn FnOnce(usize) + Send>;
@@ -22,7 +22,10 @@ pub(super) type Key = (String, u64);
 
 /// Publications whose connections are counted.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(HashMap<Key, Tally>);
+pub(super) struct Tallies {
+    tallies: HashMap<Key, Tally>,
+    swept: Option<Instant>,
+}
 
 struct Tally {
     since: Instant,
@@ -81,7 +84,7 @@ impl Tallies {
 
     /// Who wants to know has waited for long enough.
     pub(super) fn give_up(&mut self, key: &Key) -> Told {
-        let tally = self.0.remove(key);
+        let tally = self.tallies.remove(key);
         Told(tally.and_then(|tally| {
             let sum = tally.sum();
             Some((tally.tell?, sum))
@@ -89,10 +92,11 @@ impl Tallies {
     }
 
     fn of(&mut self, key: &Key) -> &mut Tally {
-        if self.0.len() >= MANY {
-            self.0.retain(|_, tally| tally.tell.is_some() || tally.since.elapsed() < KEPT);
+        if self.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            self.swept = Some(Instant::now());
+            self.tallies.retain(|_, tally| tally.tell.is_some() || tally.since.elapsed() < KEPT);
         }
-        self.0.entry(key.clone()).or_insert_with(|| Tally {
+        self.tallies.entry(key.clone()).or_insert_with(|| Tally {
             since: Instant::now(),
             processes: None,
             counts: Vec::new(),
@@ -101,7 +105,7 @@ impl Tallies {
     }
 
     fn complete(&mut self, key: &Key) -> Told {
-        let is_complete = self.0.get(key).is_some_and(|tally| {
+        let is_complete = self.tallies.get(key).is_some_and(|tally| {
             tally.tell.is_some() && tally.processes.is_some_and(|processes| tally.counts.len() >= processes)
         });
         if is_complete { self.give_up(key) } else { Told(None) }
@@ -147,7 +151,7 @@ mod tests {
                     tallies.ask(&key(), tell).tell();
                 }
                 assert_eq!(*lock(&told), [7]);
-                assert!(tallies.0.is_empty());
+                assert!(tallies.tallies.is_empty());
             }
         }
     }

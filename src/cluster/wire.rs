@@ -106,10 +106,10 @@ pub(super) struct Push {
 }
 
 impl Push {
-    /// The offsets of what a route handler has published.
-    pub(super) fn of_route_handlers(&self) -> impl Iterator<Item = u64> {
+    /// The offsets of messages of route handlers.
+    pub(super) fn messages(&self) -> impl Iterator<Item = u64> {
         let offsets = (self.reply.first..).zip(&self.said);
-        offsets.filter(|(_, said)| entry::is_of_route_handler(said)).map(|(offset, _)| offset)
+        offsets.filter(|(_, said)| entry::is_message(said)).map(|(offset, _)| offset)
     }
 
     /// Takes a message of a document's channel apart.

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use super::{
     Member, NO_CLIENT_SESSION, Pending, Room, State,
     document_log::{Appended, Deliver, DocumentLog, News, Shown, Stood},
-    publication::{Answer, Publication, Refusal},
+    publication::{Answer, Content, Publication, Refusal},
 };
 use crate::{
     connection::{
@@ -186,7 +186,7 @@ impl Room {
         }
         if let DocumentLog::Other(log) = &mut state.log {
             log.delivered(publication, offset);
-            if publication.author.is_none() {
+            if matches!(publication.content, Content::Message(_)) {
                 let of_client = |client| state.clients.get(client).copied().unwrap_or(0);
                 log.counted(offset, publication.to.as_ref().map_or(members.len(), of_client));
             }

@@ -1,4 +1,4 @@
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use super::Document;
 use crate::{
@@ -39,7 +39,8 @@ fn of_client(client_session: u64, number: u64) -> Publication {
 #[test]
 fn nothing_of_a_client_session_is_taken_behind_what_was_refused_before_its_room_knows_that() {
     let id = Id::new("doc").unwrap();
-    let document = Document::new(id.clone(), Keys::of("hub:", &id, "p"), Weak::<Nobody>::new());
+    let document =
+        Document::new(id.clone(), Keys::of("hub:", &id, "p"), Weak::<Nobody>::new(), &Arc::default());
     assert!(document.enqueue(of_client(7, 1)).unwrap());
     assert_eq!(document.next_batch().unwrap().number, 1);
     assert!(!document.enqueue(of_client(7, 2)).unwrap());

@@ -42,9 +42,10 @@ async function converges(t, open) {
   const written = text(a);
   const late = open();
   await until('a late one to have all', () => text(late) === written);
-  for (const { provider, doc } of [a, b, late]) {
+  for (const { provider, doc, disconnect } of [a, b, late]) {
     provider.destroy();
     doc.destroy();
+    disconnect?.();
   }
 }
 
@@ -89,8 +90,9 @@ test("Hocuspocus' handleConnection serves its provider", async (t) => {
     });
     const provider = new HocuspocusProvider({ websocketProvider, name, document: doc });
     provider.attach();
-    t.after(() => websocketProvider.destroy());
-    return { doc, provider, cut: () => websocketProvider.webSocket.terminate() };
+    // While the server is there: one that has begun to look for it again goes on for ever, destroyed or not.
+    const disconnect = () => websocketProvider.destroy();
+    return { doc, provider, disconnect, cut: () => websocketProvider.webSocket.terminate() };
   });
   assert.deepEqual(faults, []);
 });

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    io::Write,
+    io::{ErrorKind, Write},
     sync::{
         Condvar, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +36,9 @@ const MAX_A_SECOND: u32 = 200;
 
 /// How long the end of a hub waits for what was logged.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long one waits for a stderr that is full.
+const FULL: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -103,9 +106,21 @@ impl Stderr {
             queue.writing = true;
             let text = queue.drain(format());
             drop(queue);
-            // Nobody is left to be told that stderr is gone.
-            let _ = std::io::stderr().write_all(text.as_bytes());
+            write_to(&mut std::io::stderr(), text.as_bytes());
             queue = lock(&self.queue);
+        }
+    }
+}
+
+/// Writes all of it, as Node may have made what stderr is answer that it is full instead of waiting.
+fn write_to(stderr: &mut impl Write, mut text: &[u8]) {
+    while !text.is_empty() {
+        match stderr.write(text) {
+            Ok(written) if written > 0 => text = &text[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL),
+            // Nobody is left to be told that stderr is gone.
+            _ => return,
         }
     }
 }
@@ -208,11 +223,41 @@ impl NativeHub {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        io::{self, ErrorKind, Write},
+        time::{Duration, Instant},
+    };
 
     use log::{Level, LevelFilter};
 
-    use super::{Format, MAX_A_SECOND, MAX_WAITING, Queue};
+    use super::{Format, MAX_A_SECOND, MAX_WAITING, Queue, write_to};
+
+    /// Takes three bytes at a time, and none every other time.
+    #[derive(Default)]
+    struct Slow(Vec<u8>, bool);
+
+    impl Write for Slow {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let taken = text.len().min(3);
+            self.0.extend_from_slice(&text[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stderr_that_is_full_for_a_while_gets_all_of_it() {
+        let mut slow = Slow::default();
+        write_to(&mut slow, b"what was said\n");
+        assert_eq!(slow.0, b"what was said\n");
+    }
 
     #[test]
     fn what_strangers_cause_is_bounded_and_says_what_was_left_out() {

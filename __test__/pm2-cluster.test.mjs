@@ -81,16 +81,7 @@ test('PM2 runs several processes by the shipped ecosystem file', { timeout: 600_
   }
   const sum = (counts) => counts.reduce((all, [, count]) => all + count, 0);
 
-  /** A part of this test; what PM2 and the servers logged goes with its failure. */
-  const part = (name, prove) =>
-    t.test(name, async () => {
-      try {
-        await prove();
-      } catch (error) {
-        error.message += `\n${pm2.daemonLog()}\n${pm2.processLogs()}`;
-        throw error;
-      }
-    });
+  const part = (name, prove) => pm2.part(t, name, prove);
 
   await part('pm2 start returns when every process can serve', async () => {
     await pm2.call('start', config);

@@ -65,16 +65,7 @@ test('PM2 runs the server by the shipped ecosystem file', { timeout: 600_000 }, 
     await client.close();
   };
 
-  /** A part of this test; what PM2 and the server logged goes with its failure. */
-  const part = (name, prove) =>
-    t.test(name, async () => {
-      try {
-        await prove();
-      } catch (error) {
-        error.message += `\n${pm2.daemonLog()}\n${pm2.processLogs()}`;
-        throw error;
-      }
-    });
+  const part = (name, prove) => pm2.part(t, name, prove);
 
   await part('pm2 start returns when the server can serve', async () => {
     await pm2.call('start', config);

@@ -21,6 +21,18 @@ export class Pm2 {
     return fs.existsSync(file) ? Number(fs.readFileSync(file, 'utf8')) : null;
   }
 
+  /** A part of a test; what PM2 and its processes logged goes with its failure. */
+  part(t, name, prove) {
+    return t.test(name, async () => {
+      try {
+        await prove();
+      } catch (error) {
+        error.message += `\n${this.daemonLog()}\n${this.processLogs()}`;
+        throw error;
+      }
+    });
+  }
+
   /** Runs `pm2` with `args`; resolves with what it printed. */
   call(...args) {
     const label = `pm2 ${args.map((arg) => path.basename(arg)).join(' ')}`;

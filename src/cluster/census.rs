@@ -10,6 +10,7 @@ use std::{
 use bytes::{Buf, BufMut};
 use tokio::time::Instant;
 
+use super::text::{put_text, take_text};
 use crate::admission::elsewhere::{About, Census, Process};
 
 /// Silence after which a process is taken for gone, with all who are in it.
@@ -128,18 +129,6 @@ impl Message {
         }
         Some(Self::Tells(Tells { process, number, anew: kind == TELLS_ANEW, about, connections, changed }))
     }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
-    out.put_slice(text.as_bytes());
-}
-
-fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
-    let length = usize::try_from(from.try_get_u32().ok()?).ok()?;
-    let (text, rest) = from.split_at_checked(length)?;
-    *from = rest;
-    std::str::from_utf8(text).ok()
 }
 
 /// What this process has told the others of who is in it.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 
-use super::topics::{number_of, topic_of};
+use super::{
+    text::{put_text, take_text},
+    topics::{number_of, topic_of},
+};
 use crate::{
     ids::{ClientSessionId, ConnectionId, Id},
     room::publication::{Author, Content, Publication, Replaced, Steps},
@@ -125,19 +128,6 @@ pub(super) fn decode(mut from: &[u8]) -> Option<Publication> {
 
 fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    // No message is longer than 64 MiB.
-    out.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
-    out.put_slice(text.as_bytes());
-}
-
-fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
-    let length = usize::try_from(from.try_get_u32().ok()?).ok()?;
-    let (text, rest) = from.split_at_checked(length)?;
-    *from = rest;
-    std::str::from_utf8(text).ok()
 }
 
 #[cfg(test)]

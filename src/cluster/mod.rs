@@ -15,7 +15,7 @@
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
-//! - `keys`, `entry`, `wire`, `soft`, `topics`, `*.lua`: what stands in Redis, and what is said.
+//! - `keys`, `entry`, `wire`, `soft`, `text`, `topics`, `*.lua`: what stands in Redis, and what is said.
 
 mod call_queue;
 mod calls;
@@ -55,6 +55,7 @@ mod state;
 mod supervisor;
 mod tallies;
 mod telling;
+mod text;
 mod tls;
 mod topics;
 mod url;

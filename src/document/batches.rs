@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::steps;
+use super::{steps, store::Entry};
 use crate::ids::{ClientSessionId, Id};
 
 /// Steps that one client sent at once, with their place in the document's order.
@@ -24,6 +24,21 @@ pub struct Batch {
     pub offset: u64,
     /// The client session it is by; `None` for a route handler's, and where that was not noted.
     pub client_session: Option<ClientSessionId>,
+}
+
+impl From<Entry> for Batch {
+    fn from(entry: Entry) -> Self {
+        Self {
+            before: entry.before,
+            count: entry.count,
+            client: entry.client,
+            number: entry.number,
+            change_id: entry.change_id.map(Arc::from),
+            steps: entry.body.into(),
+            offset: entry.offset,
+            client_session: entry.client_session,
+        }
+    }
 }
 
 impl Batch {

@@ -1,12 +1,9 @@
 //! What Redis has of a document, in the words of the others here.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
-    batches::{Batch, Batches},
+    batches::Batches,
     hooks::{AppCopy, HookError, Snapshot},
     store::{Entry, Kind, SetAside, Stored, record},
     together::Rest,
@@ -53,8 +50,8 @@ pub(super) fn set_aside_of(id: &Id, reason: &str, body: String) -> Change {
     Change::SetAside(record::encode_aside(&aside))
 }
 
-/// The batches of a document, each with its offset. The log says behind what each stands only from its end on.
-fn entries_of(kept: &WholeKept) -> Vec<(Entry, u64)> {
+/// The batches of a document. The log says behind what each stands only from its end on.
+fn entries_of(kept: &WholeKept) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut after = kept.version;
     for Stood { publication, offset, .. } in kept.log.iter().rev() {
@@ -68,7 +65,7 @@ fn entries_of(kept: &WholeKept) -> Vec<(Entry, u64)> {
             _ => continue,
         };
         let Some(before) = after.checked_sub(count.into()) else { break };
-        let entry = Entry {
+        entries.push(Entry {
             before,
             count,
             client: client.clone(),
@@ -78,8 +75,7 @@ fn entries_of(kept: &WholeKept) -> Vec<(Entry, u64)> {
             body,
             offset: *offset,
             client_session: publication.author.map(|author| author.client_session),
-        };
-        entries.push((entry, *offset));
+        });
         after = before;
     }
     entries.reverse();
@@ -88,7 +84,7 @@ fn entries_of(kept: &WholeKept) -> Vec<(Entry, u64)> {
 
 /// The version behind each batch, and its offset.
 pub(super) fn offsets_of(kept: &WholeKept) -> Vec<(u64, u64)> {
-    entries_of(kept).iter().map(|(entry, offset)| (entry.after(), *offset)).collect()
+    entries_of(kept).iter().map(|entry| (entry.after(), entry.offset)).collect()
 }
 
 /// What Redis has, as a store would say it. `None` where some of it has gone that the app has.
@@ -98,7 +94,7 @@ pub(super) fn stored_of(
     kind: Kind,
     copy: &AppCopy,
 ) -> Result<Option<Stored>, HookError> {
-    let entries: Vec<_> = entries_of(kept).into_iter().map(|(entry, _)| entry).collect();
+    let entries = entries_of(kept);
     let reaches = entries.first().map_or(kept.version, |first| first.before) <= kept.base;
     if !reaches {
         let is_saved = kept.saved == kept.version && matches!(copy, AppCopy::Some(_));
@@ -121,22 +117,13 @@ pub(super) fn stored_of(
 /// Where a document goes on of which Redis has this.
 pub(super) fn rest_of(kept: &WholeKept) -> Result<Rest, HookError> {
     let entries = entries_of(kept);
-    let begin = entries.first().map_or(kept.version, |(first, _)| first.before);
+    let begin = entries.first().map_or(kept.version, |first| first.before);
     if begin > kept.base {
         return Err(HookError(format!("steps for version {} are missing", kept.base)));
     }
     let mut batches = Batches::new(begin);
-    for (entry, offset) in entries {
-        batches.push(Batch {
-            before: entry.before,
-            count: entry.count,
-            client: entry.client,
-            number: entry.number,
-            change_id: entry.change_id.as_deref().map(Arc::from),
-            steps: entry.body.into(),
-            offset,
-            client_session: entry.client_session,
-        });
+    for entry in entries {
+        batches.push(entry.into());
     }
     let snapshot = Snapshot { version: kept.base, doc: kept.doc.clone().into() };
     Ok(Rest { snapshot, batches, saved: kept.saved })

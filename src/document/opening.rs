@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    batches::{Batch, Batches},
+    batches::Batches,
     documents::Loaded,
     hooks::{self, AppCopy, Conflict, Content, HookError, Resolution, Snapshot, StepsAt},
     live::{Document, Registry},
@@ -68,16 +68,7 @@ impl Begin {
             if entry.before != batches.version() {
                 return Err(HookError(format!("steps for version {} are missing", batches.version())));
             }
-            batches.push(Batch {
-                before: entry.before,
-                count: entry.count,
-                client: entry.client,
-                number: entry.number,
-                change_id: entry.change_id.as_deref().map(Arc::from),
-                steps: entry.body.into(),
-                offset: entry.offset,
-                client_session: entry.client_session,
-            });
+            batches.push(entry.into());
         }
         let doc = snapshot.map_or_else(|| Snapshot::empty().doc, String::into_boxed_str);
         let snapshot = Snapshot { version: base, doc };

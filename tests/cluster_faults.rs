@@ -11,6 +11,7 @@ use std::{
 };
 
 use captify_hub::{
+    Hub,
     cluster::config::ClusterConfig,
     ids::Id,
     room::publication::{Answer, Publication, Refusal},
@@ -20,7 +21,7 @@ use support::{
     Client, Server,
     clients::{ack, acknowledged, join, numbered, send, send_to, updates},
     recovery::{back, json as message},
-    redis::{Redis, away, over, process, ready},
+    redis::{Redis, away, config, over, process, ready},
     redis_proxy::Proxy,
 };
 
@@ -134,6 +135,38 @@ fn a_process_that_was_behind_what_was_lost_goes_on() {
     redis.restart();
     assert_eq!(a.closed().0, 1013);
     b.hears_nothing("doc");
+}
+
+#[test]
+fn nothing_is_published_late_that_a_client_was_told_is_not() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port);
+    let slow = ClusterConfig { probe_interval: Duration::from_secs(30), ..over(&proxy.url()) };
+    let mut hub = config();
+    hub.history.messages = 3;
+    let start = |redis: &ClusterConfig| Server {
+        hub: Hub::start_cluster(hub.clone(), redis, Box::new(drop)).unwrap(),
+    };
+    let (one, two) = (start(&slow), start(&over(&redis.url())));
+    let (mut a, position) = join(&one, "doc", "a");
+    let (mut b, _) = join(&two, "doc", "b");
+    for id in 1..=5 {
+        send(&mut a, id);
+        acknowledged(&mut a, id);
+    }
+    assert_eq!(updates(&mut b, 5), numbered(1..=5));
+    // The process does not hear that its client is elsewhere, nor what becomes of what it sends.
+    proxy.swallow(false, true);
+    let (mut again, _, word) = back(&two, "a", &position);
+    assert_eq!(word, json!({ "type": "reload", "reason": "HISTORY_GONE", "upTo": 5 }));
+    send(&mut a, 6);
+    assert_eq!(a.closed().0, 1013, "and it is not acknowledged");
+    send(&mut again, 7);
+    acknowledged(&mut again, 7);
+    assert_eq!(updates(&mut b, 1), numbered(7..=7));
+    // Who comes with the old token is none that anybody knows.
+    let (_, _, word) = back(&two, "a", &position);
+    assert_eq!(word, json!({ "type": "reload", "reason": "TOKEN_EXPIRED" }));
 }
 
 #[test]

@@ -152,6 +152,25 @@ fn what_the_log_answers_while_a_client_is_away_is_known_when_it_comes_back() {
 }
 
 #[test]
+fn a_client_that_has_to_reload_is_not_told_what_was_applied_before_the_log_has_answered() {
+    let (server, log) = start(|config| config.history.messages = 1);
+    let (mut a, connected) = join(&server, "a", "");
+    let mut b = server.join("doc", "b");
+    for id in 1..=2 {
+        send(&mut a, id, true);
+    }
+    log.appended(2);
+    log.answer(2);
+    assert_eq!(message(&mut a)["upTo"], 2);
+    send(&mut a, 3, false);
+    log.appended(3);
+    let (mut again, _) = join(&server, "a", &position(&connected));
+    assert_eq!(message(&mut again), json!({ "type": "reload", "reason": "HISTORY_GONE" }));
+    log.answer(1);
+    assert_eq!((1..=3).map(|_| message(&mut b)["offset"].clone()).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
 fn a_client_whose_message_the_log_does_not_take_comes_back_and_sends_it_again() {
     let (server, log) = start(|_| ());
     let (mut a, connected) = join(&server, "a", "");

@@ -69,12 +69,13 @@ for index = 1, count do
   local session, own, where, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
   local key = session > 0 and own ~= '' and KEYS[4 + session]
   if key and not applied[key] then
-    applied[key] = tonumber(redis.call('GET', key) or '0')
+    -- No number: its client was told what was applied of it, and nothing more will be.
+    applied[key] = tonumber(redis.call('GET', key) or '0') or math.huge
   end
   local behind = string.match(where, '^o(%d+)$')
   local at_version, further = string.match(where, '^v(%d*)%+(%d+)$')
   if key and tonumber(own) <= applied[key] then
-    outcomes[index] = 'd'
+    outcomes[index] = applied[key] == math.huge and 'f' or 'd'
   elseif behind and tonumber(behind) ~= previous then
     outcomes[index] = 's' .. text(previous)
   elseif further and at_version ~= '' and tonumber(at_version) ~= version then

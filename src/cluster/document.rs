@@ -72,6 +72,8 @@ struct State {
     taking: Vec<ClientSessionId>,
     /// Client sessions of which something was refused, until the room has heard that.
     refused: HashSet<ClientSessionId>,
+    /// Client sessions that have gone to another process while something of them was on its way here.
+    gone: HashSet<ClientSessionId>,
 }
 
 struct InFlight {
@@ -168,6 +170,11 @@ impl Document {
     /// The room has heard that publications of a client session were refused.
     pub(super) fn knows_refused(&self, client_session: ClientSessionId) {
         lock(&self.state).refused.remove(&client_session);
+    }
+
+    /// A client session is over, whatever of it is on its way.
+    pub(super) fn ended(&self, client_session: ClientSessionId) {
+        lock(&self.state).went(client_session);
     }
 
     /// The next batch; `None` where nothing waits: then nobody sends any more.
@@ -280,8 +287,8 @@ impl Document {
                     kept.restarted(reading);
                 }
             }
-            state.append_again(void);
-            news
+            let gone = state.append_again(void);
+            news.into_iter().chain(gone).collect()
         };
         self.tell(news);
         Next::Nothing
@@ -297,7 +304,10 @@ impl Document {
                     !matches!(noted, Record::Show(of, what, _) if of == client_session && what == topic)
                 });
             }
-            Record::Take(client_session) => state.taking.push(*client_session),
+            Record::Take(client_session) => {
+                state.gone.remove(client_session);
+                state.taking.push(*client_session);
+            }
             Record::Hide(client_session) => state.taking.retain(|taking| taking != client_session),
             Record::Ask | Record::Saved(_) | Record::Save | Record::Waits(..) => {}
         }
@@ -333,7 +343,10 @@ impl Document {
                     _ if is_own => {}
                     // It has come back to this process, and that will be said behind this.
                     Record::Take(client_session) if state.taking.contains(&client_session) => {}
-                    Record::Take(client_session) => news.push(News::Taken(client_session)),
+                    Record::Take(client_session) => {
+                        state.went(client_session);
+                        news.push(News::Taken(told.process, client_session));
+                    }
                     Record::Show(client_session, topic, frame) => {
                         news.push(News::Shown(Shown { process: told.process, client_session, topic, frame }));
                     }
@@ -368,26 +381,49 @@ impl Document {
             let in_flight = state.in_flight.take().map(|in_flight| in_flight.publications);
             let waiting = state.queue.drain(..).map(|(publication, _)| publication);
             let refused: Vec<_> = in_flight.into_iter().flatten().chain(waiting).collect();
-            state.refused.extend(refused.iter().filter_map(|each| Some(each.author?.client_session)));
-            refused
+            state.refuse(refused)
         };
         log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
-        let outcome = Err(Refusal::Unavailable);
-        let news = refused.into_iter().map(|publication| News::Answer(Appended { publication, outcome }));
-        self.tell(news.collect());
+        self.tell(refused);
     }
 }
 
 impl State {
-    /// What was appended to a log that is no more comes before everything that was published behind it.
-    fn append_again(&mut self, void: Vec<Publication>) {
+    /// What was appended to a log that is no more comes before everything that was published behind it. Not that of a client
+    /// session that is elsewhere by now: its client was told there what was published, and sends again what was not. Returns
+    /// that.
+    fn append_again(&mut self, void: Vec<Publication>) -> Vec<News> {
         if void.is_empty() {
-            return;
+            return Vec::new();
         }
         let (since, in_flight) = (Instant::now(), self.in_flight.take());
         let behind = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
-        for publication in void.into_iter().chain(behind).rev() {
+        let is_gone = |publication: &Publication| {
+            publication.author.is_some_and(|author| self.gone.contains(&author.client_session))
+        };
+        let (gone, again): (Vec<_>, Vec<_>) = void.into_iter().chain(behind).partition(is_gone);
+        for publication in again.into_iter().rev() {
             self.queue.push_front((publication, since));
+        }
+        self.refuse(gone)
+    }
+
+    /// What the room is told of publications that are refused.
+    fn refuse(&mut self, publications: Vec<Publication>) -> Vec<News> {
+        self.refused.extend(publications.iter().filter_map(|each| Some(each.author?.client_session)));
+        let outcome = Err(Refusal::Unavailable);
+        publications.into_iter().map(|publication| News::Answer(Appended { publication, outcome })).collect()
+    }
+
+    /// A client session has gone to another process.
+    fn went(&mut self, client_session: ClientSessionId) {
+        let is_at_rest = self.in_flight.is_none()
+            && self.queue.is_empty()
+            && self.follower.as_ref().is_none_or(|follower| !follower.has_gap());
+        if is_at_rest {
+            self.gone.clear();
+        } else {
+            self.gone.insert(client_session);
         }
     }
 

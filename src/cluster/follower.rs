@@ -352,6 +352,7 @@ fn put_out(reply: &Reply, said: Said, is_new: bool, news: &mut Vec<News>) {
                         Ok(offset - 1)
                     }
                     Outcome::Duplicate => Err(Refusal::Duplicate),
+                    Outcome::Fenced => Err(Refusal::Unavailable),
                     Outcome::Stale(current) => Err(Refusal::Stale { current: *current, retry_in_ms: None }),
                 };
                 let appended = Appended { publication, outcome };

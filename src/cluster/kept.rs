@@ -395,6 +395,10 @@ impl Log for KeptLog {
     fn take(&mut self, client_session: ClientSessionId) {
         self.log.take(client_session);
     }
+
+    fn end(&mut self, client_session: ClientSessionId) {
+        self.log.end(client_session);
+    }
 }
 
 impl Drop for KeptLog {

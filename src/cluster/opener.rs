@@ -10,7 +10,13 @@ use tokio::{
 };
 
 use super::{
-    delivered, document::Document, reading, sending, shared::Shared, soft::Record, telling, wire::text,
+    delivered,
+    document::Document,
+    reading, sending,
+    shared::{Shared, milliseconds},
+    soft::Record,
+    telling,
+    wire::text,
 };
 use crate::{
     admission::elsewhere::Elsewhere,
@@ -25,6 +31,9 @@ use crate::{
 
 /// How long one who tries again waits.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands in place of a client session's number once nothing more of it is to be applied.
+const FENCE: &str = "x";
 
 /// Opens documents whose logs are in Redis.
 #[derive(Debug)]
@@ -58,18 +67,37 @@ impl Opener for RedisOpener {
         client_session: ClientSessionId,
         offset: Option<u64>,
     ) -> Option<Recalling> {
+        Some(self.ask(document, client_session, Asked::Applied { offset }))
+    }
+
+    fn fence(&self, document: &Id, client_session: ClientSessionId) -> Option<Recalling> {
+        Some(self.ask(document, client_session, Asked::Fence))
+    }
+}
+
+/// What is asked of a client session.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// What was applied of it, by one who has seen everything up to `offset`.
+    Applied { offset: Option<u64> },
+    /// The same, and that nothing more will be, whatever is still on its way.
+    Fence,
+}
+
+impl RedisOpener {
+    fn ask(&self, document: &Id, client_session: ClientSessionId, asked: Asked) -> Recalling {
         let (tell, recalling) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         let channel = shared.keys(document).channel;
         self.0.handle.spawn(async move {
             // Where Redis is away nobody is told: dropped without a word it says so.
             if let Some(document) = shared.of_channel(&channel)
-                && let Some(applied) = recall(&shared, &document, client_session, offset).await
+                && let Some(applied) = recall(&shared, &document, client_session, asked).await
             {
                 let _ = tell.send(applied);
             }
         });
-        Some(recalling)
+        recalling
     }
 }
 
@@ -111,12 +139,20 @@ async fn recall(
     shared: &Arc<Shared>,
     document: &Arc<Document>,
     client_session: ClientSessionId,
-    offset: Option<u64>,
+    asked: Asked,
 ) -> Option<Option<u64>> {
     let deadline = Instant::now() + shared.config.wait;
     while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let key = document.keys.client_session(client_session);
-        let found: RedisResult<Value> = link.call(redis::cmd("GET").arg(key)).await;
+        let (call, offset) = match asked {
+            Asked::Applied { offset } => (redis::cmd("GET").arg(key).to_owned(), offset),
+            Asked::Fence => {
+                let stays = milliseconds(shared.kept);
+                let call = redis::cmd("SET").arg(key).arg(FENCE).arg("PX").arg(stays).arg("GET").to_owned();
+                (call, None)
+            }
+        };
+        let found: RedisResult<Value> = link.call(&call).await;
         let Ok(found) = found else {
             sleep(PAUSE).await;
             continue;
@@ -126,6 +162,7 @@ async fn recall(
         if is_behind && !reading::catch_up(shared, &link, document).await {
             continue;
         }
+        // A fence is no number: who meets that again knows nothing.
         return Some(text(&found).and_then(|applied| applied.parse().ok()));
     }
     None
@@ -192,6 +229,13 @@ impl Log for RedisLog {
 
     fn take(&mut self, client_session: ClientSessionId) {
         self.tell(Record::Take(client_session));
+    }
+
+    fn end(&mut self, client_session: ClientSessionId) {
+        self.tell(Record::Take(client_session));
+        // What it has shown is nobody's any more.
+        self.tell(Record::Hide(client_session));
+        self.document.ended(client_session);
     }
 }
 

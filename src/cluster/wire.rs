@@ -24,6 +24,8 @@ pub(super) enum Outcome {
     Duplicate,
     /// Something else stands where it was to stand, behind this offset.
     Stale(u64),
+    /// Its client has begun anew elsewhere, and was told that it was not published.
+    Fenced,
 }
 
 /// What became of a batch.
@@ -75,6 +77,7 @@ fn outcome(text: &str) -> Result<Outcome, ()> {
     match (text, text.strip_prefix('s')) {
         ("a", _) => Ok(Outcome::Appended),
         ("d", _) => Ok(Outcome::Duplicate),
+        ("f", _) => Ok(Outcome::Fenced),
         (_, Some(current)) => Ok(Outcome::Stale(number(current)?)),
         _ => Err(()),
     }
@@ -253,13 +256,14 @@ pub(super) fn text(value: &Value) -> Option<&str> {
 mod tests {
     use super::{Mark, Outcome, Push, Reply};
 
-    const REPLY: &str = "00000000000000ff 0000000000000002 0000000000000001 9 10 1700000000000 a,d,a,s11";
+    const REPLY: &str = "00000000000000ff 0000000000000002 0000000000000001 9 10 1700000000000 a,d,a,s11,f";
 
     #[test]
     fn a_reply_says_what_became_of_each() {
         let reply: Reply = REPLY.parse().unwrap();
         assert_eq!(reply.previous, Mark { offset: 9, nonce: 1 });
-        let expected = [Outcome::Appended, Outcome::Duplicate, Outcome::Appended, Outcome::Stale(11)];
+        let expected =
+            [Outcome::Appended, Outcome::Duplicate, Outcome::Appended, Outcome::Stale(11), Outcome::Fenced];
         assert_eq!(reply.outcomes, expected);
         assert_eq!(reply.last(), Some(Mark { offset: 11, nonce: 2 }));
         for cut in ["", "00000000000000ff", &REPLY.replace(" a,d", ""), &REPLY.replace("a,d", "b")] {

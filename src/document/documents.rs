@@ -261,6 +261,10 @@ impl Opener for Documents {
         self.0.over.as_ref()?.relays.recall(document, client_session, offset)
     }
 
+    fn fence(&self, document: &Id, client_session: ClientSessionId) -> Option<Recalling> {
+        self.0.over.as_ref()?.relays.fence(document, client_session)
+    }
+
     fn open(&self, document: &Id, by: OpenedBy, opened: Opened) {
         #[cfg(feature = "redis")]
         if self.0.over.is_some() {

@@ -136,6 +136,12 @@ impl Joining {
         self.shows().is_some_and(|(who, request)| self.room.replaced(who, request).is_some())
     }
 
+    /// Whether it has to reload because what it missed is not there. Where the hub has given its client a name, that is the
+    /// name of its client session, which goes on.
+    pub(super) fn has_gone(&self) -> bool {
+        self.shows().is_some_and(|(who, request)| self.room.has_gone(request, who))
+    }
+
     /// Whether its client was here before, in whatever process.
     fn comes_back(&self, rooms: &Rooms) -> bool {
         self.shows().is_some_and(|(who, request)| rooms.comes_back(who, request))

@@ -29,8 +29,17 @@ pub(super) struct OpeningHandler {
     rooms: Arc<Rooms>,
     deadline: Pin<Box<Sleep>>,
     /// What the document's log is asked.
-    recalling: Option<Recalling>,
+    asks: Asks,
     stage: Stage,
+}
+
+/// What the log of a document is asked about a client that comes back.
+enum Asks {
+    Nothing,
+    /// What was applied of it.
+    Applied(Recalling),
+    /// That this is all there will ever be, because it has to reload.
+    Fence(Recalling),
 }
 
 enum Stage {
@@ -49,7 +58,7 @@ impl OpeningHandler {
         Self {
             rooms,
             deadline: Box::pin(sleep(timeout)),
-            recalling: None,
+            asks: Asks::Nothing,
             stage: Stage::Waiting(Box::new(joining), Vec::new()),
         }
     }
@@ -59,16 +68,33 @@ impl OpeningHandler {
         let Stage::Waiting(joining, _) = &mut self.stage else { return Poll::Ready(Phase::Failed) };
         let phase = ready!(joining.room.poll_phase(joining.connection.id(), cx));
         let (Phase::Live, Some(ask)) = (phase, &joining.request) else { return Poll::Ready(phase) };
-        if self.recalling.is_none() {
-            self.recalling = self.rooms.recall(joining.room.document(), ask);
-        }
-        let Some(recalling) = &mut self.recalling else { return Poll::Ready(phase) };
-        match ready!(Pin::new(recalling).poll(cx)) {
-            Ok(applied) => {
-                joining.remembered = Remembered::InLog(applied);
-                Poll::Ready(phase)
+        loop {
+            match &mut self.asks {
+                Asks::Nothing => match self.rooms.recall(joining.room.document(), ask) {
+                    Some(recalling) => self.asks = Asks::Applied(recalling),
+                    None => return Poll::Ready(phase),
+                },
+                Asks::Applied(recalling) => {
+                    let Ok(applied) = ready!(Pin::new(recalling).poll(cx)) else {
+                        return Poll::Ready(Phase::Failed);
+                    };
+                    joining.remembered = Remembered::InLog(applied);
+                    let fencing = applied
+                        .filter(|_| joining.has_gone())
+                        .and_then(|_| self.rooms.fence(joining.room.document(), ask));
+                    match fencing {
+                        Some(fencing) => self.asks = Asks::Fence(fencing),
+                        None => return Poll::Ready(phase),
+                    }
+                }
+                Asks::Fence(fencing) => {
+                    let Ok(applied) = ready!(Pin::new(fencing).poll(cx)) else {
+                        return Poll::Ready(Phase::Failed);
+                    };
+                    joining.remembered = Remembered::Fenced(applied);
+                    return Poll::Ready(phase);
+                }
             }
-            Err(_) => Poll::Ready(Phase::Failed),
         }
     }
 

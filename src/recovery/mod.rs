@@ -160,6 +160,8 @@ pub(crate) enum Remembered {
     /// Its log, for all processes: the number of the last message that was applied, `None` where nobody knows the client
     /// session.
     InLog(Option<u64>),
+    /// Its log, and nothing more of the client session is applied: it has to begin anew.
+    Fenced(Option<u64>),
 }
 
 /// Who joins.
@@ -170,12 +172,25 @@ pub(crate) struct Identity<'a> {
     pub(crate) user: Option<&'a str>,
 }
 
+/// A client that comes back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComesBack<'a> {
+    pub(crate) ask: &'a RecoveryRequest,
+    pub(crate) who: Identity<'a>,
+    pub(crate) remembered: Remembered,
+    /// Its client session where it does not go on with the one that it had.
+    pub(crate) begun: ClientSessionId,
+    pub(crate) now: u32,
+}
+
 /// A client session that goes on over another connection.
 #[derive(Debug)]
 pub(crate) struct GoesOn {
     pub(crate) client_session: ClientSessionId,
     /// What it goes on to show; `None` where that is not known.
     pub(crate) shown: Option<Box<Shown>>,
+    /// The one whose place it takes, where that is over.
+    pub(crate) ended: Option<ClientSessionId>,
 }
 
 /// What one room remembers. Only its thread uses it.
@@ -292,16 +307,16 @@ impl RoomRecovery {
 
     /// Decides about a client that comes back. `replace` ends the client session's connection that is still there, if there is
     /// one, and answers its last applied message; `in_log` answers the same from the log, for one that is not remembered. Returns
-    /// the client session that goes on, too, with what it goes on to show.
+    /// the client session that goes on, too, with what it goes on to show: `begun` where the other is over. What was applied of
+    /// one that has to reload is said where that is all there will be, which `is_settled` answers of what this process has.
     pub(crate) fn recover(
         &mut self,
-        ask: &RecoveryRequest,
-        who: Identity<'_>,
-        now: u32,
-        remembered: Remembered,
+        comes_back: ComesBack<'_>,
         replace: impl FnOnce(ClientSessionId) -> Option<u64>,
         in_log: impl FnOnce(ClientSessionId) -> Option<u64>,
+        is_settled: impl FnOnce(ClientSessionId) -> bool,
     ) -> (RecoveryResult, Option<GoesOn>) {
+        let ComesBack { ask, who, remembered, begun, now } = comes_back;
         let reload = |reason| (RecoveryResult::Reload { reason, up_to: None }, None);
         let client_session = match self.client_session_of(ask, who) {
             Ok(client_session) => client_session,
@@ -316,15 +331,33 @@ impl RoomRecovery {
                 here.or_else(|| in_log(client_session).map(|applied| Returned { applied, shown: None }))
             }
             // It may have been in another process meanwhile.
-            Remembered::InLog(applied) => applied.map(|applied| Returned { applied, shown: None }),
+            Remembered::InLog(applied) | Remembered::Fenced(applied) => {
+                applied.map(|applied| Returned { applied, shown: None })
+            }
         };
         let Some(Returned { applied: up_to, shown }) = returned else { return reload(Reload::TokenExpired) };
-        let outcome = match self.missed(ask.offset, client_session, who.client) {
+        let missed = self.missed(ask.offset, client_session, who.client);
+        if let Remembered::Fenced(_) = remembered {
+            // What it missed may be there again: another has published behind what it had seen and Redis had not.
+            let reason = missed.err().unwrap_or(Reload::BadOffset);
+            let goes_on = GoesOn { client_session: begun, shown, ended: Some(client_session) };
+            return (RecoveryResult::Reload { reason, up_to: Some(up_to) }, Some(goes_on));
+        }
+        let outcome = match missed {
             Ok((from, missed)) => RecoveryResult::Recovered { from, to: self.history.last(), up_to, missed },
-            // The client session goes on all the same: what of its own messages was applied is known.
-            Err(reason) => RecoveryResult::Reload { reason, up_to: Some(up_to) },
+            // The client session goes on all the same: what of its own messages was applied is known, unless there may be more.
+            Err(reason) => {
+                let is_all = remembered == Remembered::Here && is_settled(client_session);
+                RecoveryResult::Reload { reason, up_to: is_all.then_some(up_to) }
+            }
         };
-        (outcome, Some(GoesOn { client_session, shown }))
+        (outcome, Some(GoesOn { client_session, shown, ended: None }))
+    }
+
+    /// Whether a client that comes back has to reload because what it missed is not there.
+    pub(crate) fn has_gone(&self, ask: &RecoveryRequest, who: Identity<'_>) -> bool {
+        self.client_session_of(ask, who)
+            .is_ok_and(|client_session| self.missed(ask.offset, client_session, who.client).is_err())
     }
 
     /// The client session that a client shows to be its own.

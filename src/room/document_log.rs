@@ -104,6 +104,12 @@ pub trait Log: Send + fmt::Debug {
     fn take(&mut self, client_session: ClientSessionId) {
         let _ = client_session;
     }
+
+    /// A client has come back, and has begun anew here: the older connection is to end with its client session, of which
+    /// nothing more is applied. With the room's state locked.
+    fn end(&mut self, client_session: ClientSessionId) {
+        let _ = client_session;
+    }
 }
 
 /// What a member in another process shows.
@@ -155,7 +161,7 @@ pub enum News {
     /// Another process asks what the members here show.
     Asked,
     /// A client has come back to another process, and goes on there.
-    Taken(ClientSessionId),
+    Taken(u64, ClientSessionId),
 }
 
 /// A publication that has its place.

@@ -44,6 +44,13 @@ impl Elsewhere {
         }
     }
 
+    /// A member has come to another process, which says from now on what it shows.
+    pub(super) fn went(&mut self, process: u64, client_session: ClientSessionId) {
+        if let Some(member) = self.members.get_mut(&client_session) {
+            member.process = process;
+        }
+    }
+
     /// A member has come here.
     pub(super) fn came(&mut self, client_session: ClientSessionId) {
         self.members.remove(&client_session);
@@ -88,7 +95,10 @@ mod tests {
         elsewhere.hide(1, Some(ClientSessionId::new(7)));
         assert_eq!(&all(&elsewhere)[..], b"here there");
         assert_eq!(&elsewhere.shown(Bytes::from_static(b"here "), 6)[..], b"here ", "no more than may be");
+        elsewhere.went(3, ClientSessionId::new(7));
         elsewhere.hide(2, None);
+        assert_eq!(&all(&elsewhere)[..], b"here there", "a third process has it now");
+        elsewhere.hide(3, None);
         assert_eq!(&all(&elsewhere)[..], b"here ");
         elsewhere.keep(&shown(1, 7, b"back"));
         elsewhere.came(ClientSessionId::new(7));

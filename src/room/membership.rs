@@ -16,7 +16,7 @@ use crate::{
     connection::{Connection, batch::QueuePolicy},
     ids::{ClientSessionId, ConnectionId, Id},
     protocol::recovery::{Position, RecoveryResult, Reload},
-    recovery::{GoesOn, Identity, RecoveryRequest, Remembered},
+    recovery::{ComesBack, GoesOn, Identity, RecoveryRequest, Remembered},
     shard::Flush,
     sync::lock,
     websocket::close::Close,
@@ -65,7 +65,7 @@ impl Room {
         };
         let who = Identity { document: &self.document, client: &client, user };
         let (goes_on, reply) = self.greet(begun, who, ask, remembered, &mut members, &mut state);
-        let GoesOn { client_session, shown } = goes_on;
+        let GoesOn { client_session, shown, ended } = goes_on;
         let applied = match reply.outcome {
             Some(
                 RecoveryResult::Recovered { up_to, .. } | RecoveryResult::Reload { up_to: Some(up_to), .. },
@@ -90,7 +90,9 @@ impl Room {
         self.count.store(members.len(), Ordering::Release);
         if let Some(log) = state.log.other() {
             log.keep(&[client_session]);
-            if client_session != begun {
+            if let Some(ended) = ended {
+                log.end(ended);
+            } else if client_session != begun {
                 log.take(client_session);
             }
         }
@@ -106,6 +108,11 @@ impl Room {
         Some(Arc::clone(&member.connection))
     }
 
+    /// Whether a client that comes back has to reload because what it missed is not there. On the room's thread.
+    pub(crate) fn has_gone(&self, ask: &RecoveryRequest, who: Identity<'_>) -> bool {
+        self.recovery.as_ref().is_some_and(|recovery| lock(recovery).has_gone(ask, who))
+    }
+
     /// What a connection that is about to become a member is sent; and its client session, which is `begun` where it takes
     /// nobody's place, with what that goes on to show.
     fn greet(
@@ -119,12 +126,13 @@ impl Room {
     ) -> (GoesOn, JoinReply) {
         let Some(recovery) = &self.recovery else {
             let outcome = ask.map(|_| RecoveryResult::Reload { reason: Reload::Off, up_to: None });
-            let goes_on = GoesOn { client_session: begun, shown: None };
+            let goes_on = GoesOn { client_session: begun, shown: None, ended: None };
             return (goes_on, JoinReply { position: None, outcome, shown: Bytes::new() });
         };
         let mut recovery = lock(recovery);
         recovery.mark_used();
-        let State { latest, log, .. } = &mut *state;
+        let State { latest, log, pending, .. } = &mut *state;
+        let is_settled = |client_session| pending.as_ref().is_none_or(|pending| !pending.has(client_session));
         let replace = |client_session| {
             let older = members.iter_mut().find(|member| member.client_session == client_session)?;
             older.client_session = NO_CLIENT_SESSION;
@@ -137,20 +145,21 @@ impl Room {
         let (outcome, goes_on) = match ask {
             None => (None, None),
             Some(ask) => {
-                let (outcome, goes_on) =
-                    recovery.recover(ask, who, self.shard.now(), remembered, replace, in_log);
+                let now = self.shard.now();
+                let comes_back = ComesBack { ask, who, remembered, begun, now };
+                let (outcome, goes_on) = recovery.recover(comes_back, replace, in_log, is_settled);
                 (Some(outcome), goes_on)
             }
         };
-        let GoesOn { client_session, shown: own } =
-            goes_on.unwrap_or(GoesOn { client_session: begun, shown: None });
+        let goes_on = goes_on.unwrap_or(GoesOn { client_session: begun, shown: None, ended: None });
+        let client_session = goes_on.client_session;
         let position = Some(recovery.position(client_session, who));
         let mut shown = state.latest.shown(recovery.max_shown_bytes());
         if let Some(elsewhere) = &mut state.elsewhere {
-            elsewhere.came(client_session);
+            elsewhere.came(goes_on.ended.unwrap_or(client_session));
             shown = elsewhere.shown(shown, recovery.max_shown_bytes());
         }
-        (GoesOn { client_session, shown: own }, JoinReply { position, outcome, shown })
+        (goes_on, JoinReply { position, outcome, shown })
     }
 
     fn leave(&self, connection: ConnectionId) {

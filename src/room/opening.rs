@@ -47,6 +47,13 @@ pub trait Opener: Send + Sync + fmt::Debug {
         let _ = (document, client_session, offset);
         None
     }
+
+    /// Asks the same, and that nothing more of the client session is applied, whatever is still on its way into the log from
+    /// whatever process.
+    fn fence(&self, document: &Id, client_session: ClientSessionId) -> Option<Recalling> {
+        let _ = (document, client_session);
+        None
+    }
 }
 
 /// Will say the number of the last message of a client session that was applied, `None` where nobody knows the client

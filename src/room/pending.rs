@@ -88,6 +88,11 @@ impl Pending {
         }
     }
 
+    /// Whether something of this client session is with the log.
+    pub(super) fn has(&self, client_session: ClientSessionId) -> bool {
+        self.by_client_session.contains_key(&client_session)
+    }
+
     /// Whether a message of this client session with this number is with the log.
     pub(super) fn is_submitted(&self, client_session: ClientSessionId, number: u64) -> bool {
         self.by_client_session.get(&client_session).is_some_and(|numbers| number <= numbers.last)

@@ -255,6 +255,12 @@ impl Rooms {
         opener.recall(document, ask.client_session()?, ask.offset)
     }
 
+    /// Asks the same, and that nothing more of that client session is applied.
+    pub(crate) fn fence(&self, document: &Id, ask: &RecoveryRequest) -> Option<Recalling> {
+        let opener = self.of_document(document.text()).settings.opener.as_ref()?;
+        opener.fence(document, ask.client_session()?)
+    }
+
     /// Whether a log remembers the client sessions of documents.
     pub(crate) fn recalls(&self) -> bool {
         self.by_shard[0].settings.opener.as_ref().is_some_and(|opener| opener.recalls())

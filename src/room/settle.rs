@@ -86,7 +86,10 @@ impl Room {
                     }
                 }
                 News::Asked => show_all(state, members),
-                News::Taken(client_session) => {
+                News::Taken(process, client_session) => {
+                    if let Some(elsewhere) = &mut state.elsewhere {
+                        elsewhere.went(process, client_session);
+                    }
                     let older = members.iter_mut().find(|member| member.client_session == client_session);
                     if let Some(older) = older {
                         older.client_session = NO_CLIENT_SESSION;

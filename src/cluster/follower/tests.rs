@@ -57,7 +57,7 @@ fn told(news: Vec<News>) -> Vec<String> {
             News::Answer(appended) => format!("own {}", outcome(appended.outcome)),
             News::Late(appended) => format!("late {}", outcome(appended.outcome)),
             News::Elsewhere(stood) => format!("other {}", stood.offset),
-            News::Shown(_) | News::Hidden(..) | News::Asked | News::Taken(_) => {
+            News::Shown(_) | News::Hidden(..) | News::Asked | News::Taken(..) => {
                 unreachable!("no part of the log")
             }
             News::Restart(start) => format!("restart {}+{}", start.before, start.history.len()),

@@ -1,7 +1,8 @@
 -- Changes what is kept of a document with an authority, if whoever asks looks after it.
 --
 -- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of the server,
--- a nonce, how far offsets leap after a restart, how long it stays what is set aside; then what to do, each with its own
+-- a nonce, how far offsets leap after a restart, how long it stays what is set aside, and how long a document that is saved ('0' for
+-- ever); then what to do, each with its own
 -- arguments: 'saving' version; 'saved' version; 'snapshot' version, document, the offset up to which it has everything;
 -- 'aside' record; 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what
 -- its log says of it ('' nothing).
@@ -9,7 +10,8 @@
 -- Answers 'done'; 'lost' where somebody else looks after it, or 'stale' where there is another version, and then everything
 -- is as it was.
 local meta, stream, kept, lease, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local token, channel, run, nonce, leap, aside_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local token, channel, run, nonce, leap = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local aside_ttl, stays = ARGV[6], ARGV[7]
 
 local function text(value)
   return string.format('%.0f', value)
@@ -21,7 +23,7 @@ end
 
 local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'v')
 local arguments = { saving = 1, saved = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
-local index = 7
+local index = 8
 -- What must be so before anything is done.
 while index <= #ARGV do
   if ARGV[index] == 'create' and (known[6] or '') ~= ARGV[index + 5] then
@@ -46,7 +48,7 @@ local function say(payload)
   return text(at + 1)
 end
 
-index = 7
+index = 8
 while index <= #ARGV do
   local what = ARGV[index]
   local first = index + 1
@@ -55,6 +57,12 @@ while index <= #ARGV do
   elseif what == 'saved' then
     redis.call('HSET', kept, 'saved', ARGV[first])
     redis.call('HDEL', kept, 'saving')
+    -- Whoever looks after it may be gone before it is said again.
+    if stays ~= '0' and known[6] == ARGV[first] then
+      for _, key in ipairs({ meta, stream, kept }) do
+        redis.call('PEXPIRE', key, stays)
+      end
+    end
   elseif what == 'snapshot' then
     -- One that was overtaken is of no use.
     if tonumber(ARGV[first]) >= tonumber(redis.call('HGET', kept, 'base') or '0') then

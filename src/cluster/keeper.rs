@@ -32,12 +32,23 @@ struct State {
     restarted: Option<Reading>,
 }
 
+/// What Redis answers to one who wants to look after a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// Whether it does from now on, or still.
+    pub(crate) is_held: bool,
+    /// The version that is saved; `None` where it was never loaded, or that is known already.
+    pub(crate) saved: Option<u64>,
+    /// The version of a save that another process has begun, and whose end was not noted.
+    pub(crate) saving: Option<u64>,
+}
+
 /// Is told what becomes of a document, on the thread of Redis.
 pub(crate) trait Keeper: Send + Sync {
     /// This process looks after it from now on, or does not any more.
-    fn leased(&self, is_held: bool);
+    fn leased(&self, lease: Lease);
 
-    /// Another process has saved it at this version.
+    /// Another process has saved it at this version. Said again and again.
     fn saved_elsewhere(&self, version: u64);
 
     /// A client of another process waits for its turn, and takes so many milliseconds to come again.
@@ -74,13 +85,28 @@ impl Kept {
         lock(&self.state).is_given_up
     }
 
-    /// Whether this process looks after it from now on; tells the document where that is new.
-    pub(super) fn held(&self, is_held: bool) {
-        let was = std::mem::replace(&mut lock(&self.state).is_held, is_held);
-        if was != is_held
+    /// What Redis has answered to this process, which wants to look after it; tells the document what is new. What another
+    /// process has saved is said with each answer: what that has told may have been lost.
+    pub(super) fn leased(&self, lease: Lease) {
+        self.now(lease);
+        if let Some((keeper, saved)) = self.keeper().zip(lease.saved)
+            && !lease.is_held
+        {
+            keeper.saved_elsewhere(saved);
+        }
+    }
+
+    /// This process does not look after it any more.
+    pub(super) fn lost(&self) {
+        self.now(Lease { is_held: false, saved: None, saving: None });
+    }
+
+    fn now(&self, lease: Lease) {
+        let was = std::mem::replace(&mut lock(&self.state).is_held, lease.is_held);
+        if was != lease.is_held
             && let Some(keeper) = self.keeper()
         {
-            keeper.leased(is_held);
+            keeper.leased(lease);
         }
     }
 
@@ -88,7 +114,7 @@ impl Kept {
     pub(super) fn give_up(&self) -> bool {
         lock(&self.state).is_given_up = true;
         let was_held = self.is_held();
-        self.held(false);
+        self.lost();
         was_held
     }
 
@@ -96,7 +122,8 @@ impl Kept {
     pub(super) fn tell(&self, keeper: Arc<dyn Keeper>) {
         let keeper = self.keeper.get_or_init(|| keeper);
         if self.is_held() {
-            keeper.leased(true);
+            // It has loaded it, and knows what the app has.
+            keeper.leased(Lease { is_held: true, saved: None, saving: None });
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use super::keeper::Keeper;
+pub(crate) use super::keeper::{Keeper, Lease};
 use super::{
     delivered,
     document::Document,
@@ -212,11 +212,11 @@ impl Followed {
     pub(crate) async fn lease(&self, is_open: bool, deadline: Instant) -> Option<bool> {
         while let Some(link) = self.link(deadline).await {
             match link.call(&leases::call(&self.shared, &link, &self.document, is_open)).await {
-                Ok(Value::Int(held)) => {
-                    self.kept().held(held == 1);
-                    return Some(held == 1);
+                Ok(answer) => {
+                    let lease = leases::parse(&answer)?;
+                    self.kept().leased(lease);
+                    return Some(lease.is_held);
                 }
-                Ok(_) => return None,
                 Err(error) => leases::complain(&link, &self.document, &error).await,
             }
             sleep(PAUSE).await;
@@ -235,7 +235,7 @@ impl Followed {
                         Some("done") => Ok(()),
                         Some("stale") => Err(NotChanged::Stale),
                         _ => {
-                            self.kept().held(false);
+                            self.kept().lost();
                             Err(NotChanged::Lost)
                         }
                     };
@@ -256,7 +256,8 @@ impl Followed {
             .arg(&link.server.run)
             .arg(nonce_text(random()))
             .arg(LEAP + random() % u64::from(u32::MAX))
-            .arg(milliseconds(ASIDE_KEPT));
+            .arg(milliseconds(ASIDE_KEPT))
+            .arg(leases::stays(&self.shared, self.kept()));
         for change in changes {
             match change {
                 Change::Saving(version) => call.arg("saving").arg(*version),

@@ -3,12 +3,15 @@
 -- KEYS: meta, stream, what is kept, who looks after it. ARGV: who asks, for how long, whether it has the document open ('1'),
 -- how long a document stays that is saved ('0' for ever).
 --
--- Answers 1 where whoever asks looks after it from now on, or still.
+-- Answers 1 where whoever asks looks after it from now on, or still; with the version that is saved, and the one of a save that
+-- was begun and whose end was not noted ('' none).
 local meta, stream, kept, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, ttl, is_open, stays = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local holder = redis.call('GET', lease)
+local noted = redis.call('HMGET', kept, 'saved', 'saving')
+local saved, saving = noted[1] or '', noted[2] or ''
 if holder and holder ~= token then
-  return 0
+  return { 0, saved, saving }
 end
 redis.call('SET', lease, token, 'PX', ttl)
 if is_open == '1' then
@@ -17,7 +20,7 @@ if is_open == '1' then
     if not holder then
       redis.call('HSET', kept, 'by', token)
     end
-    local is_saved = stays ~= '0' and redis.call('HGET', kept, 'saved') == known[1]
+    local is_saved = stays ~= '0' and saved == known[1]
     for _, key in ipairs({ meta, stream, kept }) do
       if is_saved then
         redis.call('PEXPIRE', key, stays)
@@ -27,4 +30,4 @@ if is_open == '1' then
     end
   end
 end
-return 1
+return { 1, saved, saving }

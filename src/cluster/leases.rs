@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     document::Document,
+    keeper::{Kept, Lease},
     link::Link,
     shared::{Shared, milliseconds},
     slots::slot_of,
@@ -36,10 +37,23 @@ pub(super) fn call(shared: &Shared, link: &Link, document: &Document, is_open: b
     let mut call = link.lease(4);
     call.arg(&keys.meta).arg(&keys.stream).arg(&keys.kept).arg(&keys.lease);
     if let Some(kept) = &document.kept {
-        let stays = kept.stays.map_or(0, |stays| milliseconds(stays.max(shared.meta_kept)));
+        let stays = stays(shared, kept);
         call.arg(&kept.token).arg(milliseconds(LASTS)).arg(u8::from(is_open)).arg(stays);
     }
     call
+}
+
+/// How many milliseconds a document stays in Redis once it is saved; 0 for ever.
+pub(super) fn stays(shared: &Shared, kept: &Kept) -> u64 {
+    kept.stays.map_or(0, |stays| milliseconds(stays.max(shared.meta_kept)))
+}
+
+/// What is answered to one who asks for a lease.
+pub(super) fn parse(answer: &Value) -> Option<Lease> {
+    let Value::Array(parts) = answer else { return None };
+    let [Value::Int(held), saved, saving] = &parts[..] else { return None };
+    let version = |value| text(value).and_then(|text| text.parse().ok());
+    Some(Lease { is_held: *held == 1, saved: version(saved), saving: version(saving) })
 }
 
 /// Renews the leases of this process, and takes those that nobody has any more.
@@ -75,14 +89,19 @@ async fn tend_all(shared: &Shared) {
 
 async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
     let mut calls = redis::pipe();
+    // One that fails says nothing of the others.
+    calls.ignore_errors();
     for document in some {
         calls.add_command(call(shared, link, document, is_open(document)));
     }
     match calls.query_async::<Vec<Value>>(&mut link.commands.clone()).await {
         Ok(answers) => {
             for (document, answer) in some.iter().zip(answers) {
-                if let Some(kept) = &document.kept {
-                    kept.held(matches!(answer, Value::Int(1)));
+                if let Value::ServerError(error) = &answer {
+                    complain(link, document, &error.clone().into()).await;
+                }
+                if let (Some(kept), Some(lease)) = (&document.kept, parse(&answer)) {
+                    kept.leased(lease);
                 }
             }
         }
@@ -122,7 +141,7 @@ fn mark_of(process: u64, document: &Id) -> String {
     format!("{process:016x} {}", document.text())
 }
 
-fn parse(mark: &str) -> Option<(u64, Id)> {
+fn parse_mark(mark: &str) -> Option<(u64, Id)> {
     let (process, document) = mark.split_once(' ')?;
     Some((u64::from_str_radix(process, 16).ok()?, Id::new(document)?))
 }
@@ -153,10 +172,22 @@ pub(super) async fn unmark(shared: &Shared, document: &Document) {
     let mut is_marked = kept.marking.lock().await;
     let is_saved = || document.is_at_rest() && kept.keeper().is_some_and(|keeper| keeper.is_clean());
     let Some(link) = unsaved_link(shared).filter(|_| *is_marked && is_saved()) else { return };
+    // What was answered may still be on its way to the room.
+    if !is_saved_in_redis(shared, document).await {
+        return;
+    }
     let remove =
         redis::cmd("SREM").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
     // Where it was not taken away, it is with the next save.
     *is_marked = link.call(&remove).await.is_err();
+}
+
+/// Whether everything that stands in the log of a document is saved.
+async fn is_saved_in_redis(shared: &Shared, document: &Document) -> bool {
+    let Some(link) = shared.link_now(document.keys.slot) else { return false };
+    let version = link.call(redis::cmd("HGET").arg(&document.keys.meta).arg("v")).await;
+    let saved = link.call(redis::cmd("HGET").arg(&document.keys.kept).arg("saved")).await;
+    matches!((version, saved), (Ok(version), Ok(saved)) if version == saved)
 }
 
 /// The marks of processes that are gone, and of this one where the document is not open any more.
@@ -174,7 +205,7 @@ pub(super) async fn left_behind(shared: &Shared) -> Vec<(String, Id)> {
     };
     let mark = |mark: &Value| {
         let mark = text(mark)?;
-        let (process, document) = parse(mark)?;
+        let (process, document) = parse_mark(mark)?;
         is_left(process, &document).then(|| (mark.to_owned(), document))
     };
     marks.iter().filter_map(mark).collect()
@@ -192,14 +223,14 @@ pub(super) async fn settle(shared: &Shared, mark: String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{mark_of, parse};
+    use super::{mark_of, parse_mark};
     use crate::ids::Id;
 
     #[test]
     fn a_mark_says_whose_it_is_and_of_which_document() {
         let document = Id::new("a b {c}").unwrap();
-        assert_eq!(parse(&mark_of(7, &document)), Some((7, document)));
-        assert_eq!(parse("x y"), None);
-        assert_eq!(parse("0000000000000007"), None);
+        assert_eq!(parse_mark(&mark_of(7, &document)), Some((7, document)));
+        assert_eq!(parse_mark("x y"), None);
+        assert_eq!(parse_mark("0000000000000007"), None);
     }
 }

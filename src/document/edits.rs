@@ -17,6 +17,10 @@ pub(super) struct Edits {
     pub(super) saved: u64,
     /// The version of the app's copy where that is another document, which is to be replaced.
     pub(super) overruled: Option<u64>,
+    /// The version of a save of another process of which it is to be found out whether the app has made it.
+    pub(super) unsure: Option<u64>,
+    /// The same until this process has saved it: the app may make it late.
+    pub(super) took_over: Option<u64>,
     /// When the first edit came that is not saved, and the last one.
     pub(super) times: Option<(Instant, Instant)>,
     /// By whom.
@@ -38,6 +42,8 @@ impl Edits {
         Self {
             saved,
             overruled: None,
+            unsure: None,
+            took_over: None,
             times: None,
             editors: Vec::new(),
             has_saver: false,

@@ -16,7 +16,7 @@ use super::{
     together::{Held, Rest, Sent, Together},
 };
 #[cfg(feature = "redis")]
-use crate::ids::ClientSessionId;
+use crate::{cluster::kept::Lease, ids::ClientSessionId};
 use crate::{
     ids::Id,
     room::{
@@ -278,15 +278,19 @@ impl Document {
         }
     }
 
-    /// Another process has saved it.
+    /// Another process has saved it, which may have been said before.
     #[cfg(feature = "redis")]
     pub(super) fn saved_elsewhere(self: &Arc<Self>, version: u64) {
         let message = {
             let mut state = lock(&self.state);
             if version <= state.edits.saved {
+                if version == state.batches.version() {
+                    self.note_saved();
+                }
                 return;
             }
             state.edits.saved = version;
+            state.edits.overruled = None;
             state.edits.tell(&Ok(version));
             if !state.is_dirty() {
                 state.edits.times = None;
@@ -307,9 +311,16 @@ impl Document {
 
     /// This process loads and saves it from now on, or does not any more.
     #[cfg(feature = "redis")]
-    pub(super) fn leased(self: &Arc<Self>, is_held: bool) {
+    pub(super) fn leased(self: &Arc<Self>, lease: Lease) {
+        let Lease { is_held, saved, saving } = lease;
         if is_held {
             let mut state = lock(&self.state);
+            let edits = &mut state.edits;
+            (edits.unsure, edits.took_over) = (saving, saving);
+            if saved.is_some_and(|saved| saved < edits.saved) {
+                // This process could not note what it had saved before.
+                edits.overruled.get_or_insert(edits.saved);
+            }
             // What is not saved, another process could not.
             state.edits.from_before |= state.is_dirty();
             self.save_later(&mut state);

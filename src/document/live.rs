@@ -382,6 +382,11 @@ impl Drop for Asked {
 }
 
 impl State {
+    /// How often what was accepted was given up.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Whether nothing has needed the document since it was used for the `used`th time. What is dirty is needed.
     pub(super) fn is_idle_since(&self, used: u64, saves: bool) -> bool {
         self.used == used && self.uses == 0 && !self.edits.has_saver && !(saves && self.is_dirty())

@@ -97,6 +97,10 @@ impl Log for TogetherLog {
     fn take(&mut self, client_session: ClientSessionId) {
         self.log.take(client_session);
     }
+
+    fn end(&mut self, client_session: ClientSessionId) {
+        self.log.end(client_session);
+    }
 }
 
 impl Log for StepsLog {

@@ -19,7 +19,7 @@ use super::{
     store::Kind,
 };
 use crate::{
-    cluster::kept::{Change, Followed, Keeper, NotChanged, Whole},
+    cluster::kept::{Change, Followed, Keeper, Lease, NotChanged, Whole},
     ids::{ClientSessionId, Id},
     room::{
         document_log::DocumentLog,
@@ -225,9 +225,9 @@ impl Loaded {
 struct Told(Weak<Document>);
 
 impl Keeper for Told {
-    fn leased(&self, is_held: bool) {
+    fn leased(&self, lease: Lease) {
         if let Some(document) = self.0.upgrade() {
-            document.leased(is_held);
+            document.leased(lease);
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    hooks::{HookError, Save, SaveOutcome, SaveReason, Snapshot},
+    hooks::{AppCopy, HookError, Loaded, Save, SaveOutcome, SaveReason, Snapshot},
     live::{Document, State},
     store::{Kind, Write},
 };
@@ -21,6 +21,7 @@ use crate::{
         steps::{self, reload},
         updates,
     },
+    room::opening::OpenedBy,
     sync::lock,
 };
 
@@ -100,7 +101,7 @@ impl Document {
 
     async fn save_until_clean(self: Arc<Self>) {
         let mut wait = FIRST_WAIT;
-        while let Some(save) = self.next_save().await {
+        while let Some((save, generation)) = self.next_save().await {
             let version = save.content.version;
             let (editors, times) = {
                 let mut state = lock(&self.state);
@@ -111,7 +112,7 @@ impl Document {
                 (std::mem::take(&mut edits.editors), times)
             };
             let begin = Instant::now();
-            let outcome = self.save(Save { editors: editors.clone(), ..save }).await;
+            let outcome = self.save(Save { editors: editors.clone(), ..save }, generation).await;
             let counts = &self.context.counts;
             counts.seconds.observe_time(begin.elapsed());
             if outcome.is_ok() { &counts.saved } else { &counts.failed }.add(1);
@@ -132,6 +133,8 @@ impl Document {
                         // What came meanwhile is younger.
                         let mut state = lock(&self.state);
                         state.edits.saving = None;
+                        // The other process may have been about to.
+                        state.edits.unsure = state.edits.took_over;
                         state.edits.tell(&Err(HookError(reason)));
                         let newer = std::mem::replace(&mut state.edits.editors, editors);
                         let now = Instant::now();
@@ -154,9 +157,18 @@ impl Document {
         self.forget_later(&lock(&self.state));
     }
 
-    /// What is to be saved, once it is time to; `None` where nothing is, and then nobody sees to it any more.
-    async fn next_save(self: &Arc<Self>) -> Option<Save> {
+    /// What is to be saved, once it is time to, and of which generation of the document; `None` where nothing is, and then nobody
+    /// sees to it any more.
+    async fn next_save(self: &Arc<Self>) -> Option<(Save, u64)> {
         loop {
+            if let Err(HookError(reason)) = self.be_sure().await {
+                log::error!(
+                    document = self.id.text();
+                    "document {:?} is not saved before the app says what it has: {reason}",
+                    self.id
+                );
+                sleep(if self.context.is_ending() { LAST_WAIT } else { FIRST_WAIT }).await;
+            }
             let due = {
                 let mut state = lock(&self.state);
                 if self.together.as_ref().is_some_and(|together| !together.is_saver()) {
@@ -180,7 +192,10 @@ impl Document {
                 let due = state.edits.due(options.save_after, options.save_within);
                 let is_ending = self.context.is_ending();
                 if is_ending || due <= Instant::now() {
-                    return Some(self.save_of(&state, is_ending));
+                    if state.edits.unsure.is_some() {
+                        continue;
+                    }
+                    return Some((self.save_of(&state, is_ending), state.generation()));
                 }
                 due
             };
@@ -206,22 +221,70 @@ impl Document {
         }
     }
 
-    async fn save(self: &Arc<Self>, save: Save) -> Result<(), HookError> {
+    /// Finds out whether the app has made the save of another process of which that is not known.
+    async fn be_sure(&self) -> Result<(), HookError> {
+        let Some(saving) = lock(&self.state).edits.unsure else { return Ok(()) };
+        if self.together.as_ref().is_none_or(|together| !together.is_saver()) {
+            // It is the other's to know.
+            return Ok(());
+        }
+        let copy = match self.context.hooks.load(&self.id, OpenedBy::default()).await? {
+            Loaded::Relay => return Err(HookError("its kind has changed".to_owned())),
+            Loaded::Kept(_, copy) => copy,
+        };
+        let mut state = lock(&self.state);
+        state.edits.unsure = None;
+        // Whatever else the app has is nobody's of the hub, and it refuses to have it overwritten.
+        if matches!(&copy, AppCopy::Some(snapshot) if snapshot.version == saving)
+            && state.edits.saved != saving
+        {
+            state.edits.overruled = Some(saving);
+        }
+        Ok(())
+    }
+
+    /// Writes to the store that the app has it. Where several processes have the document it is tried until they all know, or
+    /// another one saves it, which asks the app then.
+    async fn note(&self, writes: Vec<Write>) -> Result<(), HookError> {
+        loop {
+            let Err(HookError(reason)) = self.write(writes.clone()).await else { return Ok(()) };
+            if self.together.as_ref().is_none_or(|together| !together.is_saver()) {
+                return Err(HookError(reason));
+            }
+            log::warn!(
+                document = self.id.text();
+                "document {:?} is saved, which could not be noted and is tried again: {reason}",
+                self.id
+            );
+            sleep(if self.context.is_ending() { LAST_WAIT } else { FIRST_WAIT }).await;
+        }
+    }
+
+    async fn save(self: &Arc<Self>, save: Save, generation: u64) -> Result<(), HookError> {
         let (document, version) = (self.id.clone(), save.content.version);
         // If the process ends before the answer is noted, the app's copy is known to be ours by this.
         // Where that cannot be noted it is saved all the same: a full disk is no reason not to.
         let saving = Write::Saving { document: document.clone(), position: version };
         if let Err(HookError(reason)) = self.write(vec![saving]).await {
+            if self.together.as_ref().is_some_and(|together| !together.is_saver()) {
+                return Err(HookError(reason));
+            }
             log::warn!(document = document.text(); "document {document:?} is saved without a note of it: {reason}");
         }
         match self.context.hooks.save(save).await? {
             SaveOutcome::Saved(doc) => {
                 let snapshot = doc.map(|doc| Snapshot { version, doc });
-                let (kept_from, message, before) = {
+                let (kept_from, message) = {
                     let mut state = lock(&self.state);
+                    if self.together.is_some() && state.generation() != generation {
+                        // Its versions are of what it was.
+                        state.edits.overruled = Some(version);
+                        return Err(HookError("it has gone on as another one meanwhile".to_owned()));
+                    }
                     let message = self.saved_message(&state, version);
-                    let before = std::mem::replace(&mut state.edits.saved, version);
+                    state.edits.saved = version;
                     state.edits.overruled = None;
+                    state.edits.took_over = None;
                     state.edits.from_before = false;
                     if let Some(snapshot) =
                         snapshot.clone().filter(|new| new.version > state.snapshot.version)
@@ -229,19 +292,13 @@ impl Document {
                         state.snapshot = snapshot;
                     }
                     self.trim(&mut state);
-                    (state.batches.start(), message, before)
+                    (state.batches.start(), message)
                 };
                 let mut writes = vec![Write::Saved { document: document.clone(), position: version }];
                 if let Some(Snapshot { doc, .. }) = snapshot {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
-                if let Err(error) = self.write(writes).await {
-                    if self.together.is_some() {
-                        // The others do not know of it, and would save it again as well.
-                        lock(&self.state).edits.saved = before;
-                    }
-                    return Err(error);
-                }
+                self.note(writes).await?;
                 if let Some(together) = &self.together {
                     together.tell_saved(version);
                     self.note_saved();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
@@ -26,7 +27,6 @@ use captify_hub::{
 use super::{Server, redis::config};
 
 /// What all processes of an app share. Its documents are the text of all steps, one behind the other.
-#[derive(Debug)]
 pub struct App {
     kind: Kind,
     pub rows: Mutex<HashMap<String, Snapshot>>,
@@ -35,9 +35,19 @@ pub struct App {
     pub saves: Mutex<Vec<(&'static str, u64, &'static str)>>,
     pub does_not_load: AtomicBool,
     pub does_not_save: AtomicBool,
+    /// Saves that were refused: the version that the process took for the app's, and the one that it was.
+    pub refused: Mutex<Vec<(u64, u64)>>,
+    /// Done once, when a document is saved and before the process hears that.
+    pub before_answer: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Steps with this word do not fit.
     pub unfit: &'static str,
     load_takes_ms: AtomicU32,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 impl App {
@@ -49,6 +59,8 @@ impl App {
             saves: Mutex::default(),
             does_not_load: AtomicBool::new(false),
             does_not_save: AtomicBool::new(false),
+            refused: Mutex::default(),
+            before_answer: Mutex::default(),
             unfit: "unfit",
             load_takes_ms: AtomicU32::new(0),
         })
@@ -123,8 +135,20 @@ impl Hooks for OfProcess {
             }
             let doc: Box<str> = serde_json::to_string(&doc).unwrap().into();
             let row = Snapshot { version, doc: doc.clone() };
-            app.rows.lock().unwrap().insert(save.document.text().to_owned(), row);
+            {
+                let mut rows = app.rows.lock().unwrap();
+                let there = rows.get(save.document.text()).map_or(0, |row| row.version);
+                if there != save.previous {
+                    app.refused.lock().unwrap().push((save.previous, there));
+                    return Err(HookError(format!("the row is at version {there}, not {}", save.previous)));
+                }
+                rows.insert(save.document.text().to_owned(), row);
+            }
             app.saves.lock().unwrap().push((name, version, save.reason.name()));
+            let before_answer = app.before_answer.lock().unwrap().take();
+            if let Some(deed) = before_answer {
+                deed();
+            }
             Ok(SaveOutcome::Saved(Some(doc)))
         })
     }

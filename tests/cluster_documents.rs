@@ -292,6 +292,95 @@ fn a_redis_that_has_lost_everything_is_given_back_what_the_processes_have() {
 }
 
 #[test]
+fn a_document_that_redis_has_lost_is_put_there_again_however_often_that_fails() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    app.does_not_save.store(true, SeqCst);
+    let one = app.process("one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    send(&mut a, 0, 1);
+    next(&mut a, "steps");
+    redis.command("FLUSHALL");
+    // Somebody has the lease who does nothing with it, and is silent after a while.
+    redis.command("SET hub:{doc}:lease another PX 1500");
+    send(&mut a, 1, 2);
+    assert_eq!(a.closed().0, 1013);
+    eventually("it is there again", || {
+        redis.command("HGET hub:{doc}:meta v") == redis::Value::BulkString(b"1".to_vec())
+    });
+    let mut b = one.join("doc", "b");
+    while version(&mut b) < 1 {}
+    send(&mut b, 1, 1);
+    while next(&mut b, "steps")["version"] != 1 {}
+}
+
+#[test]
+fn steps_that_redis_has_lost_the_end_of_are_put_there_again_and_the_app_is_not_overwritten() {
+    let (mut redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, two) = two(&app, &redis);
+    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    send(&mut a, 0, 1);
+    assert_eq!(next(&mut b, "saved")["version"], 1);
+    redis.command("SAVE");
+    // This is what it will have lost, and the app has some of it.
+    send(&mut a, 1, 2);
+    assert_eq!(next(&mut b, "saved")["version"], 2);
+    app.does_not_save.store(true, SeqCst);
+    for round in 2..5 {
+        send(&mut a, round, round + 1);
+        while next(&mut b, "steps")["version"] != round {}
+    }
+    redis.kill();
+    away(&one);
+    away(&two);
+    redis.restart();
+    ready(&one);
+    ready(&two);
+    let text =
+        |server: &Server| read(server, "doc").ok().flatten().map(|content| (content.version, content.steps));
+    eventually("all of it is there again", || text(&one).is_some_and(|(version, _)| version == 5));
+    eventually("and everywhere", || text(&two) == text(&one));
+    app.does_not_save.store(false, SeqCst);
+    eventually("it is saved", || app.row("doc").is_some_and(|row| row.version == 5));
+    assert_eq!(*app.refused.lock().unwrap(), []);
+    for round in 0..5 {
+        assert_eq!(app.row("doc").unwrap().doc.matches(&format!("w{round}")).count(), 1);
+    }
+    drop((a, b));
+}
+
+#[test]
+fn steps_behind_steps_that_find_no_place_find_none_either() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let one = app.process("one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    send(&mut a, 0, 1);
+    next(&mut a, "steps");
+    let field = |name: &str| match redis.command(&format!("HGET hub:{{doc}}:meta {name}")) {
+        redis::Value::BulkString(bytes) => String::from_utf8(bytes).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let append = |places: &[&str]| {
+        let mut call = redis::cmd("EVAL");
+        call.arg(include_str!("../src/cluster/append.lua")).arg(4);
+        for key in ["meta", "log", "did:x", "kept"] {
+            call.arg(format!("hub:{{doc}}:{key}"));
+        }
+        let (epoch, offset, nonce, run) = (field("e"), field("o"), field("n"), field("r"));
+        call.arg("hub:{doc}:said").arg("x").arg(1).arg(run).arg(epoch).arg(offset).arg(nonce);
+        call.arg("00000000000000aa").arg(1).arg(100).arg(100_000).arg(10_000).arg(10_000).arg(places.len());
+        for place in places {
+            call.arg(0).arg("").arg(*place).arg("x");
+        }
+        let (_, reply, _): (String, String, redis::Value) = call.query(&mut redis.subscriber()).unwrap();
+        redis.command("DEL hub:{doc}:did:x");
+        reply.rsplit(' ').next().unwrap().to_owned()
+    };
+    // Another's has taken version 0, and what was made behind the first would stand behind that.
+    assert_eq!(append(&["v0+1", "v1+2c", "", "v3+1c", "v1+1"]), "s1,s1,a,s1,a");
+    assert_eq!(append(&["v2+1", "v3+1c"]), "a,a");
+}
+
+#[test]
 fn members_go_on_over_a_redis_that_has_kept_everything() {
     let (mut redis, app) =
         (Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]), App::of(Kind::Steps));

@@ -6,7 +6,8 @@
 -- has seen with its nonce, the nonce of this attempt, how far offsets leap after a restart, most entries and bytes of the
 -- stream, how long stream and client sessions stay, how long meta stays, how many publications; then of each: the place of
 -- its client session among the keys (0 none), the client's number ('' none), where it must stand, what it says. Where: ''
--- anywhere; 'o7' directly behind offset 7; 'v7+2' at version 7 of the document, which it takes 2 further; 'v+1' at any.
+-- anywhere; 'o7' directly behind offset 7; 'v7+2' at version 7 of the document, which it takes 2 further; 'v+1' at any;
+-- 'v9+1c' at version 9, where the one before of this batch that takes a version was appended, too.
 --
 -- What a batch has become is kept under its number: a call that is sent again because nobody knows whether it arrived is
 -- answered, and nothing of it is done twice.
@@ -63,7 +64,7 @@ local clock = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = text(clock)
 
 local applied, changed, outcomes, said = {}, {}, {}, {}
-local offset, previous, previous_nonce = at, top, top_nonce
+local offset, previous, previous_nonce, is_broken = at, top, top_nonce, false
 for index = 1, count do
   local first = 11 + index * 4
   local session, own, where, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
@@ -73,13 +74,16 @@ for index = 1, count do
     applied[key] = tonumber(redis.call('GET', key) or '0') or math.huge
   end
   local behind = string.match(where, '^o(%d+)$')
-  local at_version, further = string.match(where, '^v(%d*)%+(%d+)$')
+  local at_version, further, follows = string.match(where, '^v(%d*)%+(%d+)(c?)$')
+  -- What it was made behind has no place: another's has that version now.
+  is_broken = is_broken and follows == 'c'
   if key and tonumber(own) <= applied[key] then
     outcomes[index] = applied[key] == math.huge and 'f' or 'd'
   elseif behind and tonumber(behind) ~= previous then
     outcomes[index] = 's' .. text(previous)
-  elseif further and at_version ~= '' and tonumber(at_version) ~= version then
+  elseif further and at_version ~= '' and (is_broken or tonumber(at_version) ~= version) then
     outcomes[index] = 's' .. text(version)
+    is_broken = true
   else
     if further then
       version = version + tonumber(further)

@@ -15,13 +15,13 @@ use super::{
     keeper::Kept,
     keys::Keys,
     soft::{Record, Told},
-    wire::{Mark, Push, Reading, Reply},
+    wire::{Mark, Outcome, Push, Reading, Reply},
 };
 use crate::{
     ids::{ClientSessionId, Epoch, Id},
     room::{
         document_log::{Appended, Deliver, News, Shown, Start},
-        publication::{Publication, Refusal},
+        publication::{Content, Publication, Refusal},
     },
     sync::lock,
 };
@@ -213,7 +213,8 @@ impl Document {
         let mut news = Vec::new();
         let has_gap = {
             let mut state = lock(&self.state);
-            let Some(publications) = state.take_in_flight(batch.number) else { return false };
+            let Some(mut publications) = state.take_in_flight(batch.number) else { return false };
+            let reply = state.with_followers(reply, &mut publications);
             let Some(follower) = &mut state.follower else { return false };
             follower.own(reply, publications, &mut news);
             follower.has_gap()
@@ -223,11 +224,14 @@ impl Document {
     }
 
     /// What was appended has come, of this process where `is_own`. Returns whether something before it has not.
-    pub(super) fn heard(&self, push: Push, is_own: bool) -> bool {
+    pub(super) fn heard(&self, mut push: Push, is_own: bool) -> bool {
         let mut news = Vec::new();
         let has_gap = {
             let mut state = lock(&self.state);
-            let own = if is_own { state.take_in_flight(push.number) } else { None };
+            let mut own = if is_own { state.take_in_flight(push.number) } else { None };
+            if let Some(publications) = &mut own {
+                push.reply = state.with_followers(push.reply, publications);
+            }
             if !is_own {
                 state.ask_of(&push);
             }
@@ -287,8 +291,8 @@ impl Document {
                     kept.restarted(reading);
                 }
             }
-            let gone = state.append_again(void);
-            news.into_iter().chain(gone).collect()
+            let refused = state.append_again(void, self.kept.is_some(), is_restarted);
+            news.into_iter().chain(refused).collect()
         };
         self.tell(news);
         Next::Nothing
@@ -390,22 +394,63 @@ impl Document {
 
 impl State {
     /// What was appended to a log that is no more comes before everything that was published behind it. Not that of a client
-    /// session that is elsewhere by now: its client was told there what was published, and sends again what was not. Returns
-    /// that.
-    fn append_again(&mut self, void: Vec<Publication>) -> Vec<News> {
-        if void.is_empty() {
+    /// session that is elsewhere by now: its client was told there what was published, and sends again what was not. Nor steps:
+    /// a version of another log is not what they were made for. Returns what the room is told of those.
+    fn append_again(&mut self, void: Vec<Publication>, is_kept: bool, is_restarted: bool) -> Vec<News> {
+        if void.is_empty() && !(is_kept && is_restarted) {
             return Vec::new();
         }
-        let (since, in_flight) = (Instant::now(), self.in_flight.take());
-        let behind = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
+        let (now, in_flight) = (Instant::now(), self.in_flight.take());
+        let in_flight = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
+        let sent = void.into_iter().chain(in_flight).map(|publication| (publication, now));
         let is_gone = |publication: &Publication| {
             publication.author.is_some_and(|author| self.gone.contains(&author.client_session))
         };
-        let (gone, again): (Vec<_>, Vec<_>) = void.into_iter().chain(behind).partition(is_gone);
-        for publication in again.into_iter().rev() {
-            self.queue.push_front((publication, since));
+        let (mut gone, mut stale, mut again) = (Vec::new(), Vec::new(), VecDeque::new());
+        for (publication, since) in sent.chain(std::mem::take(&mut self.queue)) {
+            match &publication.content {
+                Content::Steps(_) => stale.push(publication),
+                _ if is_gone(&publication) => gone.push(publication),
+                _ => again.push_back((publication, since)),
+            }
         }
-        self.refuse(gone)
+        self.queue = again;
+        let outcome = Err(Refusal::Stale { current: 0, retry_in_ms: None });
+        let stale = stale.into_iter().map(|publication| News::Answer(Appended { publication, outcome }));
+        stale.chain(self.refuse(gone)).collect()
+    }
+
+    /// What of a batch was refused that takes a version takes with it what was made directly behind it and waits to be sent.
+    fn with_followers(&mut self, mut reply: Reply, publications: &mut Vec<Publication>) -> Reply {
+        let mut behind = None;
+        for (publication, outcome) in publications.iter().zip(&reply.outcomes) {
+            if let Content::Steps(steps) = &publication.content {
+                behind = if let Outcome::Stale(current) = outcome {
+                    Some((steps.after(), *current))
+                } else {
+                    None
+                };
+            }
+        }
+        let Some((mut behind, current)) = behind else { return reply };
+        let mut follows = |(publication, _): &mut (Publication, Instant)| match &publication.content {
+            Content::Steps(steps) if steps.version == behind => {
+                behind = steps.after();
+                true
+            }
+            _ => false,
+        };
+        let mut left = VecDeque::new();
+        for mut waiting in std::mem::take(&mut self.queue) {
+            if follows(&mut waiting) {
+                publications.push(waiting.0);
+                reply.outcomes.push(Outcome::Stale(current));
+            } else {
+                left.push_back(waiting);
+            }
+        }
+        self.queue = left;
+        reply
     }
 
     /// What the room is told of publications that are refused.

@@ -48,8 +48,9 @@ pub(crate) trait Keeper: Send + Sync {
     /// This process looks after it from now on, or does not any more.
     fn leased(&self, lease: Lease);
 
-    /// Another process has saved it at this version. Said again and again.
-    fn saved_elsewhere(&self, version: u64);
+    /// Another process has saved it at this version: just now where `is_news`, otherwise at some time, which is said again and
+    /// again.
+    fn saved_elsewhere(&self, version: u64, is_news: bool);
 
     /// A client of another process waits for its turn, and takes so many milliseconds to come again.
     fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64);
@@ -92,7 +93,7 @@ impl Kept {
         if let Some((keeper, saved)) = self.keeper().zip(lease.saved)
             && !lease.is_held
         {
-            keeper.saved_elsewhere(saved);
+            keeper.saved_elsewhere(saved, false);
         }
     }
 
@@ -142,7 +143,7 @@ impl Kept {
         let Some(keeper) = self.keeper() else { return };
         for record in records {
             match record {
-                Record::Saved(version) => keeper.saved_elsewhere(*version),
+                Record::Saved(version) => keeper.saved_elsewhere(*version, true),
                 Record::Save => keeper.save_now(),
                 Record::Waits(writer, round_trip) => keeper.waits_elsewhere(*writer, (*round_trip).into()),
                 _ => {}

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ids::{ClientSessionId, Epoch},
     recovery::history::LEAP,
-    room::publication::{Content, Publication, Steps},
+    room::publication::{Content, Publication},
     sync::lock,
 };
 
@@ -163,18 +163,22 @@ fn call(
         .arg(milliseconds(shared.meta_kept))
         .arg(publications.len());
     let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let mut behind = None;
     for (publication, place) in publications.iter().zip(places) {
-        call.arg(place).arg(text(publication.number)).arg(place_of(publication));
+        call.arg(place).arg(text(publication.number)).arg(place_of(publication, &mut behind));
         // What has no place in such a log was not let into it.
         call.arg(entry::encode(publication).unwrap_or_default());
     }
     call
 }
 
-/// Where a publication must stand, as the script is told.
-fn place_of(publication: &Publication) -> String {
+/// Where a publication must stand, as the script is told. `behind` is the version behind the steps before it.
+fn place_of(publication: &Publication, behind: &mut Option<u64>) -> String {
     match &publication.content {
-        Content::Steps(Steps { version, count, .. }) => format!("v{version}+{count}"),
+        Content::Steps(steps) => {
+            let follows = if behind.replace(steps.after()) == Some(steps.version) { "c" } else { "" };
+            format!("v{}+{}{follows}", steps.version, steps.count)
+        }
         Content::Update { .. } => "v+1".to_owned(),
         _ => publication.after.map(|after| format!("o{after}")).unwrap_or_default(),
     }

@@ -12,7 +12,6 @@ use super::{
     batches::Batches,
     hooks::{HookError, Snapshot},
     live::{Document, ROUTE_HANDLERS, State},
-    store::Kind,
     together::{Held, Rest, Sent, Together},
 };
 #[cfg(feature = "redis")]
@@ -21,7 +20,7 @@ use crate::{
     ids::Id,
     room::{
         document_log::{Appended, Deliver},
-        publication::{self, Author, Content, Draft, Publication, Refusal, Replaced, Steps, Text},
+        publication::{Author, Content, Publication, Refusal, Replaced, Steps},
     },
     sync::lock,
 };
@@ -180,10 +179,14 @@ impl Document {
     pub(super) fn replaced(self: &Arc<Self>, state: &mut State, replaced: &Replaced) {
         let Replaced { version, saved, doc } = replaced;
         let snapshot = Snapshot { version: *version, doc: (&**doc).into() };
+        // One that was put back is the same as before, of which this process knows what the app has.
+        if !std::mem::take(&mut state.on_the_way.is_lost) {
+            state.edits.overruled = None;
+        }
         self.go_on_from(state, Rest { snapshot, batches: Batches::new(*version), saved: *saved });
     }
 
-    fn go_on_from(self: &Arc<Self>, state: &mut State, rest: Rest) {
+    pub(super) fn go_on_from(self: &Arc<Self>, state: &mut State, rest: Rest) {
         let Rest { snapshot, batches, saved } = rest;
         state.restart(batches.version(), self.options().turns);
         state.edits.saved = saved;
@@ -202,89 +205,16 @@ impl Document {
         }
     }
 
-    /// The log is another one: the document goes on with what is left of it. What was delivered here and is not there any more
-    /// is put there again by whoever looks after it, unless somebody has written something else by then.
-    pub(super) fn restarted(self: &Arc<Self>) {
-        let Some(together) = &self.together else { return };
-        let rest = together.restarted();
-        let mut state = lock(&self.state);
-        let old = Rest {
-            snapshot: state.snapshot.clone(),
-            batches: std::mem::replace(&mut state.batches, Batches::new(0)),
-            saved: state.edits.saved,
-        };
-        let is_left = rest.is_some();
-        let rest = rest.unwrap_or_else(|| Rest {
-            snapshot: old.snapshot.clone(),
-            batches: Batches::new(old.snapshot.version),
-            saved: old.saved.min(old.snapshot.version),
-        });
-        let lost = lost(self.kind, &old, &rest);
-        let (snapshot, saved, from) = (rest.snapshot.clone(), rest.saved, rest.batches.version());
-        self.go_on_from(&mut state, rest);
-        drop(state);
-        let Some(lost) = lost else {
-            log::error!(
-                document = self.id.text();
-                "document {:?} was at version {} and is at {from} now: what was behind is lost",
-                self.id,
-                old.batches.version()
-            );
-            return;
-        };
-        if is_left && lost.is_empty() {
-            return;
-        }
-        let document = Arc::clone(self);
-        self.context.handle.spawn(async move {
-            let Some(together) = &document.together else { return };
-            let is_here = if is_left { Ok(together.is_saver()) } else { together.put_back(snapshot, saved).await };
-            match is_here {
-                Ok(true) => document.append_again(lost),
-                Ok(false) => {}
-                Err(HookError(reason)) => {
-                    log::error!(document = document.id.text(); "document {:?} was lost in Redis, and could not be put back: {reason}", document.id);
-                }
-            }
-        });
-    }
-
-    /// Puts into the log again what it has lost.
-    fn append_again(&self, lost: Vec<Content>) {
-        log::warn!(
-            document = self.id.text();
-            "document {:?}: {} batches that Redis has lost are put there again",
-            self.id,
-            lost.len()
-        );
-        let Some(room) = self.context.room(&self.id) else { return };
-        for content in lost {
-            let text = match &content {
-                Content::Steps(steps) => Text::Steps(steps),
-                Content::Update { client, user, update } => {
-                    Text::Update { client, user: user.as_ref(), update }
-                }
-                _ => continue,
-            };
-            let draft = Draft { author: None, to: None, text, number: None, after: None };
-            let id = self.id.clone();
-            let told = publication::Answer::new(move |outcome| {
-                if let Err(refusal) = outcome {
-                    log::error!(document = id.text(); "document {id:?}: a batch that Redis has lost found no place: {refusal:?}");
-                }
-            });
-            // A refusal goes to the answer.
-            let _ = room.publish(&draft, Some(told));
-        }
-    }
-
-    /// Another process has saved it, which may have been said before.
+    /// Another process has saved it: just now where `is_news`.
     #[cfg(feature = "redis")]
-    pub(super) fn saved_elsewhere(self: &Arc<Self>, version: u64) {
+    pub(super) fn saved_elsewhere(self: &Arc<Self>, version: u64, is_news: bool) {
         let message = {
             let mut state = lock(&self.state);
+            if is_news {
+                state.edits.overruled = None;
+            }
             if version <= state.edits.saved {
-                if version == state.batches.version() {
+                if !state.is_dirty() {
                     self.note_saved();
                 }
                 return;
@@ -358,89 +288,5 @@ impl Document {
     fn tell_later(&self, message: String) {
         let (context, id) = (Arc::clone(&self.context), self.id.clone());
         self.context.handle.spawn(async move { context.tell(&id, None, &message) });
-    }
-}
-
-/// What was delivered of `old` that `rest` does not have; `None` where the two are no longer one document.
-fn lost(kind: Kind, old: &Rest, rest: &Rest) -> Option<Vec<Content>> {
-    let from = rest.batches.version();
-    if old.batches.version() <= from {
-        return Some(Vec::new());
-    }
-    if let Some(last) = rest.batches.last() {
-        let mut same = old.batches.since(last.before)?;
-        let found = same.next()?;
-        if (found.before, &found.client, &found.steps) != (last.before, &last.client, &last.steps) {
-            return None;
-        }
-    }
-    let lost = old.batches.since(from)?;
-    Some(
-        lost.map(|batch| match kind {
-            Kind::Steps => Content::Steps(Steps {
-                client: batch.client.clone(),
-                user: None,
-                version: batch.before,
-                count: batch.count,
-                steps: Arc::clone(&batch.steps),
-                change_id: batch.change_id.as_deref().map(str::to_owned),
-            }),
-            Kind::Updates => {
-                Content::Update { client: batch.client.clone(), user: None, update: batch.steps.to_string() }
-            }
-        })
-        .collect(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{Content, Rest, lost};
-    use crate::{
-        document::{
-            batches::{Batch, Batches},
-            hooks::Snapshot,
-            store::Kind,
-        },
-        ids::Id,
-    };
-
-    fn rest(from: u64, steps: &[&str]) -> Rest {
-        let mut batches = Batches::new(from);
-        for (before, steps) in (from..).zip(steps) {
-            batches.push(Batch {
-                before,
-                count: 1,
-                client: Id::new("a").unwrap(),
-                number: None,
-                change_id: None,
-                steps: Arc::from(*steps),
-                offset: 0,
-                client_session: None,
-            });
-        }
-        Rest { snapshot: Snapshot { version: from, doc: "null".into() }, batches, saved: 0 }
-    }
-
-    fn lost_of(old: &Rest, rest: &Rest) -> Option<Vec<String>> {
-        let text = |content| match content {
-            Content::Steps(steps) => steps.steps.to_string(),
-            other => panic!("{other:?}"),
-        };
-        Some(lost(Kind::Steps, old, rest)?.into_iter().map(text).collect())
-    }
-
-    #[test]
-    fn what_was_shown_and_is_gone_is_known_where_the_rest_is_the_same_document() {
-        let old = rest(3, &["a", "b", "c"]);
-        let some = |steps: &[&str]| Some(steps.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>());
-        assert_eq!(lost_of(&old, &rest(3, &["a"])), some(&["b", "c"]));
-        assert_eq!(lost_of(&old, &rest(3, &[])), some(&["a", "b", "c"]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c"])), some(&[]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c", "d"])), some(&[]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "x"])), None, "another document");
-        assert_eq!(lost_of(&old, &rest(1, &["a"])), None, "it begins before what is here");
     }
 }

@@ -41,6 +41,7 @@ impl Together for OverRedis {
             Write::Snapshot { position, body, .. } => {
                 Some(Change::Snapshot { version: position, doc: body, offset })
             }
+            Write::SetAside { document, reason, body } => Some(set_aside_of(&document, &reason, body)),
             // There are none of them where several processes have it.
             _ => None,
         };

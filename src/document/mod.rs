@@ -20,6 +20,7 @@ pub mod hooks;
 mod in_redis;
 pub mod live;
 mod log;
+mod lost;
 mod offsets;
 mod opening;
 #[cfg(feature = "redis")]

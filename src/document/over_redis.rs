@@ -32,8 +32,8 @@ use crate::{
 /// How long who opens a document waits for another process to load it.
 const OPENS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often it looks whether it has.
-const LOOKS: Duration = Duration::from_millis(50);
+/// How long it waits before it looks whether it has, at first and at most: each look reads all that stands there.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How often it is looked for documents that are not saved, and whose process is gone.
 const ROUND: Duration = Duration::from_secs(5);
@@ -121,6 +121,7 @@ impl Loaded {
     ) -> Result<(Whole, Option<u64>), HookError> {
         let deadline = Instant::now() + OPENS_WITHIN;
         let away = || HookError("Redis is away".to_owned());
+        let mut pause = LOOKS.0;
         loop {
             let whole = followed.read(deadline).await.ok_or_else(away)?;
             if let Some(kept) = whole.kept.as_ref().filter(|kept| kept.is_loaded) {
@@ -142,7 +143,8 @@ impl Loaded {
             if Instant::now() >= deadline {
                 return Err(HookError("another process has been loading it for too long".to_owned()));
             }
-            sleep(LOOKS).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOKS.1);
         }
     }
 
@@ -231,9 +233,9 @@ impl Keeper for Told {
         }
     }
 
-    fn saved_elsewhere(&self, version: u64) {
+    fn saved_elsewhere(&self, version: u64, is_news: bool) {
         if let Some(document) = self.0.upgrade() {
-            document.saved_elsewhere(version);
+            document.saved_elsewhere(version, is_news);
         }
     }
 

@@ -83,6 +83,8 @@ pub(super) struct OnTheWay {
     pub(super) saved: Option<u64>,
     /// Who waits for the document to go on as another one.
     pub(super) goes_on: Vec<oneshot::Sender<()>>,
+    /// Redis has lost the document, and nobody has put it there again.
+    pub(super) is_lost: bool,
     /// The version at which it was looked last for a newer snapshot.
     pub(super) renewed_at: u64,
 }

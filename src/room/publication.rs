@@ -90,6 +90,13 @@ pub struct Steps {
     pub change_id: Option<String>,
 }
 
+impl Steps {
+    /// The version behind them.
+    pub fn after(&self) -> u64 {
+        self.version + u64::from(self.count)
+    }
+}
+
 /// A document with an authority that goes on as another one, behind everything it was: what was not saved did not fit, or gave
 /// way to what the app has. Its members are told to reload.
 #[derive(Debug, Clone, PartialEq, Eq)]

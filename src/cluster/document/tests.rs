@@ -1,12 +1,15 @@
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
-use super::Document;
+use super::{Document, InFlight, Outcome, Reply, State};
 use crate::{
     cluster::keys::Keys,
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     room::{
         document_log::{Deliver, News},
-        publication::{Author, Content, Publication},
+        publication::{Author, Content, Publication, Refusal, Steps},
     },
 };
 
@@ -50,4 +53,56 @@ fn nothing_of_a_client_session_is_taken_behind_what_was_refused_before_its_room_
     assert!(document.enqueue(of_client(8, 1)).unwrap(), "others go on");
     document.knows_refused(ClientSessionId::new(7));
     assert!(!document.enqueue(of_client(7, 1)).unwrap(), "somebody sends already");
+}
+
+fn steps(version: u64, count: u32) -> Publication {
+    let client = Id::new("a").unwrap();
+    let steps = Steps { client, user: None, version, count, steps: "[]".into(), change_id: None };
+    Publication { content: Content::Steps(steps), ..Publication::of_route_handler(None, "") }
+}
+
+#[test]
+fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
+    let mut state = State::default();
+    let waiting = [steps(9, 2), steps(8, 1), of_client(7, 1), steps(11, 1)];
+    state.queue.extend(waiting.map(|publication| (publication, Instant::now())));
+    let reply = |outcomes: &str| -> Reply {
+        format!("00000000000000ff 0000000000000002 0000000000000001 9 10 1700000000000 {outcomes}")
+            .parse()
+            .unwrap()
+    };
+    let mut sent = vec![steps(7, 1), steps(8, 1)];
+    let accepted = state.with_followers(reply("s8,a"), &mut sent);
+    assert_eq!(
+        (accepted.outcomes.len(), sent.len(), state.queue.len()),
+        (2, 2, 4),
+        "the last one has a place"
+    );
+    let refused = state.with_followers(reply("a,s12"), &mut sent);
+    assert_eq!(refused.outcomes[1..], [Outcome::Stale(12); 3]);
+    let versions = |publication: &Publication| match &publication.content {
+        Content::Steps(steps) => Some(steps.version),
+        _ => None,
+    };
+    assert_eq!(sent.iter().map(versions).collect::<Vec<_>>(), [Some(7), Some(8), Some(9), Some(11)]);
+    assert_eq!(state.queue.iter().map(|(left, _)| versions(left)).collect::<Vec<_>>(), [Some(8), None]);
+}
+
+#[test]
+fn steps_that_were_made_for_another_log_are_not_appended_to_this_one() {
+    let mut state = State::default();
+    state.queue.push_back((steps(7, 1), Instant::now()));
+    state.queue.push_back((of_client(1, 1), Instant::now()));
+    state.in_flight = Some(InFlight { number: 1, publications: vec![steps(5, 2), of_client(2, 1)] });
+    assert_eq!(state.append_again(Vec::new(), false, true).len(), 0, "it is sent again as it is");
+    state.went(ClientSessionId::new(1));
+    let told = state.append_again(vec![of_client(3, 1)], true, true);
+    let outcomes = told.iter().map(|news| match news {
+        News::Answer(appended) => appended.outcome,
+        other => panic!("{other:?}"),
+    });
+    let stale = Err(Refusal::Stale { current: 0, retry_in_ms: None });
+    assert_eq!(outcomes.collect::<Vec<_>>(), [stale, stale, Err(Refusal::Unavailable)]);
+    let left = state.queue.iter().map(|(left, _)| left.author.unwrap().client_session.number());
+    assert_eq!(left.collect::<Vec<_>>(), [3, 2]);
 }

@@ -255,11 +255,14 @@ export function processes(): Promise<ProcessInfo[]>;
  * turn leave together at its end; what a member is sent and what is published reaches it in the order of the calls. The
  * call has its effect at once, awaited or not.
  *
+ * Over a Redis the members in other processes get it, too: in the order of the calls and at most once, so that one that is cut
+ * off misses something. A room whose name begins with U+0000 is the process's own.
+ *
  * A member that reads too slowly is closed with 1013 above `maxOutboxBytes`, as by {@link ExtendedWebSocket.send}.
  *
  * @param path the handler's own: `'/ws/yjs/*'` for a beginning
  * @param options.except the `ws` of a handler, which does not get it
- * @returns the number of members it was queued for; 0 where nobody is in the room
+ * @returns the number of members of this process it was queued for; 0 where none is in the room
  * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection, never synchronously)
  */
 export function publish(
@@ -415,7 +418,8 @@ export interface WebSocketManager {
    * @param path `/ws` or below it; another is refused.
    * @param message a string is sent as it is, anything else as its JSON; bytes are refused, and so is a string with half
    *   a surrogate pair, of which UTF-8 has none.
-   * @returns the number of connections the message was queued for; 0 where nobody serves the path.
+   * @returns the number of connections of this process the message was queued for; 0 where nobody serves the path. Over a Redis
+   *   those of other processes get it, too, at most once.
    * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED` (as a rejection)
    */
   broadcast(path: string, message: Json): Promise<number>;

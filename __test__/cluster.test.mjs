@@ -63,6 +63,25 @@ test('every process counts the connections of all, also when one has died', asyn
   await counted(two, [1, 1, 1]);
 });
 
+test('a room of a handler has members in all processes, and so has its endpoint', async (t) => {
+  const { url } = await startRedis(t);
+  const [one, two] = await Promise.all([startHub(t, url), startHub(t, url)]);
+  const [a, b] = [one, two].map(({ base }) => new HubClient(`${base}/ws/room`));
+  for (const client of [a, b]) t.after(() => client.drop());
+  await until('the members to be heard of', async () => {
+    await one.ask({ ask: 'publish', text: '{"type":"first"}' });
+    return [a, b].every((client) => client.all('first').length > 0);
+  });
+  for (let n = 0; n < 50; n += 1)
+    assert.deepEqual(await two.ask({ ask: 'publish', text: `{"type":"n","n":${n}}` }), { count: 1 });
+  assert.deepEqual(await two.ask({ ask: 'tell', message: { type: 'all' } }), { count: 1 });
+  for (const client of [a, b]) {
+    await client.receivedAll('all', 1);
+    const numbers = client.all('n').map(({ n }) => n);
+    assert.deepEqual(numbers, [...Array(50).keys()]);
+  }
+});
+
 test('a client whose process was killed comes back to another, and has missed nothing', async (t) => {
   const { url } = await startRedis(t);
   const [one, two] = await Promise.all([startHub(t, url), startHub(t, url)]);

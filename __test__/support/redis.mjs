@@ -63,7 +63,7 @@ export async function startSentinel(t, name, primary) {
 const PROGRAM = `
   import http from 'node:http';
   import { broadcastSteps, clusterCounts, disconnectUser, metrics, processes } from '@captify-io/hub';
-  import { recheckAccess, renewSession, setAccess } from '@captify-io/hub';
+  import { createWebSocketManager, publish, recheckAccess, registerHandler, renewSession, setAccess } from '@captify-io/hub';
   import { createHub } from '@captify-io/hub/server';
   const { users, ...options } = JSON.parse(process.argv[1]);
   let access = 'write';
@@ -74,6 +74,9 @@ const PROGRAM = `
     };
     options.access = () => access;
   }
+  const ignore = () => {};
+  const onConnect = (ws) => ws.join('room');
+  registerHandler({ path: '/ws/room', onConnect, onMessage: ignore, onClose: ignore, onError: ignore });
   const hub = createHub(options);
   const server = http.createServer();
   hub.attach(server);
@@ -84,6 +87,8 @@ const PROGRAM = `
       const { documents, ...counts } = await clusterCounts();
       return { ...counts, documents: Object.fromEntries(documents), list: await processes() };
     },
+    publish: async ({ text }) => ({ count: await publish('/ws/room', 'room', text) }),
+    tell: async ({ message }) => ({ count: await createWebSocketManager().broadcast('/ws/room', message) }),
     stats: async () => ({ redis: hub.stats().redis }),
     metrics: async () => ({ families: metrics().filter(({ name }) => name.startsWith('hub_redis_')) }),
     forbid: async () => ({ access: (access = false) }),

@@ -13,7 +13,8 @@ class Front {
   #stream;
   #path;
   #maxBufferedBytes;
-  #room = crypto.randomUUID();
+  /** All who watch a stream are where it runs: a room that begins so is no other process's affair. */
+  #room = `\0${crypto.randomUUID()}`;
   #members = new Set();
   /** What was published since the hub's threads had sent all of it. */
   #unsentBytes = 0;

@@ -217,6 +217,8 @@ impl NativeHub {
             }
         };
         let queue = Arc::new(EventQueue::new(Box::new(notifier), hub.config()));
+        #[cfg(feature = "redis")]
+        hub.share_rooms(&queue);
         let probed = Arc::downgrade(&queue);
         hub.every(PROBE_INTERVAL, move || probed.upgrade().map(|queue| queue.probe()).is_some());
         Ok(Self {

@@ -9,7 +9,7 @@ use super::{
     calls, counting, delivered,
     document::Document,
     link::{Heard, Link, Pushed},
-    moving, reading,
+    moving, reading, rooms,
     shared::Shared,
     soft::{self, Told},
     wire::Push,
@@ -25,8 +25,12 @@ pub(super) fn heard(shared: &Arc<Shared>, link: &Arc<OnceLock<Weak<Link>>>) -> H
         match (shared.of_channel(channel), pushed) {
             (Some(document), Pushed::Message(message)) => of_document(&shared, &document, message),
             (Some(document), Pushed::Ended) => moving::follow(&shared, &document),
-            (None, Pushed::Message(message)) => of_all(&shared, channel, message, link),
-            (None, Pushed::Ended) => ended(&shared, channel, link),
+            (None, pushed) => match (shared.rooms.of_channel(channel), pushed) {
+                (Some(room), Pushed::Message(message)) => rooms::hear(&shared, &room, message),
+                (Some(_), Pushed::Ended) => moving::follow_room(&shared, channel),
+                (None, Pushed::Message(message)) => of_all(&shared, channel, message, link),
+                (None, Pushed::Ended) => ended(&shared, channel, link),
+            },
         }
     })
 }

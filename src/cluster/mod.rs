@@ -11,7 +11,7 @@
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
-//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
+//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
@@ -43,6 +43,8 @@ mod others;
 pub mod place;
 mod primary;
 mod reading;
+mod room_channels;
+mod rooms;
 mod routes;
 mod sending;
 mod sentinel;
@@ -70,7 +72,7 @@ use std::{
 
 use tokio::{runtime, sync::Notify};
 
-pub use self::{call_queue::Do, error::StartError, state::State};
+pub use self::{call_queue::Do, error::StartError, room_channels::HearRoom, state::State};
 use self::{config::ClusterConfig, counts::Glance, shared::Shared};
 use crate::{
     Config,
@@ -198,6 +200,16 @@ impl Cluster {
         Counter(Arc::clone(&self.shared))
     }
 
+    /// Gives `hear` what other processes publish to the rooms of handlers.
+    pub fn hear_rooms(&self, hear: HearRoom) {
+        let _ = self.shared.rooms.hear.set(hear);
+    }
+
+    /// Tells other processes of the rooms of handlers.
+    pub fn rooms(&self) -> RoomChannels {
+        RoomChannels(Arc::clone(&self.shared))
+    }
+
     /// The documents with an authority that stand there.
     pub(crate) fn kept_documents(&self) -> kept::KeptDocuments {
         kept::KeptDocuments::new(&self.shared)
@@ -206,6 +218,27 @@ impl Cluster {
     /// What gives rooms their logs.
     pub fn opener(&self) -> Arc<dyn crate::room::opening::Opener> {
         Arc::new(opener::RedisOpener::new(&self.shared))
+    }
+}
+
+/// Tells other processes of the rooms of handlers. All of it is for any thread.
+#[derive(Debug)]
+pub struct RoomChannels(Arc<Shared>);
+
+impl RoomChannels {
+    /// A room has its first member here, and hears from now on what is published to it elsewhere.
+    pub fn enter(&self, path: &str, room: &str) {
+        rooms::enter(&self.0, path, room);
+    }
+
+    /// A room has no members here any more.
+    pub fn leave(&self, path: &str, room: &str) {
+        rooms::leave(&self.0, path, room);
+    }
+
+    /// A frame was published here. Others hear it in the order of the calls, or not at all where Redis is away.
+    pub fn publish(&self, path: &str, room: &str, frame: &[u8]) {
+        rooms::publish(&self.0, path, room, frame);
     }
 }
 

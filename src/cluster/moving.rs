@@ -34,13 +34,23 @@ pub(super) fn follow(shared: &Arc<Shared>, document: &Arc<Document>) {
 
 /// The same with a channel of all processes.
 pub(super) fn follow_all(shared: &Arc<Shared>, channel: &str) {
+    follow_channel(shared, channel, |_, _| true);
+}
+
+/// The same with the channel of a handler's room, of which nobody remembers what was said between.
+pub(super) fn follow_room(shared: &Arc<Shared>, channel: &str) {
+    follow_channel(shared, channel, |shared, channel| shared.rooms.is_open(channel));
+}
+
+fn follow_channel(shared: &Arc<Shared>, channel: &str, is_wanted: fn(&Shared, &str) -> bool) {
     let (shared, channel) = (Arc::clone(shared), channel.to_owned());
     shared.strayed.notify_one();
     shared.handle.clone().spawn(async move {
         let slot = slot_of(&channel);
-        loop {
+        let is_wanted = |channel: &str| is_wanted(&shared, channel);
+        while is_wanted(&channel) {
             if let Some(link) = shared.link(slot, Instant::now() + shared.config.wait).await
-                && link.subscribe(std::slice::from_ref(&channel), |_| true).await.is_ok()
+                && link.subscribe(std::slice::from_ref(&channel), is_wanted).await.is_ok()
                 && (channel != shared.calls_key() || calls::catch_up(&shared, &link).await.is_ok())
                 && shared.link_now(slot).is_some_and(|now| Arc::ptr_eq(&now, &link))
             {

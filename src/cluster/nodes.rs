@@ -123,10 +123,11 @@ fn divide(shared: &Arc<Shared>, held: &mut Held, layout: Layout) {
     for document in shared.all().iter().filter(|document| has_moved(document.keys.slot)) {
         moving::follow(shared, document);
     }
-    for channel in shared.of_all_processes() {
-        if has_moved(slot_of(&channel)) {
-            moving::follow_all(shared, &channel);
-        }
+    for channel in shared.of_all_processes().iter().filter(|channel| has_moved(slot_of(channel))) {
+        moving::follow_all(shared, channel);
+    }
+    for channel in shared.rooms.channels().iter().filter(|channel| has_moved(slot_of(channel))) {
+        moving::follow_room(shared, channel);
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     keys::Keys,
     link::Link,
     others::Others,
+    room_channels::Rooms,
     routes::{Node, Routes},
     slots::{Layout, slot_of},
     state::State,
@@ -79,6 +80,8 @@ pub(super) struct Shared {
     pub(super) asked: Notify,
     /// How many connections got what route handlers have published here.
     pub(super) tallies: Mutex<Tallies>,
+    /// The rooms of handlers.
+    pub(super) rooms: Rooms,
 }
 
 /// Says who is in this process; `None` where its hub has ended.
@@ -131,6 +134,7 @@ impl Shared {
             is_asked: AtomicBool::new(false),
             asked: Notify::new(),
             tallies: Mutex::default(),
+            rooms: Rooms::default(),
         })
     }
 

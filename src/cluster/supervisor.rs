@@ -17,7 +17,7 @@ use super::{
     hearing,
     link::{Link, Sharing},
     place::Place,
-    primary, reading,
+    primary, reading, rooms,
     routes::Node,
     server_info::ServerInfo,
     shared::{Shared, random},
@@ -151,6 +151,7 @@ async fn connect(shared: &Arc<Shared>, node: &Node, is_first: bool) -> Result<Ar
         return Err(StartError::Unreachable { server: shared.config.server.name(), reason });
     }
     shared.ready(node, Arc::clone(&link));
+    rooms::subscribe_all(shared, &link, node).await;
     telling::ask_all(shared, node);
     Ok(link)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use super::{
     connection::HandlerConnection,
     events::{Event, Events, NO_CONNECTION, Notifier, UnseenEvents},
     outgoing::Outgoing,
+    outside::{Outside, of_room},
     rooms::HandlerRooms,
 };
 use crate::{
@@ -39,6 +40,8 @@ pub struct EventQueue {
     has_steps: Arc<AtomicBool>,
     /// The rooms of each endpoint, by its path.
     rooms: Mutex<HashMap<Box<str>, Arc<HandlerRooms>>>,
+    /// Tells other processes; empty where there are none.
+    outside: Arc<OnceLock<Arc<dyn Outside>>>,
     max_inbox_bytes: usize,
     max_pending_bytes: usize,
     counts: HandlerCounts,
@@ -69,6 +72,7 @@ impl EventQueue {
             outgoing: Mutex::default(),
             has_steps: Arc::default(),
             rooms: Mutex::default(),
+            outside: Arc::default(),
             max_inbox_bytes: config.max_inbox_bytes,
             max_pending_bytes: config.max_pending_bytes,
             counts: HandlerCounts { sent: Traffic::default(), delay: Times::of_times() },
@@ -77,7 +81,7 @@ impl EventQueue {
 
     /// The rooms of the endpoint at a path, which is served from now on.
     pub(super) fn rooms_at(&self, path: &str) -> Arc<HandlerRooms> {
-        let rooms = || Arc::new(HandlerRooms::new(Arc::clone(&self.unseen)));
+        let rooms = || Arc::new(HandlerRooms::new(path, Arc::clone(&self.unseen), Arc::clone(&self.outside)));
         Arc::clone(lock(&self.rooms).entry(path.into()).or_insert_with(rooms))
     }
 
@@ -246,10 +250,41 @@ impl EventQueue {
         except: Option<ConnectionId>,
         encode: impl FnOnce() -> Bytes,
     ) -> Result<usize, Error> {
+        let Some(outside) = of_room(self.outside.get(), room) else {
+            return self.publish_here(path, room, except, encode);
+        };
+        let frame = encode();
+        // What is refused here is told to nobody elsewhere.
+        let receivers = self.publish_here(path, room, except, || frame.clone())?;
+        outside.publish(path, room, frame);
+        Ok(receivers)
+    }
+
+    fn publish_here(
+        &self,
+        path: &str,
+        room: &str,
+        except: Option<ConnectionId>,
+        encode: impl FnOnce() -> Bytes,
+    ) -> Result<usize, Error> {
         let Some(rooms) = self.rooms_of(path) else { return Ok(0) };
         let is_member =
             |id: &ConnectionId| self.connection(*id).is_some_and(|one| one.is_member(&rooms, room));
         rooms.publish(room, except.filter(is_member), encode)
+    }
+
+    /// From now on rooms are those of all processes. Before any room has members.
+    pub fn share(&self, outside: Arc<dyn Outside>) {
+        let _ = self.outside.set(outside);
+    }
+
+    /// Another process has published a frame to a room. From any thread; it leaves at once.
+    pub fn hear(&self, path: &str, room: &str, frame: Bytes) {
+        match self.publish_here(path, room, None, || frame) {
+            Ok(0) => {}
+            Ok(_) => self.hand_over(),
+            Err(error) => log::warn!("a room of {path} misses what another process has published: {error}"),
+        }
     }
 
     /// Posts [`Event::Sent`] with `number` once what was published to a room so far has been sent to its members.

@@ -9,6 +9,7 @@ mod event_queue;
 mod events;
 mod members;
 mod outgoing;
+mod outside;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use self::{
     connection::HandlerConnection,
     event_queue::{EventQueue, HandlerCounts},
     events::{Event, Events, Notifier},
+    outside::Outside,
     rooms::MAX_ROOMS,
 };
 use crate::{

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::{
     events::UnseenEvents,
     members::{Publication, ShardMembers},
     outgoing::{Outgoing, Step, Told},
+    outside::{Outside, of_room},
 };
 use crate::{Error, ids::ConnectionId, sync::lock};
 
@@ -23,7 +24,11 @@ pub const MAX_ROOMS: usize = 1000;
 /// The rooms of one endpoint. There are those that have members.
 #[derive(Debug)]
 pub(super) struct HandlerRooms {
+    /// The path of the endpoint.
+    path: Box<str>,
     unseen: Arc<UnseenEvents>,
+    /// Tells other processes; empty where there are none.
+    outside: Arc<OnceLock<Arc<dyn Outside>>>,
     by_name: Mutex<HashMap<Arc<str>, Vec<OnShard>>>,
 }
 
@@ -36,8 +41,12 @@ struct OnShard {
 }
 
 impl HandlerRooms {
-    pub(super) fn new(unseen: Arc<UnseenEvents>) -> Self {
-        Self { unseen, by_name: Mutex::default() }
+    pub(super) fn new(
+        path: &str,
+        unseen: Arc<UnseenEvents>,
+        outside: Arc<OnceLock<Arc<dyn Outside>>>,
+    ) -> Self {
+        Self { path: path.into(), unseen, outside, by_name: Mutex::default() }
     }
 
     /// Counts one more member, of the shard of `outgoing`.
@@ -45,6 +54,11 @@ impl HandlerRooms {
         let mut by_name = lock(&self.by_name);
         let name = by_name.get_key_value(name).map_or_else(|| name.into(), |(name, _)| Arc::clone(name));
         let shards = by_name.entry(Arc::clone(&name)).or_default();
+        if shards.is_empty()
+            && let Some(outside) = of_room(self.outside.get(), &name)
+        {
+            outside.enter(&self.path, &name);
+        }
         let found = shards.iter_mut().find(|shard| Arc::ptr_eq(&shard.outgoing, outgoing));
         let members = if let Some(shard) = found {
             shard.count += 1;
@@ -68,6 +82,9 @@ impl HandlerRooms {
             shards.swap_remove(index);
             if shards.is_empty() {
                 by_name.remove(members.room());
+                if let Some(outside) = of_room(self.outside.get(), members.room()) {
+                    outside.leave(&self.path, members.room());
+                }
             }
         }
     }

@@ -198,11 +198,6 @@ impl Room {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Members of one client.
-    pub(crate) fn count_of(&self, client: &Id) -> usize {
-        lock(&self.state).clients.get(client).copied().unwrap_or(0)
-    }
-
     /// The thread on which it lives.
     pub(crate) fn shard(&self) -> &Arc<Shard> {
         &self.shard

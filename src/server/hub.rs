@@ -1,18 +1,12 @@
 //! A hub: its start, the calls for route handlers, its end.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{keeper::Keeper, shared::Shared};
 use crate::{
     Config, Error,
     admission::{elsewhere::Elsewhere, expiry, users::Users},
-    connection::{
-        batch::{Batch, QueuePolicy},
-        endpoint::{Endpoint, PendingBytes},
-    },
+    connection::endpoint::Endpoint,
     document::{
         self,
         documents::Documents,
@@ -28,7 +22,6 @@ use crate::{
         publication::{Draft, Publication},
     },
     shard::{Shard, Work},
-    websocket::frame,
 };
 #[cfg(feature = "redis")]
 use crate::{
@@ -36,6 +29,10 @@ use crate::{
     document::over::Over,
     room::publication::{Answer, Refusal},
 };
+
+/// The room of all connections of an endpoint, as other processes are told of it: handlers have none without a name.
+#[cfg(feature = "redis")]
+pub(super) const EVERYBODY: &str = "";
 
 /// A hub with its threads. Dropping it ends them and every connection without a word; [`Hub::close`] says goodbye.
 #[derive(Debug)]
@@ -103,10 +100,16 @@ impl Hub {
             Cluster::start(redis, &config, hear).map_err(|error| Error::Redis(error.to_string()))?;
         let opener = cluster.opener();
         let mut hub = Self::begin(config, Some(cluster.elsewhere()), |_, _| (Some(opener), None))?;
-        let shared = Arc::downgrade(&hub.shared);
-        cluster.count_by(move || Some(shared.upgrade()?.census()));
-        hub.cluster = Some(cluster);
+        hub.be_one_of(cluster);
         Ok(hub)
+    }
+
+    /// What other processes broadcast to an endpoint reaches its connections here.
+    #[cfg(feature = "redis")]
+    fn hear_broadcasts(&self, path: &str) {
+        if let Some(cluster) = &self.cluster {
+            cluster.rooms().enter(path, EVERYBODY);
+        }
     }
 
     /// Publishes for a route handler as [`Hub::submit_opening`], and calls `tell` with how many connections got it, of all
@@ -166,11 +169,19 @@ impl Hub {
         if let Some(error) = failed {
             return Err(Error::Start(error));
         }
-        let shared = Arc::downgrade(&hub.shared);
-        cluster.count_by(move || Some(shared.upgrade()?.census()));
-        hub.cluster = Some(cluster);
+        hub.be_one_of(cluster);
         hub.begin_saving();
         Ok(hub)
+    }
+
+    #[cfg(feature = "redis")]
+    fn be_one_of(&mut self, cluster: Cluster) {
+        let shared = Arc::downgrade(&self.shared);
+        cluster.count_by(move || Some(shared.upgrade()?.census()));
+        self.cluster = Some(cluster);
+        for path in self.paths() {
+            self.hear_broadcasts(&path);
+        }
     }
 
     fn begin_saving(&self) {
@@ -278,6 +289,8 @@ impl Hub {
 
     /// Adds an endpoint. Where there is one with the same path already, that one goes on serving it.
     pub fn serve(&self, endpoint: Arc<dyn Endpoint>) {
+        #[cfg(feature = "redis")]
+        self.hear_broadcasts(endpoint.path());
         self.shared.endpoints.add(endpoint);
     }
 
@@ -331,52 +344,11 @@ impl Hub {
         Ok(room.publish(&publication.draft(), answer)?)
     }
 
-    /// Sends a text message to every connection of an endpoint; otherwise as [`Hub::publish`]. It is no document's, so it
-    /// carries no offset, and who is away does not get it later.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`], [`Error::Overloaded`]
-    pub fn broadcast(&self, path: &str, message: &str) -> Result<usize, Error> {
-        if self.shared.is_sealed() {
-            return Err(Error::Closed);
-        }
-        let Some(entry) = self.shared.endpoints.at(path) else { return Ok(0) };
-        let receivers = entry.count();
-        if receivers == 0 {
-            return Ok(0);
-        }
-        if entry.pending.load(Ordering::Relaxed) > self.shared.config.max_pending_bytes {
-            return Err(Error::Overloaded);
-        }
-        let batch = Arc::new(Batch::of(frame::text(message), QueuePolicy::Reliable));
-        let pending = PendingBytes::of(&entry, batch.bytes.len());
-        for shard in &self.shared.shards {
-            let (thread, batch, pending) =
-                (Arc::clone(shard.thread()), Arc::clone(&batch), Arc::clone(&pending));
-            let send = move || {
-                thread.broadcast(pending.endpoint(), &batch);
-                drop(pending);
-            };
-            shard.push(Work::Do("sending to an endpoint", Box::new(send)));
-        }
-        Ok(receivers)
-    }
-
     /// Open connections of an endpoint, named by its path or the last part of it, or else of a document.
     pub fn connection_count(&self, name: &str) -> usize {
         match self.shared.endpoints.named(name) {
             Some(entry) => entry.count(),
             None => self.room(name).map_or(0, |room| room.count()),
-        }
-    }
-
-    /// Members of a document, or connections of one client among them: those who get what is published now, in this process.
-    pub fn receivers(&self, document: &str, client: Option<&str>) -> usize {
-        let Some(room) = self.room(document) else { return 0 };
-        match client {
-            None => room.count(),
-            Some(client) => Id::new(client).map_or(0, |client| room.count_of(&client)),
         }
     }
 

@@ -89,10 +89,8 @@ impl Grid {
     }
 
     pub fn slot(&self, document: &str) -> u16 {
-        match self.primaries[0].command(&format!("CLUSTER KEYSLOT {document}")) {
-            Value::Int(slot) => u16::try_from(slot).unwrap(),
-            other => panic!("{other:?}"),
-        }
+        let mut connection = self.primaries[0].subscriber();
+        redis::cmd("CLUSTER").arg("KEYSLOT").arg(document).query(&mut connection).unwrap()
     }
 
     /// Moves the slot of a document from one primary to another, as `redis-cli --cluster reshard` does. `between` is called when

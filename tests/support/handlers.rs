@@ -42,10 +42,16 @@ pub struct Handlers {
 
 impl Handlers {
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
-        let server = Server::start(change);
+        Self::of(Server::start(change))
+    }
+
+    /// Those of a hub that nothing is served of yet.
+    pub fn of(server: Server) -> Self {
         let notified = Arc::new(AtomicUsize::new(0));
         let counter = Box::new(Counter(Arc::clone(&notified)));
         let queue = Arc::new(EventQueue::new(counter, server.hub.config()));
+        #[cfg(feature = "redis")]
+        server.hub.share_rooms(&queue);
         server.hub.serve(Arc::new(HandlerEndpoint::new(PATH, Arc::clone(&queue))));
         Self { server, queue, notified, seen: Events::new() }
     }

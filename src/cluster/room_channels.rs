@@ -1,0 +1,89 @@
+//! The channels of the rooms that have members in this process, and what waits to go to Redis of all rooms. No I/O.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, mem,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use bytes::Bytes;
+
+use crate::sync::lock;
+
+/// Most that goes to Redis at once.
+pub(super) const AT_ONCE: usize = 256;
+
+/// Is given what another process has published to a room: the path of its endpoint, its name, and the frame. On the thread of
+/// Redis.
+pub type HearRoom = Box<dyn Fn(&str, &str, Bytes) + Send + Sync>;
+
+/// A room: the path of its endpoint, and its name.
+pub(super) type Room = Arc<(String, String)>;
+
+/// The rooms that have members in this process, and what is published here.
+#[derive(Default)]
+pub(super) struct Rooms {
+    pub(super) hear: OnceLock<HearRoom>,
+    pub(super) by_channel: Mutex<HashMap<String, Room>>,
+    /// Channels whose rooms have become open or closed, until Redis knows.
+    pub(super) changed: Mutex<Queue<String>>,
+    pub(super) outgoing: Mutex<Queue<Told>>,
+}
+
+/// What one task takes from, which is there as long as there is something.
+pub(super) struct Queue<T> {
+    waiting: VecDeque<T>,
+    /// Of what waits and what was taken last; counted by who puts and takes.
+    pub(super) bytes: usize,
+    is_taken_from: bool,
+}
+
+/// Something that was published here.
+pub(super) struct Told {
+    pub(super) channel: String,
+    pub(super) message: Vec<u8>,
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("by_channel", &lock(&self.by_channel).len()).finish_non_exhaustive()
+    }
+}
+
+impl Rooms {
+    /// Whether the room of a channel has members here.
+    pub(super) fn is_open(&self, channel: &str) -> bool {
+        lock(&self.by_channel).contains_key(channel)
+    }
+
+    /// The room of a channel.
+    pub(super) fn of_channel(&self, channel: &str) -> Option<Room> {
+        lock(&self.by_channel).get(channel).cloned()
+    }
+
+    /// The channels of all rooms that have members here.
+    pub(super) fn channels(&self) -> Vec<String> {
+        lock(&self.by_channel).keys().cloned().collect()
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, is_taken_from: false }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Whether nobody takes from it: then the caller sees to that.
+    pub(super) fn push(&mut self, one: T) -> bool {
+        self.waiting.push_back(one);
+        !mem::replace(&mut self.is_taken_from, true)
+    }
+
+    /// Some of it; where there is none, the task that asks ends.
+    pub(super) fn take(&mut self) -> Option<Vec<T>> {
+        let count = self.waiting.len().min(AT_ONCE);
+        self.is_taken_from = count > 0;
+        self.is_taken_from.then(|| self.waiting.drain(..count).collect())
+    }
+}

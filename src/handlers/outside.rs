@@ -1,0 +1,26 @@
+//! The rooms of handlers in other processes, where several are one hub.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+/// What tells the other processes. All of it is for any thread, and must not block.
+pub trait Outside: Send + Sync + fmt::Debug {
+    /// A room has its first member here: from now on it hears what is published to it elsewhere.
+    fn enter(&self, path: &str, room: &str);
+
+    /// A room has no members here any more.
+    fn leave(&self, path: &str, room: &str);
+
+    /// Something was published here, a whole frame.
+    fn publish(&self, path: &str, room: &str, frame: Bytes);
+}
+
+/// What the name of a room begins with whose members are all in one process: nobody else is told of it. As a producer's own, which
+/// is published to many times a second.
+const HERE: char = '\0';
+
+/// Who is told of a room.
+pub(super) fn of_room<'a>(outside: Option<&'a Arc<dyn Outside>>, room: &str) -> Option<&'a Arc<dyn Outside>> {
+    outside.filter(|_| !room.starts_with(HERE))
+}

@@ -1,0 +1,180 @@
+//! Rooms of handlers that have members in several processes.
+
+#![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
+
+mod support;
+
+use std::{cell::RefCell, time::Duration};
+
+use captify_hub::cluster::config::ClusterConfig;
+use support::{
+    eventually,
+    grid::Grid,
+    handlers::{Handlers, PATH},
+    redis::{Redis, away, over, process, ready},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+const ROOM: &str = "a {room}";
+
+/// The channel of that room.
+const OF_ROOM: &str = "hub:{/ws/handler a %7Broom%7D}:room";
+
+/// Handlers of a process.
+fn handlers(redis: &ClusterConfig) -> Handlers {
+    Handlers::of(process(redis))
+}
+
+/// Waits until so many processes hear a channel.
+fn heard(redis: &Redis, channel: &str, processes: u32) {
+    heard_by(redis, "NUMSUB", channel, processes);
+}
+
+fn heard_by(redis: &Redis, numbers: &str, channel: &str, processes: u32) {
+    eventually("as many processes hear it", || {
+        let mut count = redis::cmd("PUBSUB");
+        count.arg(numbers).arg(channel);
+        let (_, count): (String, u32) = count.query(&mut redis.subscriber()).unwrap();
+        count == processes
+    });
+}
+
+fn publish(handlers: &Handlers, message: &str) -> usize {
+    let count = handlers.queue.publish_text(PATH, ROOM, message, None).unwrap();
+    handlers.queue.flush();
+    count
+}
+
+#[test]
+fn members_of_all_processes_get_what_any_publishes_in_its_order() {
+    let redis = Redis::start();
+    let [mut one, two, mut three] = [(); 3].map(|()| handlers(&over(&redis.url())));
+    let (mut a, of_a) = one.connect();
+    let (mut b, of_b) = three.connect();
+    assert!(of_a.join(ROOM, usize::MAX).unwrap());
+    assert!(of_b.join(ROOM, usize::MAX).unwrap());
+    heard(&redis, OF_ROOM, 2);
+    for number in 0..1000 {
+        // It has no members itself.
+        assert_eq!(publish(&two, &format!("of two, {number}")), 0);
+    }
+    for number in 0..1000 {
+        assert_eq!(a.text(), format!("of two, {number}"));
+        assert_eq!(b.text(), format!("of two, {number}"));
+    }
+    assert_eq!(publish(&one, "of one"), 1);
+    assert_eq!([a.text(), b.text()], ["of one", "of one"]);
+    let except = one.queue.publish_text(PATH, ROOM, "but for a", Some(of_a.id())).unwrap();
+    assert_eq!((except, b.text()), (0, "but for a".to_owned()));
+    let binary = three.queue.publish_binary(PATH, ROOM, &[1, 2], None).unwrap();
+    three.queue.flush();
+    assert_eq!(binary, 1);
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.0.read().unwrap().into_data()[..], [1, 2]);
+    }
+    assert_eq!(publish(&one, "once"), 1);
+    assert_eq!(a.text(), "once", "nothing came twice, nor what was not for it");
+}
+
+#[test]
+fn a_room_without_members_is_heard_of_no_more_and_one_of_a_process_alone_never() {
+    let redis = Redis::start();
+    let mut one = handlers(&over(&redis.url()));
+    let (_client, connection) = one.connect();
+    for _ in 0..3 {
+        assert!(connection.join(ROOM, usize::MAX).unwrap());
+        assert!(connection.join("\0mine", usize::MAX).unwrap());
+        heard(&redis, OF_ROOM, 1);
+        connection.leave(ROOM);
+        heard(&redis, OF_ROOM, 0);
+        heard(&redis, "hub:{/ws/handler \0mine}:room", 0);
+        connection.leave("\0mine");
+    }
+    // The last of many changes is the one that counts.
+    for _ in 0..100 {
+        assert!(connection.join(ROOM, usize::MAX).unwrap());
+        assert!(connection.leave(ROOM));
+    }
+    heard(&redis, OF_ROOM, 0);
+    assert!(connection.join(ROOM, usize::MAX).unwrap());
+    heard(&redis, OF_ROOM, 1);
+}
+
+#[test]
+fn rooms_go_on_within_a_process_while_redis_is_away_and_are_heard_of_again_when_it_is_back() {
+    let mut redis = Redis::start();
+    let (mut one, two) = (handlers(&over(&redis.url())), handlers(&over(&redis.url())));
+    let (mut client, connection) = one.connect();
+    assert!(connection.join(ROOM, usize::MAX).unwrap());
+    heard(&redis, OF_ROOM, 1);
+    redis.kill();
+    away(&one.server);
+    away(&two.server);
+    assert_eq!(publish(&one, "here"), 1);
+    assert_eq!(client.text(), "here");
+    // Also a room that got its first member meanwhile.
+    assert!(connection.join("later", usize::MAX).unwrap());
+    redis.restart();
+    ready(&one.server);
+    ready(&two.server);
+    heard(&redis, OF_ROOM, 1);
+    heard(&redis, "hub:{/ws/handler later}:room", 1);
+    publish(&two, "from there");
+    assert_eq!(client.text(), "from there");
+    two.queue.publish_text(PATH, "later", "from there, too", None).unwrap();
+    assert_eq!(client.text(), "from there, too");
+}
+
+#[test]
+fn a_broadcast_to_an_endpoint_reaches_its_connections_in_all_processes() {
+    let redis = Redis::start();
+    let [mut one, mut two] = [(); 2].map(|()| handlers(&over(&redis.url())));
+    let ((mut a, _), (mut b, _)) = (one.connect(), two.connect());
+    let mut member = two.server.join("doc", "c");
+    heard(&redis, "hub:{/ws/handler }:room", 2);
+    heard(&redis, "hub:{/ws/fabric }:room", 2);
+    assert_eq!(one.server.hub.broadcast(PATH, "for all").unwrap(), 1);
+    assert_eq!([a.text(), b.text()], ["for all", "for all"]);
+    assert_eq!(one.server.hub.broadcast("/ws/fabric", r#"{"type":"notice"}"#).unwrap(), 0);
+    assert_eq!(member.text(), r#"{"type":"notice"}"#);
+}
+
+#[test]
+fn in_a_redis_cluster_rooms_are_divided_and_follow_their_slots() {
+    let grid = Grid::start(false);
+    let by = ClusterConfig { wait: Duration::from_secs(20), ..over(&grid.url()) };
+    let [mut one, two] = [(); 2].map(|()| handlers(&by));
+    let (client, connection) = one.connect();
+    let client = RefCell::new(client);
+    let channel = |room: &str| format!("hub:{{/ws/handler {room}}}:room");
+    let heard_on = |node: usize, room: &str, processes: u32| {
+        heard_by(&grid.primaries[node], "SHARDNUMSUB", &channel(room), processes);
+    };
+    let rooms: Vec<_> = (0..30).map(|number| format!("room{number}")).collect();
+    for room in &rooms {
+        assert!(connection.join(room, usize::MAX).unwrap());
+    }
+    for room in &rooms {
+        heard_on(grid.of(&channel(room)), room, 1);
+        two.queue.publish_text(PATH, room, room, None).unwrap();
+        assert_eq!(client.borrow_mut().text(), *room);
+    }
+    assert!((0..3).all(|node| rooms.iter().any(|room| grid.of(&channel(room)) == node)));
+
+    let home = grid.of(&channel("room0"));
+    let other = (home + 1) % 3;
+    for (from, to) in [(home, other), (other, home)] {
+        grid.migrate(&channel("room0"), from, to, || ());
+        heard_on(to, "room0", 1);
+        // Who publishes hears of it later than who listens: what it says before that is lost.
+        let message = format!("over {to}");
+        client.borrow().0.get_ref().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        eventually("what is published arrives again", || {
+            two.queue.publish_text(PATH, "room0", &message, None).unwrap();
+            matches!(client.borrow_mut().0.read(), Ok(Message::Text(text)) if *text == *message)
+        });
+    }
+    connection.leave("room0");
+    heard_on(home, "room0", 0);
+}

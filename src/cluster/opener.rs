@@ -26,6 +26,7 @@ use crate::{
         opening::{Opened, OpenedBy, Opener, Recalling},
         publication::{Content, Publication, Refusal},
     },
+    shard::{Shard, Work},
     sync::lock,
 };
 
@@ -193,8 +194,7 @@ impl Log for RedisLog {
             Err(publication) => return Append::Refused(publication, Refusal::Unavailable),
         };
         if begins {
-            let (shared, document) = (Arc::clone(&self.shared), Arc::clone(&self.document));
-            self.shared.handle.spawn(async move { sending::send(&shared, &document).await });
+            self.send();
         }
         Append::Later
     }
@@ -240,6 +240,18 @@ impl Log for RedisLog {
 }
 
 impl RedisLog {
+    /// Begins to send. On a room's thread once all connections were read that can be, so that what comes together is sent
+    /// together, and goes out together to each member: a part that went alone would cost a write more for each.
+    fn send(&self) {
+        let (shared, document) = (Arc::clone(&self.shared), Arc::clone(&self.document));
+        let handle = self.shared.handle.clone();
+        let send = move || drop(handle.spawn(async move { sending::send(&shared, &document).await }));
+        match Shard::current().upgrade() {
+            Some(thread) => thread.push(Work::Do("sending to Redis", Box::new(send))),
+            None => send(),
+        }
+    }
+
     fn tell(&self, record: Record) {
         telling::tell(&self.shared, &self.document, record);
     }

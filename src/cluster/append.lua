@@ -24,6 +24,33 @@ local function text(value)
   return string.format('%.0f', value)
 end
 
+-- Drops the oldest entries, a few more than must go: to look for them costs as much as the rest of the script. Nothing goes
+-- that stands behind an offset, where one is given. Returns how many entries and bytes stay.
+local function trim(length, bytes, last)
+  local entries_left, bytes_left = most_entries - math.floor(most_entries / 16), most_bytes - math.floor(most_bytes / 16)
+  local from, first_left, reaches = '-', nil, true
+  while reaches and length > 0 and (length > entries_left or bytes > bytes_left) do
+    -- As many as it takes where all are of a size.
+    local share = math.max((length - entries_left) / length, (bytes - bytes_left) / bytes)
+    for _, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', math.ceil(length * share))) do
+      local offset = tonumber(string.match(entry[1], '^%d+'))
+      if last and offset > last then
+        reaches = false
+        break
+      end
+      length, bytes, first_left = length - 1, bytes - #entry[2][2], text(offset + 1)
+      if length <= entries_left and bytes <= bytes_left then
+        break
+      end
+    end
+    from = first_left or '+'
+  end
+  if first_left then
+    redis.call('XTRIM', stream, 'MINID', first_left)
+  end
+  return length, bytes
+end
+
 local before = redis.call('GET', attempt)
 if before then
   local done, reply = string.match(before, '^(%d+) (.*)$')
@@ -112,14 +139,8 @@ if #said > 0 then
   -- Each command costs as much as the rest of the script: not every message has to say again when all of it expires.
   local renewed = length > 0 and tonumber(known[6] or 0) or 0
   length = length + #said
-  while length > 0 and (length > most_entries or bytes > most_bytes) do
-    local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-    if is_kept and version ~= snapshot and tonumber(string.match(oldest[1], '^%d+')) > snapshot_at then
-      break
-    end
-    redis.call('XDEL', stream, oldest[1])
-    bytes = bytes - #oldest[2][2]
-    length = length - 1
+  if length > most_entries or bytes > most_bytes then
+    length, bytes = trim(length, bytes, is_kept and version ~= snapshot and snapshot_at)
   end
   if is_kept or (clock >= renewed and clock - renewed < stream_ttl / 8) then
     redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))

@@ -74,6 +74,7 @@ fn a_redis_that_has_lost_its_tail_has_those_documents_reload_that_had_something_
     let (one, two) = (process(&over(&redis.url())), process(&over(&redis.url())));
     let (mut a, _) = join(&one, "doc", "a");
     let (mut b, position) = join(&two, "doc", "b");
+    let (_, of_early) = join(&two, "doc", "early");
     let (mut same, _) = join(&one, "same", "s");
     let (mut other, of_other) = join(&two, "same", "o");
     send(&mut a, 1);
@@ -98,7 +99,7 @@ fn a_redis_that_has_lost_its_tail_has_those_documents_reload_that_had_something_
     let (_, _, word) = back(&two, "b", &position.at(2));
     assert_eq!((&word["type"], &word["reason"]), (&json!("reload"), &json!("HISTORY_GONE")), "{word}");
     // Who had not seen what was lost misses nothing.
-    let (mut again, _, word) = back(&two, "b", &position.at(1));
+    let (mut again, _, word) = back(&two, "early", &of_early.at(1));
     assert_eq!(word["type"], "recovered", "{word}");
     assert_eq!(updates(&mut again, 1), numbered(1..=1));
 

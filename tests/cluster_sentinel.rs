@@ -92,6 +92,7 @@ fn a_replica_that_was_behind_has_those_documents_reload_that_diverged() {
     let sentinel = sentinel(&primary);
     let (one, two) = (process(&by(&[sentinel.port])), process(&by(&[sentinel.port])));
     let ((mut a, _), (mut b, position)) = (join(&one, "doc", "a"), join(&two, "doc", "b"));
+    let (_, of_early) = join(&two, "doc", "early");
     let ((mut same, _), (mut other, _)) = (join(&one, "same", "s"), join(&two, "same", "o"));
     send(&mut a, 1);
     acknowledged(&mut a, 1);
@@ -123,7 +124,7 @@ fn a_replica_that_was_behind_has_those_documents_reload_that_diverged() {
     acknowledged(&mut c, 1);
     let (_, _, word) = back(&two, "b", &position.at(2));
     assert_eq!(word["type"], "reload", "{word}");
-    let (mut again, _, word) = back(&two, "b", &position.at(1));
+    let (mut again, _, word) = back(&two, "early", &of_early.at(1));
     assert_eq!(word["type"], "recovered", "{word}");
     assert_eq!(updates(&mut again, 1), numbered(1..=1));
 }

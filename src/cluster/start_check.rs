@@ -52,7 +52,7 @@ fn plain(meta: &str, stream: &str) -> Vec<Cmd> {
         command(&["XLEN", stream]),
         command(&["XRANGE", stream, "-", "+"]),
         command(&["XREVRANGE", stream, "+", "-", "COUNT", "1"]),
-        command(&["XDEL", stream, "1-0"]),
+        command(&["XTRIM", stream, "MINID", "2"]),
         command(&["DEL", stream]),
         command(&["SET", stream, "0", "NX", "PX", "1000"]),
         command(&["GET", stream]),

@@ -106,7 +106,13 @@ test('an option of the way to Redis that will not do is refused by its name', as
     [{ url, tls: 'yes' }, /redis\.tls must be true/],
     [{ url, tls: { nonsense: 'x' } }, /redis\.tls\.nonsense/],
     [{ url, tls: { cert: 'x' } }, /cert and key together/],
-    [{ url: 'unix:///x', tls: true }, /redis\.tls: a unix socket/],
+    [{ url: 'unix:///x', tls: true }, /redis\.tls: a unix socket[^]*HUB_REDIS/],
+    [{ url: 'valkey+unix:///x', tls: { ca: 'x' } }, /redis\.tls: a unix socket[^]*HUB_REDIS/],
+    [{ url: 'rediss://127.0.0.1:1', tls: false }, /redis\.tls: false[^]*HUB_REDIS/],
+    [{ url: 'valkeys-sentinel://127.0.0.1:1/m', tls: false }, /redis\.tls: false[^]*HUB_REDIS/],
+    [{ url, sentinelPassword: 'x' }, /redis\.sentinelPassword: it names no sentinels[^]*HUB_REDIS/],
+    [{ url, username: 'u' }, /a username without a password[^]*HUB_REDIS/],
+    [{ url: 'redis+cluster://127.0.0.1:1', database: 1 }, /redis\.database: a cluster[^]*HUB_REDIS/],
     [{ url: 'rediss://127.0.0.1:1', tls: { ca: '/nowhere' } }, /127\.0\.0\.1:1/],
   ];
   for (const [redis, expected] of faults) {

@@ -217,6 +217,6 @@ fn sentinels_may_have_a_password_of_their_own() {
     let refused = Hub::start_cluster(config(), &over(&url), Box::new(drop)).unwrap_err().to_string();
     assert!(refused.contains("sentinel 127.0.0.1:"), "{refused}");
     let mut with = over(&url);
-    with.server.set_sentinel_login(Some("watcher".to_owned()), Some("secret".to_owned()));
+    with.server.set_sentinel_login(Some("watcher".to_owned()), Some("secret".to_owned())).unwrap();
     drop(process(&with));
 }

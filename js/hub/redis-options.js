@@ -84,8 +84,12 @@ function redisOptions(value) {
   if ((checked.sentinels === undefined) !== (checked.name === undefined)) {
     invalid('option redis needs sentinels and name, what they call the primary, together');
   }
-  if (checked.cluster && checked.database) invalid('option redis.database: a cluster has none but 0');
-  if (checked.tls && /^(redis[+-])?unix:/.test(checked.url)) invalid('option redis.tls: a unix socket has none');
+  if (given.tls === false && /^(redis|valkey)s[:+-]/.test(checked.url)) {
+    throw new HubError(
+      'HUB_REDIS',
+      'option redis.tls: false, but its url says TLS: write redis in the place of rediss',
+    );
+  }
   return checked;
 }
 

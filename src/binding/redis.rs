@@ -112,7 +112,7 @@ fn server(redis: &NativeRedis) -> std::result::Result<RedisServer, StartError> {
             redis.name.as_deref().unwrap_or_default(),
         )?,
     };
-    server.set_sentinel_login(redis.sentinel_username.clone(), redis.sentinel_password.clone());
+    server.set_sentinel_login(redis.sentinel_username.clone(), redis.sentinel_password.clone())?;
     let login = &mut server.login;
     for (given, held) in [(&redis.username, &mut login.username), (&redis.password, &mut login.password)] {
         if given.is_some() {

@@ -10,6 +10,11 @@ pub enum StartError {
         /// What is wrong with it; no part of it, which may hold a password.
         reason: String,
     },
+    /// What it is told of the Redis does not go together: some of it would be without effect.
+    BadOption {
+        /// Which, and what to do.
+        reason: String,
+    },
     /// Nobody answers, or not in time, or the password is wrong.
     Unreachable {
         /// Which server.
@@ -48,6 +53,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl { reason } => write!(f, "option redis is no URL of a Redis: {reason}"),
+            Self::BadOption { reason } => write!(f, "option {reason}"),
             Self::Unreachable { server, reason } => write!(f, "{server} cannot be used: {reason}"),
             Self::TooOld { version, oldest } => {
                 write!(f, "this Redis is version {version}; the hub needs {oldest} or newer")

@@ -105,6 +105,7 @@ impl Cluster {
             return Err(StartError::NoTokenSecret);
         }
         let Some(window) = hub.recovery_window else { return Err(StartError::NoRecovery) };
+        config.server.check()?;
         let failed = |error: std::io::Error| StartError::Unreachable {
             server: config.server.name(),
             reason: format!("there is no thread for it: {error}"),

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use super::error::StartError;
+
 /// A server on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
@@ -150,10 +152,43 @@ impl RedisServer {
         !matches!(self.found, Found::At(_))
     }
 
-    /// As whom sentinels are spoken to; without any it says nothing.
-    pub fn set_sentinel_login(&mut self, username: Option<String>, password: Option<String>) {
-        if let Found::BySentinel { login, .. } = &mut self.found {
-            *login = Login { username, password, database: 0 };
+    /// As whom sentinels are spoken to, where they ask for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::BadOption`] where there are none.
+    pub fn set_sentinel_login(
+        &mut self,
+        username: Option<String>,
+        password: Option<String>,
+    ) -> Result<(), StartError> {
+        match &mut self.found {
+            Found::BySentinel { login, .. } => *login = Login { username, password, database: 0 },
+            _ if username.is_none() && password.is_none() => {}
+            _ => return Err(bad("redis.sentinelUsername and redis.sentinelPassword: it names no sentinels")),
+        }
+        Ok(())
+    }
+
+    /// Whether all that it says has an effect.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::BadOption`], which says what has none.
+    pub(super) fn check(&self) -> Result<(), StartError> {
+        let is_nameless = |login: &Login| login.username.is_some() && login.password.is_none();
+        match &self.found {
+            _ if is_nameless(&self.login) => Err(bad(
+                "redis: a username without a password says nothing; where the password was meant, write it as redis://:password@host",
+            )),
+            Found::BySentinel { login, .. } if is_nameless(login) => {
+                Err(bad("redis.sentinelUsername: without redis.sentinelPassword it says nothing"))
+            }
+            Found::At(Place::Unix(_)) if self.tls.is_some() => Err(bad("redis.tls: a unix socket has none")),
+            Found::InCluster(_) if self.login.database != 0 => {
+                Err(bad("redis.database: a cluster has none but 0"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -177,13 +212,17 @@ impl fmt::Debug for RedisServer {
     }
 }
 
+fn bad(reason: &str) -> StartError {
+    StartError::BadOption { reason: reason.to_owned() }
+}
+
 fn list(endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::{Endpoint, Found, Login, RedisServer, StartError, Tls};
 
     #[test]
     fn an_endpoint_is_read_as_it_is_written() {
@@ -201,6 +240,50 @@ mod tests {
         }
         for wrong in ["", ":1", "h:", "h:x", "h:70000", "[::1", "[::1]7", "a b", "a/b", "u@h"] {
             assert_eq!(Endpoint::parse(wrong, 6379), None, "{wrong}");
+        }
+    }
+
+    fn at(url: &str) -> RedisServer {
+        RedisServer::of_url(url).unwrap()
+    }
+
+    #[test]
+    fn what_would_be_without_effect_is_refused_by_its_name() {
+        let by_tls = |url| RedisServer { tls: Some(Tls::default()), ..at(url) };
+        let mut numbered = at("redis+cluster://h");
+        numbered.login.database = 1;
+        let mut nameless = at("redis+sentinel://h/m");
+        let Found::BySentinel { login, .. } = &mut nameless.found else { panic!("{nameless:?}") };
+        *login = Login { username: Some("u".to_owned()), ..Login::default() };
+        for (server, named) in [
+            (at("redis://user@h"), "a username without a password"),
+            (at("rediss+sentinel://user@h/m"), "a username without a password"),
+            (by_tls("unix:///x"), "redis.tls: a unix socket"),
+            (by_tls("valkey+unix:///x"), "redis.tls: a unix socket"),
+            (numbered, "redis.database: a cluster"),
+            (nameless, "redis.sentinelUsername"),
+        ] {
+            let said = server.check().unwrap_err().to_string();
+            assert!(said.starts_with("option redis") && said.contains(named), "{said}");
+        }
+        for url in ["redis://:p@h", "rediss://u:p@h", "unix:///x", "redis+cluster://u:p@h/0"] {
+            assert_eq!(at(url).check(), Ok(()), "{url}");
+        }
+        assert_eq!(by_tls("valkey://h").check(), Ok(()), "the same as valkeys");
+    }
+
+    #[test]
+    fn a_login_of_sentinels_is_refused_where_there_are_none() {
+        let secret = || Some("s".to_owned());
+        assert_eq!(at("redis+sentinel://h/m").set_sentinel_login(None, secret()), Ok(()));
+        for url in ["redis://h", "redis+cluster://h", "unix:///x"] {
+            assert_eq!(at(url).set_sentinel_login(None, None), Ok(()));
+            for (username, password) in [(secret(), None), (None, secret())] {
+                let refused = at(url).set_sentinel_login(username, password);
+                assert!(
+                    matches!(&refused, Err(StartError::BadOption { reason }) if reason.contains("no sentinels"))
+                );
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn tell(shared: Weak<Shared>) {
 
 async fn say_all(shared: &Shared, link: &Link, messages: &[Message], asks: bool) -> RedisResult<()> {
     if asks {
-        say(shared, link, &Message::Asks { of: 0 }).await?;
+        say(shared, link, &Message::Asks { of: 0, by: shared.process }).await?;
     }
     for message in messages {
         say(shared, link, message).await?;
@@ -84,11 +84,11 @@ pub(super) fn hear(shared: &Arc<Shared>, message: &[u8]) {
                 let shared = Arc::clone(shared);
                 shared.handle.clone().spawn(async move {
                     // Where that is lost, the next message asks again.
-                    let _ = say(&shared, &link, &Message::Asks { of }).await;
+                    let _ = say(&shared, &link, &Message::Asks { of, by: shared.process }).await;
                 });
             }
         }
-        Some(Message::Asks { of }) if of == 0 || of == shared.process => {
+        Some(Message::Asks { of, by }) if by != shared.process && (of == 0 || of == shared.process) => {
             shared.is_asked.store(true, Ordering::SeqCst);
             shared.asked.notify_one();
         }

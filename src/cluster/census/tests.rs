@@ -108,7 +108,7 @@ fn what_is_cut_or_of_another_version_is_not_read() {
         assert_ne!(Message::parse(&whole[..length]), Some(parsed.clone()), "{length}");
     }
     assert_eq!(Message::parse(&[&[2], &whole[1..]].concat()), None);
-    for message in [Message::Asks { of: 0 }, Message::Leaves { process: 3 }] {
+    for message in [Message::Asks { of: 0, by: 4 }, Message::Leaves { process: 3 }] {
         assert_eq!(Message::parse(&message.encode()), Some(message));
     }
 }

@@ -7,7 +7,10 @@ mod support;
 
 use std::time::Duration;
 
-use captify_hub::{Hub, cluster::config::ClusterConfig};
+use captify_hub::{
+    Hub,
+    cluster::{State, config::ClusterConfig},
+};
 use support::{
     clients::{acknowledged, join, numbered, send, send_to, updates},
     recovery::back,
@@ -183,6 +186,42 @@ fn the_sentinel_that_knows_of_the_latest_fail_over_is_believed() {
         acknowledged(&mut a, 1);
     }
     assert_eq!(new.command("XLEN hub:{doc}:log"), redis::Value::Int(2));
+}
+
+#[test]
+fn a_sentinel_that_was_cut_off_and_answers_alone_takes_nobody_back_to_the_primary_before() {
+    let (old, new) = (Redis::start(), Redis::start());
+    let cut_off = Sentinel::with(old.port, &format!("sentinel config-epoch {NAME} 3"));
+    let informed = Sentinel::with(new.port, &format!("sentinel config-epoch {NAME} 4"));
+    let one = process(&ClusterConfig {
+        look_interval: Duration::from_millis(100),
+        ..over(&format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/{NAME}", cut_off.port, informed.port))
+    });
+    let (mut a, _) = join(&one, "doc", "a");
+    send(&mut a, 1);
+    acknowledged(&mut a, 1);
+    drop(informed);
+    // Each look is a connection; so is each question of this test.
+    let own = std::cell::Cell::new(0);
+    let asked = || {
+        own.set(own.get() + 1);
+        let redis::Value::BulkString(said) = cut_off.command("INFO stats") else { panic!("no text") };
+        let said = String::from_utf8(said).unwrap();
+        let connections = said.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        connections.unwrap().parse::<u32>().unwrap() - own.get()
+    };
+    let before = asked();
+    support::eventually("it was asked again", || asked() > before + 3);
+    send(&mut a, 2);
+    acknowledged(&mut a, 2);
+    // Nor does who connects anew go back.
+    new.command("CLIENT KILL TYPE pubsub");
+    support::eventually("it is doubted", || {
+        let state = one.hub.cluster_state();
+        matches!(state, Some(State::Away(reason)) if reason.contains("1 of 2 sentinels answer"))
+    });
+    assert_eq!(new.command("XLEN hub:{doc}:log"), redis::Value::Int(2));
+    assert_eq!(old.command("XLEN hub:{doc}:log"), redis::Value::Int(0));
 }
 
 #[test]

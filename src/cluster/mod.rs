@@ -13,7 +13,7 @@
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
 //! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
-//! - `primary`, `sentinel`: where the server is. `dial`, `tls`, `link`, `server_info`: the connections.
+//! - `primary`, `sentinel`, `once`: where the server is, and that nobody says so. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
 //! - `keys`, `entry`, `wire`, `soft`, `text`, `topics`, `*.lua`: what stands in Redis, and what is said.
 
@@ -38,6 +38,7 @@ mod leases;
 mod link;
 mod moving;
 mod nodes;
+mod once;
 mod opener;
 mod others;
 pub mod place;
@@ -104,8 +105,8 @@ impl Cluster {
         if hub.token_secret.is_none() {
             return Err(StartError::NoTokenSecret);
         }
-        let Some(window) = hub.recovery_window else { return Err(StartError::NoRecovery) };
         config.server.check()?;
+        let Some(window) = hub.recovery_window else { return Err(StartError::NoRecovery) };
         let failed = |error: std::io::Error| StartError::Unreachable {
             server: config.server.name(),
             reason: format!("there is no thread for it: {error}"),

@@ -17,6 +17,7 @@ use super::{
     dial::{Manner, dial},
     error::StartError,
     moving,
+    once::Once,
     place::{Endpoint, Found, Place},
     routes::Node,
     shared::Shared,
@@ -47,6 +48,7 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
             return;
         }
     }
+    let mut doubt = Once::default();
     while let Some(strong) = shared.upgrade() {
         let is_ready = strong.state() == State::Ready;
         let look = strong.config.look_interval;
@@ -56,8 +58,16 @@ pub(super) async fn supervise(shared: Weak<Shared>, told: SyncSender<Result<(), 
         let _ = timeout(look, strayed.notified()).await;
         let Some(strong) = shared.upgrade() else { return };
         match look_at(&strong).await {
-            Ok(layout) => divide(&strong, &mut held, layout),
-            Err(error) => log::warn!("nobody says which node has what: {error}"),
+            Ok(layout) => {
+                divide(&strong, &mut held, layout);
+                doubt.is_over();
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                if doubt.is_new(&reason) {
+                    log::warn!("nobody says which node has what: {reason}");
+                }
+            }
         }
         drop(strong);
         sleep(PAUSE).await;

@@ -1,6 +1,6 @@
 //! Where the server is that orders, and whether it still is that one.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::time::sleep;
 
@@ -8,8 +8,10 @@ use super::{
     config::ClusterConfig,
     error::StartError,
     link::Link,
+    once::Once,
     place::{Found, Place},
-    sentinel::Sentinels,
+    sentinel::{Believed, Sentinels},
+    shared::Shared,
 };
 
 /// Where the server is now.
@@ -17,15 +19,24 @@ use super::{
 /// # Errors
 ///
 /// [`StartError::Unreachable`] where no sentinel says so.
-pub(super) async fn find(config: &ClusterConfig) -> Result<Place, StartError> {
+pub(super) async fn find(shared: &Shared) -> Result<Place, StartError> {
+    let config = &shared.config;
     match (&config.server.found, sentinels(config)) {
         (Found::At(place), _) => Ok(place.clone()),
-        (_, Some(sentinels)) => match sentinels.primary().await {
-            Ok(endpoint) => Ok(Place::Tcp(endpoint)),
-            Err(reason) => Err(StartError::Unreachable { server: config.server.name(), reason }),
-        },
+        (_, Some(sentinels)) => {
+            let believed = ask(shared, &sentinels).await;
+            let place = believed.map(|mut believed| Place::Tcp(believed.primaries.swap_remove(0)));
+            place.map_err(|reason| StartError::Unreachable { server: config.server.name(), reason })
+        }
         (_, None) => unreachable!("the nodes of a cluster say so themselves"),
     }
+}
+
+/// Asks sentinels, and notes which fail-over they know of.
+async fn ask(shared: &Shared, sentinels: &Sentinels) -> Result<Believed, String> {
+    let believed = sentinels.primary(shared.fail_over.load(Ordering::Relaxed)).await?;
+    shared.fail_over.store(believed.epoch, Ordering::Relaxed);
+    Ok(believed)
 }
 
 fn sentinels(config: &ClusterConfig) -> Option<Sentinels> {
@@ -58,16 +69,25 @@ pub(super) fn check(config: &ClusterConfig, link: &Link) -> Result<(), StartErro
 
 /// Declares a link lost as soon as sentinels name another server: the one of the link may be there all the same, and take
 /// what will be thrown away. It is not announced to be relied on, so they are asked.
-pub(super) async fn watch(config: ClusterConfig, link: Arc<Link>) {
-    let Some(sentinels) = sentinels(&config) else { return };
+pub(super) async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
+    let Some(sentinels) = sentinels(&shared.config) else { return };
+    let mut doubt = Once::default();
     loop {
-        sleep(config.look_interval).await;
-        match sentinels.primary().await {
-            Ok(endpoint) if Place::Tcp(endpoint.clone()) != link.place => {
-                return link.loss.declare(format!("the sentinels name another primary, {endpoint}"));
+        sleep(shared.config.look_interval).await;
+        match ask(&shared, &sentinels).await {
+            Ok(Believed { primaries, .. }) => {
+                let is_this = |endpoint| Place::Tcp(endpoint) == link.place;
+                if let Some(other) = primaries.first().cloned()
+                    && !primaries.into_iter().any(is_this)
+                {
+                    return link.loss.declare(format!("the sentinels name another primary, {other}"));
+                }
+                doubt.is_over();
             }
-            Ok(_) => {}
-            Err(reason) => log::warn!("nobody says whether {} is still the primary: {reason}", link.place),
+            Err(reason) if doubt.is_new(&reason) => {
+                log::warn!("nobody says whether {} is still the primary: {reason}", link.place);
+            }
+            Err(_) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Asks sentinels who the primary is. One that is cut off may name the one before, so all are asked, and who knows of the
-//! latest fail-over is believed.
+//! latest fail-over is believed. Where nobody who knows of that one answers, what is older is believed of most of them only:
+//! then they were set up anew.
 
 use std::collections::HashMap;
 
@@ -32,20 +33,29 @@ pub(super) struct Sentinels {
 }
 
 /// What one sentinel says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Named {
-    /// How many fail-overs it knows of.
+    /// Which fail-over is the latest that it knows of.
     epoch: u64,
     primary: Endpoint,
 }
 
+/// What is believed of sentinels.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Believed {
+    /// Which fail-over made it the primary.
+    pub(super) epoch: u64,
+    /// Where it is: one place, or some where they call it by several names.
+    pub(super) primaries: Vec<Endpoint>,
+}
+
 impl Sentinels {
-    /// Who the primary is.
+    /// Who the primary is. `known` is the latest fail-over that was believed before, 0 where none was.
     ///
     /// # Errors
     ///
     /// Why none of them says so.
-    pub(super) async fn primary(&self) -> Result<Endpoint, String> {
+    pub(super) async fn primary(&self, known: u64) -> Result<Believed, String> {
         let mut asking = JoinSet::new();
         for endpoint in &self.endpoints {
             let (sentinels, endpoint) = (self.clone(), endpoint.clone());
@@ -55,25 +65,22 @@ impl Sentinels {
             });
         }
         let mut deadline = Instant::now() + self.connect_timeout + self.command_timeout;
-        let (mut best, mut reasons) = (None::<Named>, Vec::new());
+        let (mut answers, mut reasons) = (Vec::new(), Vec::new());
         while let Ok(Some(answer)) = timeout_at(deadline, asking.join_next()).await {
             match answer {
                 Ok(Ok(named)) => {
                     deadline = deadline.min(Instant::now() + BEHIND_THE_FIRST);
-                    if best.as_ref().is_none_or(|best| named.epoch > best.epoch) {
-                        best = Some(named);
-                    }
+                    answers.push(named);
                 }
                 Ok(Err(reason)) => reasons.push(reason),
                 Err(_) => {}
             }
         }
-        reasons.sort();
-        match best {
-            Some(named) => Ok(named.primary),
-            None if reasons.is_empty() => Err("no sentinel answers in time".to_owned()),
-            None => Err(reasons.join("; ")),
+        if !answers.is_empty() {
+            return believe(&answers, self.endpoints.len(), known);
         }
+        reasons.sort();
+        Err(if reasons.is_empty() { "no sentinel answers in time".to_owned() } else { reasons.join("; ") })
     }
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Named, String> {
@@ -95,6 +102,22 @@ impl Sentinels {
     }
 }
 
+/// What is believed of what some of so many have said.
+fn believe(answers: &[Named], of: usize, known: u64) -> Result<Believed, String> {
+    let epoch = answers.iter().map(|named| named.epoch).max().unwrap_or(0);
+    let mut primaries: Vec<_> =
+        answers.iter().filter(|named| named.epoch == epoch).map(|named| named.primary.clone()).collect();
+    primaries.dedup();
+    if epoch < known && answers.len() * 2 <= of {
+        let named = primaries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (here, before) = (answers.len(), format!("fail-over {known}"));
+        return Err(format!(
+            "{here} of {of} sentinels answer, and name {named}, which was the primary before {before}"
+        ));
+    }
+    Ok(Believed { epoch, primaries })
+}
+
 /// What it says is a list of names, each with its value behind it.
 fn named(answer: &Value) -> Option<Named> {
     let Value::Array(parts) = answer else { return None };
@@ -110,7 +133,7 @@ fn named(answer: &Value) -> Option<Named> {
 mod tests {
     use redis::Value;
 
-    use super::named;
+    use super::{Believed, Endpoint, Named, believe, named};
 
     #[test]
     fn what_a_sentinel_says_is_understood_or_not_believed() {
@@ -123,5 +146,20 @@ mod tests {
             assert_eq!(named(&list(wrong)), None, "{wrong:?}");
         }
         assert_eq!(named(&Value::Nil), None);
+    }
+
+    #[test]
+    fn the_latest_fail_over_is_believed_and_an_older_one_of_most_only() {
+        let at = |port| Endpoint { host: "h".to_owned(), port };
+        let named = |epoch, port| Named { epoch, primary: at(port) };
+        let believed = |epoch, ports: &[u16]| {
+            Ok(Believed { epoch, primaries: ports.iter().map(|port| at(*port)).collect() })
+        };
+        assert_eq!(believe(&[named(3, 1), named(4, 2), named(3, 1)], 3, 0), believed(4, &[2]));
+        assert_eq!(believe(&[named(4, 2), named(4, 2), named(4, 3)], 3, 4), believed(4, &[2, 3]));
+        assert_eq!(believe(&[named(5, 1)], 3, 4), believed(5, &[1]), "it is the newest");
+        let said = believe(&[named(3, 1)], 2, 4).unwrap_err();
+        assert_eq!(said, "1 of 2 sentinels answer, and name h:1, which was the primary before fail-over 4");
+        assert_eq!(believe(&[named(0, 1), named(0, 1)], 3, 4), believed(0, &[1]), "they were set up anew");
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -54,6 +57,8 @@ pub(super) struct Shared {
     documents: Mutex<HashMap<String, Arc<Document>>>,
     /// The connections that there are.
     routes: watch::Sender<Routes>,
+    /// The latest fail-over of which sentinels were believed; 0 before the first.
+    pub(super) fail_over: AtomicU64,
     /// A server of a cluster has not what it was asked for: it is to be looked who has.
     pub(super) strayed: Arc<Notify>,
     /// Slot of `calls_key` and `alive_channel`.
@@ -121,6 +126,7 @@ impl Shared {
             handle,
             documents: Mutex::default(),
             routes: watch::Sender::new(Routes::new()),
+            fail_over: AtomicU64::new(0),
             strayed: Arc::default(),
             keeping: Mutex::default(),
             keep: Notify::new(),

@@ -16,6 +16,7 @@ use super::{
     error::StartError,
     hearing,
     link::{Link, Sharing},
+    once::Once,
     place::Place,
     primary, reading, rooms,
     routes::Node,
@@ -61,7 +62,7 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
     };
     let mut was_there = false;
     // What was said last about why it is away: each attempt would say the same.
-    let mut said = String::new();
+    let mut said = Once::default();
     while let Some(shared) = shared.upgrade() {
         match connect(&shared, &node, first.is_some()).await {
             Ok(link) => {
@@ -72,9 +73,9 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
                     None => log::info!("{node} is there"),
                 }
                 was_there = true;
-                said.clear();
+                said.is_over();
                 let probing = shared.handle.spawn(probe(Arc::clone(&shared), Arc::clone(&link)));
-                let watching = shared.handle.spawn(primary::watch(shared.config.clone(), Arc::clone(&link)));
+                let watching = shared.handle.spawn(primary::watch(Arc::clone(&shared), Arc::clone(&link)));
                 // Whoever ends this ends those.
                 let _both = (OnDrop(probing.abort_handle()), OnDrop(watching.abort_handle()));
                 let reason = link.loss.wait().await;
@@ -93,9 +94,8 @@ pub(super) async fn hold(shared: Weak<Shared>, node: Node, mut first: Option<Fir
                     return;
                 }
                 let reason = error.to_string();
-                if reason != said {
+                if said.is_new(&reason) {
                     log::warn!("{node} is still away: {reason}");
-                    said.clone_from(&reason);
                 }
                 shared.away(&node, &reason);
                 shared.strayed.notify_one();
@@ -123,7 +123,7 @@ async fn connect(shared: &Arc<Shared>, node: &Node, is_first: bool) -> Result<Ar
     let failed = |error: redis::RedisError| start_check::explain(shared, &error);
     let of_probes = Arc::new(OnceLock::new());
     let (place, sharing) = match node {
-        Node::Only => (primary::find(&shared.config).await?, None),
+        Node::Only => (primary::find(shared).await?, None),
         Node::Of(endpoint) => {
             (Place::Tcp(endpoint.clone()), Some(Sharing { strayed: Arc::clone(&shared.strayed) }))
         }

@@ -73,6 +73,7 @@ fn a_process_that_hangs_is_waited_for_no_longer_than_a_second() {
     let mut hanging = redis.subscriber();
     let mut hears = hanging.as_pubsub();
     hears.subscribe("hub:{doc}:said").unwrap();
+    redis.command("PUBLISH hub:alive 00000000000000aa");
     let started = Instant::now();
     assert_eq!(publish(&one, None, r#"{"type":"steps"}"#), Ok(1));
     assert!(started.elapsed() >= Duration::from_millis(900) && started.elapsed() < Duration::from_secs(5));
@@ -87,4 +88,19 @@ fn a_route_handler_is_told_that_redis_is_away() {
     let _a = one.join("doc", "a");
     redis.kill();
     assert_eq!(publish(&one, None, r#"{"type":"steps"}"#), Err(Refusal::Unavailable));
+}
+
+#[test]
+fn who_listens_and_is_no_process_is_waited_for_by_nobody_once_the_processes_know_one_another() {
+    let redis = Redis::start();
+    let (one, two) = (process(&over(&redis.url())), process(&over(&redis.url())));
+    let _members = [one.join("doc", "a"), two.join("doc", "b")];
+    let mut curious = redis.subscriber();
+    let mut hears = curious.as_pubsub();
+    hears.psubscribe("*").unwrap();
+    support::eventually("it takes no second any more", || {
+        let started = Instant::now();
+        assert_eq!(publish(&one, None, r#"{"type":"steps"}"#), Ok(2));
+        started.elapsed() < Duration::from_millis(500)
+    });
 }

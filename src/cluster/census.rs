@@ -279,6 +279,11 @@ impl Table {
         self.there().filter_map(|(_, of)| of.documents.get(document)).map(|count| *count as usize).sum()
     }
 
+    /// What names the processes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.there().map(|(id, _)| *id)
+    }
+
     /// The processes.
     pub(super) fn processes(&self) -> Vec<Process> {
         let process = |(id, of): (&u64, &OfProcess)| Process {

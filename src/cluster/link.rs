@@ -57,6 +57,8 @@ pub(super) struct Sharing {
 pub(super) struct Link {
     /// Where the server is.
     pub(super) place: Place,
+    /// When it was there.
+    pub(super) since: Instant,
     pub(super) commands: MultiplexedConnection,
     /// Locked while it subscribes or unsubscribes, so that one is behind the other.
     pub(super) pushes: tokio::sync::Mutex<MultiplexedConnection>,
@@ -156,6 +158,7 @@ impl Link {
         let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
         Ok(Self {
             place,
+            since: Instant::now(),
             commands,
             pushes,
             server,

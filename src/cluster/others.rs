@@ -22,9 +22,14 @@ impl Others {
         self.0.get(&process).is_some_and(|at| at.elapsed() <= SILENCE)
     }
 
+    /// Those that are there.
+    pub(super) fn there(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().filter(|(_, at)| at.elapsed() <= SILENCE).map(|(process, _)| *process)
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.0.values().filter(|at| at.elapsed() <= SILENCE).count()
+        self.there().count()
     }
 
     /// Those that are gone, each once.

@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long what was pushed may be behind an answer before it is read.
 const PUSHES_BEHIND: Duration = Duration::from_millis(50);
 
+/// How long a connection has to last until every other process has said over it that it is there.
+const KNOWN_AFTER: Duration = Duration::from_secs(5);
+
 /// What the script has answered.
 enum Answer {
     /// With how many processes have heard it; `None` where that was an earlier call.
@@ -67,7 +70,7 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
         match answer.map(|answer| parse(&answer)) {
             Ok(Some(Answer::Done(reply, heard))) => {
                 if asks && let Some(heard) = heard {
-                    expect(shared, document, &reply, heard);
+                    expect(shared, &link, document, &reply, heard);
                 }
                 if document.answered(batch, reply) {
                     reading::catch_up_later(shared, document, PUSHES_BEHIND);
@@ -114,8 +117,11 @@ pub(super) fn append(shared: &Shared, link: &Link, document: &Document, batch: B
     })
 }
 
-/// Whoever wants to know how many connections got something of a batch waits for so many processes.
-fn expect(shared: &Shared, document: &Document, reply: &Reply, heard: usize) {
+/// Whoever wants to know how many connections got something of a batch waits for so many processes. Redis counts whoever
+/// listens, also who is none of them.
+fn expect(shared: &Shared, link: &Link, document: &Document, reply: &Reply, heard: usize) {
+    let all_are_known = link.since.elapsed() > KNOWN_AFTER;
+    let heard = if all_are_known { heard.min(shared.known_processes()) } else { heard };
     for offset in reply.first..reply.first + reply.appended() {
         let told = lock(&shared.tallies).expect(&(document.keys.channel.clone(), offset), heard);
         told.tell();

@@ -173,6 +173,13 @@ impl Shared {
         self.look.get().and_then(|look| look())
     }
 
+    /// How many processes there are, this one among them.
+    pub(super) fn known_processes(&self) -> usize {
+        let mut others: HashSet<_> = lock(&self.others).there().collect();
+        others.extend(lock(&self.elsewhere).ids());
+        others.len() + 1
+    }
+
     /// The channels over which this process hears what concerns no document.
     pub(super) fn of_all_processes(&self) -> Vec<String> {
         let own = self.tally_channel(self.process);

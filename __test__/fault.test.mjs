@@ -12,6 +12,9 @@ const SECONDS = 20;
 /** Over several processes; every fault comes once. */
 const MINUTES_OVER_REDIS = Number(process.env.FAULT_MINUTES ?? 0.5);
 
+/** Kinds of documents, beside relays, over several processes: `FAULT_KINDS=steps,updates` has all there are. */
+const KINDS = process.env.FAULT_KINDS ?? 'relay';
+
 /** The same in every run; another is tried by `npm run fault`. */
 const SEED = process.env.FAULT_SEED ?? '2026';
 
@@ -44,7 +47,7 @@ test(
   'clients of three processes get what was published whatever becomes of Redis, or are told to reload',
   { timeout: 300_000 + MINUTES_OVER_REDIS * 60_000 },
   async () => {
-    const found = await faults(['--minutes', String(MINUTES_OVER_REDIS), '--processes', '3']);
+    const found = await faults(['--minutes', String(MINUTES_OVER_REDIS), '--processes', '3', '--kinds', KINDS]);
     assert.deepEqual([found.clients, found.documents, found.processes], [200, 20, 3]);
     for (const [what, count] of Object.entries(found.faults)) assert.ok(count > 0, what);
     assert.ok(found.recovered > 50, `${found.recovered} recoveries`);

@@ -1,4 +1,5 @@
 // `npm run fault -- --seed 7 --minutes 5`: breaks connections for minutes and tells whether anybody was told a lie.
+import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { SeveralProcesses } from '../__test__/support/fault/several-processes.mjs';
 import { runFaults } from '../__test__/support/fault/world.mjs';
@@ -12,6 +13,10 @@ const { values } = parseArgs({
     documents: { type: 'string', default: '20' },
     restarts: { type: 'string' },
     processes: { type: 'string', default: '1' },
+    // Of the documents of several processes; the others are relays.
+    kinds: { type: 'string', default: 'steps,updates' },
+    // A file for everything that several processes say.
+    log: { type: 'string' },
   },
 });
 const number = (name) => {
@@ -32,7 +37,10 @@ const options = {
   restarts: values.restarts === undefined ? Math.ceil(minutes / 2) : number('restarts'),
 };
 const processes = number('processes');
-if (processes > 1) options.stage = new SeveralProcesses({ seed: options.seed, processes });
+if (processes > 1) {
+  const said = values.log && ((text) => fs.appendFileSync(values.log, text));
+  options.stage = new SeveralProcesses({ seed: options.seed, processes, kinds: values.kinds.split(','), said });
+}
 ensureAddonBuilt();
 console.log(
   `seed ${options.seed}: ${minutes} minutes, ${processes > 1 ? `processes: ${processes}` : `restarts: ${options.restarts}`}`,

@@ -8,6 +8,9 @@ const ALLOWED = {
   elsewhere: { acknowledged: [0, 1], unpublished: [0, 1], unknown: [0, 1], sent: [0, 1] },
 };
 
+/** The reasons to reload that there are only where something was lost. */
+const LOSSES = ['OTHER_EPOCH', 'BAD_OFFSET', 'UNKNOWN_VERSION', 'STEPS_SET_ASIDE'];
+
 export class Branches {
   /**
    * @param trees of its epochs, as many as there were
@@ -29,6 +32,11 @@ export class Branches {
     return tree === this.last ? tips.filter((tip) => tip !== this.tip) : tips.slice(0, -1);
   }
 
+  /** Whether Redis has lost something of it. */
+  get hasLost() {
+    return this.epochs > 1 || this.forks > 0;
+  }
+
   get forks() {
     return this.trees.reduce((sum, tree) => sum + this.#lostTips(tree).length, 0);
   }
@@ -42,6 +50,9 @@ export class Branches {
     return this.count - this.path.length;
   }
 
+  /** Whether something may be gone that was acknowledged: of a relay what Redis has lost. */
+  mayBeGone = false;
+
   lastFor({ clientID, log }) {
     return expectedOf(clientID, log.episode, this.path).at(-1)?.offset ?? 0;
   }
@@ -53,14 +64,21 @@ export class Branches {
     return tree?.pathTo(episode.entries.at(-1)?.offset ?? episode.start);
   }
 
-  /** What Redis may have lost, and whom that may have cost a reload. */
-  check(wrong, { logs, done, lost }) {
+  /**
+   * What Redis may have lost, and whom that may have cost a reload.
+   *
+   * @param about `members`: the clients; `done`: how often what was done; `lost`: how often each process said that of each
+   *   document something was lost
+   */
+  check(wrong, { members, done, lost }) {
+    const logs = members.map(({ log }) => log);
     this.#adopt(logs, wrong);
     const [memories, tails] = [done['Redis killed without its file'], done['fail-over to a replica that is behind']];
     if (this.epochs > 1 + memories + tails) wrong(`was begun anew ${this.epochs - 1} times`);
     if (this.forks > memories + tails) wrong(`has lost something ${this.forks} times`);
     // Where nothing of a document was lost no process may say so, and no client reload for it.
     const mayHaveLost = this.epochs - 1 + this.forks;
+    this.mayBeGone = this.hasLost;
     for (const counts of lost) {
       const said = counts.get(this.documentId) ?? 0;
       if (said > mayHaveLost)
@@ -68,7 +86,7 @@ export class Branches {
     }
     if (mayHaveLost > 0) return;
     for (const log of logs) {
-      const said = (log.reloads.OTHER_EPOCH ?? 0) + (log.reloads.BAD_OFFSET ?? 0);
+      const said = LOSSES.reduce((sum, reason) => sum + (log.reloads[reason] ?? 0), 0);
       if (said > 0) log.wrong('had to reload, and nothing was lost');
     }
   }
@@ -90,24 +108,34 @@ export class Branches {
   }
 
   /** Every way from a beginning to an end. */
-  #ways() {
+  ways() {
     const lost = this.trees.flatMap((tree) => tree.tips.map((tip) => ({ path: tree.pathTo(tip), isLeft: false })));
     return [{ path: this.path, isLeft: true }, ...lost];
   }
 
+  /** What of a way was published by whoever sent it. */
+  firstIn(path) {
+    return path;
+  }
+
+  /** The labels that are there in the end. */
+  get left() {
+    return new Set(this.path.map(({ label }) => label));
+  }
+
   /** Whether what somebody sent stands where it was told; answers how much of it stands in the end. */
   judgeSent(log) {
-    for (const { path, isLeft } of this.#ways()) {
-      judgeSent(log, path, isLeft ? ALLOWED.inTheEnd : ALLOWED.elsewhere);
+    for (const { path, isLeft } of this.ways()) {
+      judgeSent(log, this.firstIn(path), isLeft ? ALLOWED.inTheEnd : ALLOWED.elsewhere);
     }
     const labels = new Set(this.trees.flatMap(({ entries }) => [...entries.values()].map(({ label }) => label)));
     for (const [label, fate] of log.fates) {
       if (fate === 'acknowledged' && !labels.has(label)) log.wrong(`${label} is acknowledged, and was never published`);
     }
-    const isSafe = this.epochs === 1 && this.forks === 0;
-    const left = new Set(this.path.map(({ label }) => label));
+    const { left } = this;
     for (const [label, fate] of log.fates) {
-      if (isSafe && fate === 'acknowledged' && !left.has(label)) log.wrong(`${label} is acknowledged, and is gone`);
+      if (!this.mayBeGone && fate === 'acknowledged' && !left.has(label))
+        log.wrong(`${label} is acknowledged, and is gone`);
     }
     return [...log.fates.keys()].filter((label) => left.has(label)).length;
   }
@@ -119,5 +147,10 @@ export class Branches {
       const some = new Map(mine.filter(([label]) => label.split('/')[0] === process));
       this.judgeSent({ fates: some, wrong });
     }
+  }
+
+  /** Whether the app has all of it: a relay has nothing to save. */
+  isSaved() {
+    return true;
   }
 }

@@ -1,10 +1,6 @@
 // What must hold in the end, from what the hub was given and what a witness on each document saw.
 
-/** Who sent what a label stands for: `{ by, session }`. */
-function senderOf(label) {
-  const [by, session] = label.split('/');
-  return { by, session: Number(session) };
-}
+import { senderOf } from './labels.mjs';
 
 /**
  * Everything that was published in one epoch of a document: `[{ offset, label, to }]` by offset, without a gap.
@@ -34,10 +30,11 @@ export function publishedIn({ start, seen }, privates, wrong) {
   return all;
 }
 
-/** What of `published` a client gets in an episode, after `start`. */
+/** What of `published` a client gets in an episode, after `start`: what others have sent, and its own where that is `toAll`. */
 export function expectedOf(clientID, episode, published) {
-  return published.filter(({ offset, label, to }) => {
+  return published.filter(({ offset, label, to, toAll = false }) => {
     if (offset <= episode.start || (to !== undefined && to !== clientID)) return false;
+    if (toAll) return true;
     const { by, session } = senderOf(label);
     return by !== clientID || session !== episode.session;
   });

@@ -1,9 +1,5 @@
 // What one client was told and what it sent, as it happened; judged in the end by judge.mjs.
-
-/** The label by which a message of the fault test is known. */
-export function labelOf(message) {
-  return message.type === 'update' ? message.update.label : message.steps[0].label;
-}
+import { labelOf } from './labels.mjs';
 
 export class Log {
   /** Stretches without a reload: `{ epoch, start, session, recoveries, entries: [{ offset, label }] }`. */
@@ -55,9 +51,14 @@ export class Log {
   }
 
   reloaded(reason, { certain, labels }) {
-    this.reloads[reason] = (this.reloads[reason] ?? 0) + 1;
+    this.told(reason);
     for (const label of labels) this.fates.set(label, certain ? 'unpublished' : 'unknown');
     if (!certain) this.session += 1;
+  }
+
+  /** Told to reload, for a reason. */
+  told(reason) {
+    this.reloads[reason] = (this.reloads[reason] ?? 0) + 1;
   }
 
   acknowledged(label) {
@@ -67,5 +68,10 @@ export class Log {
 
   received(offset, message) {
     this.episode.entries.push({ offset, label: labelOf(message) });
+  }
+
+  /** Of a document with an authority: steps, or that the document goes on as another one. */
+  receivedSteps(entry) {
+    this.episode.entries.push(entry);
   }
 }

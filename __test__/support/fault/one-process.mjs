@@ -5,7 +5,7 @@ import WebSocket from 'ws';
 import { broadcastSteps, broadcastStepsToClient } from '../../../js/index.js';
 import { HubServer } from '../hub-server.mjs';
 import { expectedOf, judgeSent, publishedIn } from './judge.mjs';
-import { labelOf } from './log.mjs';
+import { labelOf } from './labels.mjs';
 import { HUB } from './options.mjs';
 
 /** Nobody listens there. */
@@ -49,6 +49,10 @@ export class OneProcess {
   wrongs = [];
   #port = NOWHERE;
   #isWatched = false;
+
+  nameOf(index) {
+    return `document-${index}`;
+  }
 
   async start(documentIds) {
     this.witnesses = documentIds.map((documentId) => new Witness(documentId));
@@ -115,6 +119,13 @@ export class OneProcess {
   async sync() {
     await Promise.all(this.witnesses.map((witness) => witness.sync()));
   }
+
+  /** Relays have nothing to save, and nothing to read. */
+  unsaved() {
+    return [];
+  }
+
+  async read() {}
 
   #witnessOf(documentId) {
     return this.witnesses.find((witness) => witness.documentId === documentId);

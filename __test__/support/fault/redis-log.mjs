@@ -1,24 +1,10 @@
 // What Redis was told of each document, branch by branch: heard as it is published, and read as it stands.
 
-/** A publication as it stands in the log of a document: `{ label, to }`; see `entry.rs`. */
-function decode(payload) {
-  const text = (at) => {
-    const end = at + 4 + payload.readUInt32BE(at);
-    return { value: payload.toString('utf8', at + 4, end), end };
-  };
-  const isMessage = payload[1] === 1;
-  const to = text(18);
-  if (isMessage) {
-    const { steps } = JSON.parse(text(to.end).value);
-    return { label: steps[0].label, to: to.value || undefined };
-  }
-  const client = text(to.end + 1);
-  return { label: JSON.parse(text(client.end).value).label, to: to.value || undefined };
-}
+import { decode } from './log-entry.mjs';
 
 /** One epoch of a document. */
 class Tree {
-  /** By offset: `{ offset, label, to, previous }`. */
+  /** By offset: `{ offset, previous, label, to }` and what else log-entry.mjs says of it. */
   entries = new Map();
 
   constructor(epoch) {
@@ -34,9 +20,9 @@ class Tree {
   }
 
   /** A client saw what was published when Redis was killed, and nobody else. */
-  adopt({ offset, label }) {
-    const offsets = [...this.entries.keys()].filter((each) => each < offset);
-    this.entries.set(offset, { offset, label, previous: Math.max(0, ...offsets) });
+  adopt(entry) {
+    const offsets = [...this.entries.keys()].filter((each) => each < entry.offset);
+    this.entries.set(entry.offset, { ...entry, previous: Math.max(0, ...offsets) });
   }
 
   /** Everything from the beginning to an offset, along what stands behind what. */

@@ -3,16 +3,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../processes.mjs';
 import { RedisClient } from '../redis-client.mjs';
 import { SilentProxy } from '../silent-proxy.mjs';
+import { App } from './app.mjs';
 import { Branches } from './branches.mjs';
 import { FAULTS } from './cluster-faults.mjs';
 import { HubProcess } from './hub-process.mjs';
+import { kindOf, labelsIn } from './labels.mjs';
 import { HUB } from './options.mjs';
 import { RedisLog } from './redis-log.mjs';
 import { RedisPair } from './redis-pair.mjs';
 import { between, pick, shuffled, stream } from './seeded.mjs';
+import { StepsBranches } from './steps-branches.mjs';
+import { UpdatesBranches } from './updates-branches.mjs';
 
 /** So that Redis is noticed to be away, and what waits for it is refused, within seconds. */
 const REDIS = { connectTimeoutMs: 700, commandTimeoutMs: 700, waitMs: 2500 };
+
+/** So that saves fall into every fault. */
+const DOCUMENTS = { saveAfterMs: 200, saveWithinMs: 1000 };
+
+/** What is judged of documents of each kind. */
+const JUDGES = { relay: Branches, steps: StepsBranches, updates: UpdatesBranches };
 
 /** Nobody listens there. */
 const NOWHERE = 1;
@@ -27,15 +37,33 @@ export class SeveralProcesses {
   done = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
   /** Documents to which nobody writes at the moment. */
   held = new Set();
-  /** What the hubs that were killed had said of documents that lost something. */
-  lost = [];
+  /** The hubs that were killed. */
+  #ended = [];
   /** How long after a fault all hubs were ready again, in milliseconds. */
   readyAfter = [];
+  /** Documents with an authority, as each process has them in the end. */
+  documents = new Map();
   #ears = [];
   #labels = 0;
 
-  constructor({ seed, processes = 3 }) {
-    Object.assign(this, { seed, counts: { processes }, random: stream(seed, 'publishers') });
+  /**
+   * @param about `kinds` that documents have, beside relays; `said` is given what processes say
+   */
+  constructor({ seed, processes = 3, kinds = ['steps', 'updates'], said }) {
+    Object.assign(this, {
+      seed,
+      said,
+      kinds,
+      counts: { processes },
+      random: stream(seed, 'publishers'),
+      app: new App(seed),
+    });
+  }
+
+  /** How the index-th document is called: its kind is in its name. */
+  nameOf(index) {
+    const kind = index % 4 === 3 ? 'steps' : index % 7 === 6 ? 'updates' : 'relay';
+    return this.kinds.includes(kind) ? `${kind}-${index}` : `document-${index}`;
   }
 
   async start(documentIds) {
@@ -51,7 +79,8 @@ export class SeveralProcesses {
   #hub(link) {
     const redis = { ...REDIS, url: `redis://127.0.0.1:${link.port}` };
     // Longer than a silence: what is under way when a client is told what was applied is published by then, or never.
-    return HubProcess.start({ ...HUB, recoveryWindowMs: 6000, threads: 1, logLevel: 'warn', redis });
+    const options = { ...HUB, recoveryWindowMs: 6000, threads: 1, logLevel: 'warn', redis, documents: DOCUMENTS };
+    return HubProcess.start(options, this.app, this.said);
   }
 
   /** Hears everything that one server publishes, and reads what stands there whenever it may have missed something. */
@@ -97,16 +126,20 @@ export class SeveralProcesses {
     const label = `agent-${documentId}-${index}/0/${this.#labels}`;
     this.fates.set(label, 'sent');
     try {
-      await this.hubs[index].ask('publish', { documentId, to, label, steps: [{ ...step, label }] });
+      const kind = kindOf(documentId);
+      if (kind === 'relay')
+        await this.hubs[index].ask('publish', { documentId, to, label, steps: [{ ...step, label }] });
+      else await this.hubs[index].ask(kind === 'steps' ? 'edit' : 'update', { documentId, label, pad: step.pad });
       this.fates.set(label, 'acknowledged');
     } catch (error) {
-      this.fates.set(label, 'unknown');
+      // Too late each time that it was tried: that is known.
+      this.fates.set(label, error.code === 'HUB_STALE' ? 'unpublished' : 'unknown');
       throw error;
     }
   }
 
   mayRefuse(code) {
-    return code === 'HUB_UNAVAILABLE' || code === 'KILLED';
+    return ['HUB_UNAVAILABLE', 'HUB_STALE', 'KILLED'].includes(code);
   }
 
   mayWrite(documentId) {
@@ -142,8 +175,8 @@ export class SeveralProcesses {
   /** Kills a process, and starts another in its place after a while. */
   async restart(index, afterMs) {
     const hub = this.hubs[index];
-    this.lost.push(hub.lost);
     await hub.end();
+    this.#ended.push(hub);
     await delay(afterMs);
     this.hubs[index] = await this.#hub(this.links[index]);
   }
@@ -160,17 +193,43 @@ export class SeveralProcesses {
   async sync() {
     await this.log.read(this.redis.primary.commands);
     this.branches = new Map(
-      this.documentIds.map((id) => [id, new Branches(id, this.log.trees(id), this.log.tops.get(id))]),
+      this.documentIds.map((id) => {
+        const Judge = JUDGES[kindOf(id)];
+        return [id, new Judge(id, this.log.trees(id), this.log.tops.get(id))];
+      }),
     );
+  }
+
+  /** The documents of which the app does not have all that was published. */
+  unsaved() {
+    return this.documentIds.filter((id) => !this.branches.get(id).isSaved(this.app));
+  }
+
+  /** Reads documents with an authority in each process, as route handlers do. */
+  async read() {
+    const kept = this.documentIds.filter((id) => kindOf(id) !== 'relay');
+    const one = async (hub, documentId) => {
+      const { doc, state, version = 0 } = await hub.ask('read', { documentId });
+      return { version, labels: labelsIn(state ?? doc) };
+    };
+    for (const id of kept) this.documents.set(id, await Promise.all(this.hubs.map((hub) => one(hub, id))));
   }
 
   lastFor(client) {
     return this.branches.get(client.documentId).lastFor(client);
   }
 
-  truthOf(documentId, wrong, logs) {
+  truthOf(documentId, wrong, members) {
     const branches = this.branches.get(documentId);
-    branches.check(wrong, { logs, done: this.done, lost: [...this.lost, ...this.hubs.map(({ lost }) => lost)] });
+    const hubs = [...this.#ended, ...this.hubs];
+    branches.check(wrong, {
+      members,
+      app: this.app,
+      documents: this.documents.get(documentId),
+      done: this.done,
+      lost: hubs.map(({ lost }) => lost),
+      givenUp: hubs.reduce((sum, { givenUp }) => sum + (givenUp.get(documentId) ?? 0), 0),
+    });
     branches.judgeHandlers(wrong, this.fates);
     return branches;
   }
@@ -187,6 +246,12 @@ export class SeveralProcesses {
         lost: sum(({ lostCount }) => lostCount),
         begunAnew: sum(({ epochs }) => epochs - 1),
         branches: sum(({ forks }) => forks),
+      },
+      app: {
+        loads: this.app.loads,
+        saves: this.app.saves.length,
+        refused: this.app.saves.filter(({ isTaken }) => !isTaken).length,
+        conflicts: [...this.app.conflicts.values()].reduce((all, count) => all + count, 0),
       },
     };
   }

@@ -1,10 +1,9 @@
 // The client that the package ships, with everything written down that it tells its app.
 import WebSocket from 'ws';
 import { FabricClient } from '../../../js/client.js';
-import { labelOf } from './log.mjs';
+import { labelOf } from './labels.mjs';
 
 export class ShippedClient {
-  kind = 'shipped';
   #client;
   /** Where the newest connection began, read off the wire. */
   #offered = null;
@@ -13,7 +12,8 @@ export class ShippedClient {
   #unacknowledged = [];
   #ended = false;
 
-  constructor({ documentId, clientID, base, random, isSlowToReturn, patienceMs, log }) {
+  constructor({ documentId, kind, clientID, base, random, isSlowToReturn, patienceMs, log }) {
+    this.others = kind === 'updates' ? ['awareness', 'synced', 'saved'] : ['awareness', 'synced'];
     this.clientID = clientID;
     this.documentId = documentId;
     this.log = log;
@@ -92,7 +92,7 @@ export class ShippedClient {
     if (type === 'update' || type === 'steps') {
       this.#offset = offset;
       this.log.received(offset, message);
-    } else if (type !== 'awareness' && type !== 'synced') {
+    } else if (!this.others.includes(type)) {
       this.log.wrong(`a message ${JSON.stringify(message)}`);
     }
   }

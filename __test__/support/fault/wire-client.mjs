@@ -1,160 +1,59 @@
-// A client that speaks the wire by hand and trusts nothing: every message is checked against what may come there.
-import WebSocket from 'ws';
-import { between } from './seeded.mjs';
+// A client of a relay, or of a document that keeps its updates, that speaks the wire by hand and trusts nothing.
+import { WireConnection } from './wire-connection.mjs';
 
-export class WireClient {
-  kind = 'wire';
-  ended = false;
-  /** Token, epoch and offset; null before the first `connected`. */
-  #position = null;
-  #phase = 'away';
-  #socket = null;
-  #timer;
-  #watch;
-  #heardAt = 0;
-  /** The offset of the last message, or where the first would have followed. */
-  #seen = -1;
+export class WireClient extends WireConnection {
   #lastId = 0;
   /** `{ id, label, message }` not acknowledged, oldest first. */
   #unacknowledged = [];
-
-  /** @param log where everything goes that is judged in the end; see log.mjs */
-  constructor({ documentId, clientID, base, random, mayStayAway, patienceMs, log }) {
-    Object.assign(this, { documentId, clientID, base, random, mayStayAway, patienceMs, log });
-  }
 
   get unacknowledged() {
     return this.#unacknowledged.length;
   }
 
-  get offset() {
-    return this.#phase === 'open' ? this.#seen : -1;
-  }
-
-  connect() {
-    const query = new URLSearchParams({ documentId: this.documentId, clientID: this.clientID, ...this.#position });
-    const socket = new WebSocket(`${this.base}/ws/fabric?${query}`);
-    this.#socket = socket;
-    this.#phase = 'greeting';
-    this.#heardAt = Date.now();
-    socket.on('message', (data) => this.#socket === socket && this.#receive(JSON.parse(data.toString())));
-    socket.on('close', (code) => this.#socket === socket && this.#lost(code));
-    socket.on('error', () => {});
-    this.#watch ??= setInterval(() => this.#look(), this.patienceMs / 6);
+  get isWaiting() {
+    return this.unacknowledged > 0;
   }
 
   send(label, size) {
     const id = ++this.#lastId;
-    const message = { type: 'update', documentId: this.documentId, update: { label, pad: 'x'.repeat(size) }, id };
+    const message = { type: 'update', update: { label, pad: 'x'.repeat(size) }, id };
     this.#unacknowledged.push({ id, label, message });
-    if (this.#phase === 'open') this.#write(message);
-  }
-
-  end() {
-    this.ended = true;
-    clearTimeout(this.#timer);
-    clearInterval(this.#watch);
-    this.#socket?.terminate();
+    if (this.isOpen) this.#write(message);
   }
 
   #write(message) {
     // Some ask as they go, the others in a message of its own.
     const ack = message.id % 4 === 0;
-    this.#socket.send(JSON.stringify(ack ? { ...message, ack } : message));
-    if (message.id % 4 === 2) this.#socket.send(JSON.stringify({ type: 'ack', documentId: this.documentId }));
+    this.write(ack ? { ...message, ack } : message);
+    if (message.id % 4 === 2) this.write({ type: 'ack' });
   }
 
-  /** Gives up a hub that is silent, and asks for what is not acknowledged. */
-  #look() {
-    const silent = Date.now() - this.#heardAt;
-    if (this.#socket === null) return;
-    if (silent > this.patienceMs) this.#lost(0);
-    else if (this.#phase === 'open' && (silent > this.patienceMs / 2 || this.#unacknowledged.length > 0)) {
-      this.#socket.send(JSON.stringify({ type: 'ack', documentId: this.documentId }));
-    }
+  lost() {}
+
+  /** Answers the labels of what may be published or not. */
+  reloaded(upTo) {
+    this.#acknowledged(upTo ?? 0);
+    return this.#unacknowledged.splice(0).map(({ label }) => label);
   }
 
-  #lost(code) {
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#phase = 'away';
-    socket.terminate();
-    this.log.closed(code);
-    if ([1002, 1003, 1007, 1008, 1009].includes(code)) this.log.wrong(`closed with ${code}`);
-    if (this.ended) return;
-    const isLong = this.mayStayAway() && this.random() < 0.2;
-    this.#timer = setTimeout(
-      () => this.connect(),
-      isLong ? between(this.random, 4000, 8000) : between(this.random, 0, 400),
-    );
+  opened(upTo) {
+    this.#acknowledged(upTo);
+    for (const { message } of this.#unacknowledged) this.#write(message);
   }
 
-  #receive(message) {
-    this.#heardAt = Date.now();
-    if (this.#phase === 'greeting') return this.#greeted(message);
-    if (this.#phase === 'verdict') return this.#judged(message);
+  heard(message) {
     const { type, offset } = message;
     if (type === 'ack') {
-      if (!(offset >= this.#position.offset)) this.log.wrong(`ack at ${offset} after ${this.#position.offset}`);
-      this.#position.offset = offset;
+      this.takeAcknowledged(offset);
       return this.#acknowledged(message.upTo);
     }
-    if (type === 'awareness' || type === 'synced') {
-      if (offset !== undefined) this.log.wrong(`${type} with an offset`);
+    if (type === 'awareness' || type === 'synced' || (this.kind === 'updates' && type === 'saved')) {
+      if (offset !== undefined && type !== 'saved') this.log.wrong(`${type} with an offset`);
       return;
     }
     if (type !== 'update' && type !== 'steps') return this.log.wrong(`a message ${JSON.stringify(message)}`);
-    if (!Number.isSafeInteger(offset) || offset <= this.#position.offset) {
-      this.log.wrong(`offset ${offset} after ${this.#position.offset}`);
-    }
-    this.#position.offset = this.#seen = offset;
+    this.takeOffset(offset);
     this.log.received(offset, message);
-  }
-
-  #greeted({ type, clientID, documentId, token, epoch, offset }) {
-    if (type !== 'connected' || clientID !== this.clientID || documentId !== this.documentId) {
-      this.log.wrong(`${type} where connected was due`);
-    }
-    if (typeof token !== 'string' || !/^[0-9a-f]{16}$/.test(epoch) || !Number.isSafeInteger(offset) || offset < 0) {
-      this.log.wrong(`no position: ${token} ${epoch} ${offset}`);
-    }
-    this.offered = { token, epoch, offset };
-    if (this.#position) this.#phase = 'verdict';
-    else this.#begin();
-  }
-
-  #judged({ type, from, to, upTo, reason }) {
-    if (type === 'recovered') {
-      const { epoch, offset } = this.offered;
-      if (epoch !== this.#position.epoch) this.log.wrong('recovered in another epoch');
-      if (from !== this.#position.offset) this.log.wrong(`recovered from ${from} and not ${this.#position.offset}`);
-      if (!(to >= from) || to !== offset) this.log.wrong(`recovered to ${to} where the document is at ${offset}`);
-      if (!Number.isSafeInteger(upTo)) this.log.wrong(`recovered up to ${upTo}`);
-      this.#position.token = this.offered.token;
-      this.log.recovered(from, to);
-      this.#open(upTo);
-    } else if (type === 'reload') {
-      if (typeof reason !== 'string') this.log.wrong('reload without a reason');
-      this.#acknowledged(upTo ?? 0);
-      const labels = this.#unacknowledged.splice(0).map(({ label }) => label);
-      this.log.reloaded(reason, { certain: upTo !== undefined, labels });
-      this.#begin();
-    } else {
-      this.log.wrong(`${type} where a verdict was due`);
-    }
-  }
-
-  #begin() {
-    this.#position = this.offered;
-    this.#seen = this.offered.offset;
-    this.log.began(this.#position);
-    this.#open(0);
-  }
-
-  #open(upTo) {
-    this.#phase = 'open';
-    this.#acknowledged(upTo);
-    for (const { message } of this.#unacknowledged) this.#write(message);
   }
 
   #acknowledged(upTo) {

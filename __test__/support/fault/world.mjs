@@ -4,10 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ChaosProxy } from '../chaos-proxy.mjs';
 import { until } from '../processes.mjs';
 import { judgeEpisode } from './judge.mjs';
+import { kindOf } from './labels.mjs';
 import { Log } from './log.mjs';
 import { OneProcess } from './one-process.mjs';
 import { between, pick, planOf, stream } from './seeded.mjs';
 import { ShippedClient } from './shipped-client.mjs';
+import { StepsClient } from './steps-client.mjs';
 import { WireClient } from './wire-client.mjs';
 
 const CATCH_UP_MS = 90_000;
@@ -18,7 +20,9 @@ export class World {
   #isQuiet = false;
   #connections = new Map();
   #patient = new Set();
-  published = { toAll: 0, toOne: 0, refused: 0 };
+  /** What route handlers publish that is not settled. */
+  #publishing = 0;
+  published = { toAll: 0, toOne: 0, refused: 0, stale: 0 };
 
   constructor({ seed, clients = 200, documents = 20, stage = new OneProcess(), progress = () => {} }) {
     Object.assign(this, { seed, stage, progress, counts: { clients, documents } });
@@ -26,7 +30,7 @@ export class World {
 
   async start() {
     const { clients, documents } = this.counts;
-    this.documentIds = Array.from({ length: documents }, (_, index) => `document-${index}`);
+    this.documentIds = Array.from({ length: documents }, (_, index) => this.stage.nameOf(index));
     await this.stage.start(this.documentIds);
     this.proxy = await ChaosProxy.start(0, (target) => this.#plan(target));
     this.clients = Array.from({ length: clients }, (_, index) => this.#client(index));
@@ -45,6 +49,11 @@ export class World {
     const isPatient = index % this.documentIds.length === 0 && place % 4 < 2;
     common.patienceMs = isPatient ? 60_000 : 3000;
     if (isPatient) this.#patient.add(clientID);
+    common.kind = kindOf(documentId);
+    if (common.kind === 'steps') {
+      const mayWrite = () => this.stage.mayWrite(documentId);
+      return new StepsClient({ ...common, mayWrite, mayStayAway: () => !this.#isQuiet });
+    }
     if (place % 2 === 0) {
       return new ShippedClient({ ...common, isSlowToReturn: random() < 0.2 });
     }
@@ -91,19 +100,24 @@ export class World {
     const members = this.clients.filter((client) => client.documentId === documentId);
     let count = 0;
     const isBusy = index === 0;
-    this.#again(random, isBusy ? 80 : 300, () => {
+    const isRelay = kindOf(documentId) === 'relay';
+    this.#again(random, isBusy ? 80 : isRelay ? 300 : 1000, () => {
       if (!this.stage.mayWrite(documentId)) return;
       count += 1;
       const pad = 'x'.repeat(isBusy ? between(random, 10_000, 60_000) : between(random, 0, 1000));
-      const to = random() < 0.3 ? pick(random, members).clientID : undefined;
+      const to = isRelay && random() < 0.3 ? pick(random, members).clientID : undefined;
       const label = `agent-${documentId}/0/${count}`;
-      this.stage.publish({ documentId, label, to, steps: [{ label, pad }] }).then(
-        () => (this.published[to === undefined ? 'toAll' : 'toOne'] += 1),
-        ({ code }) => {
-          this.published.refused += 1;
-          if (!this.stage.mayRefuse(code)) this.wrongs.push(`a broadcast was refused: ${code}`);
-        },
-      );
+      this.#publishing += 1;
+      this.stage
+        .publish({ documentId, label, to, steps: [{ label, pad }] })
+        .then(
+          () => (this.published[to === undefined ? 'toAll' : 'toOne'] += 1),
+          ({ code }) => {
+            this.published[code === 'HUB_STALE' ? 'stale' : 'refused'] += 1;
+            if (!this.stage.mayRefuse(code)) this.wrongs.push(`what a route handler did was refused: ${code}`);
+          },
+        )
+        .finally(() => (this.#publishing -= 1));
     });
   }
 
@@ -120,8 +134,8 @@ export class World {
         .map(({ clientID }) => clientID)
         .join();
     await this.#settled(
-      () => late().length === 0,
-      () => `${late().length} clients to come back: ${show(late())} …`,
+      () => late().length === 0 && this.#publishing === 0,
+      () => `${late().length} clients to come back: ${show(late())} …; and ${this.#publishing} route handlers`,
     );
     await this.stage.sync();
     const behind = () => this.clients.filter((client) => client.offset < this.stage.lastFor(client));
@@ -129,8 +143,13 @@ export class World {
       () => behind().length === 0,
       () => `${behind().length} clients to catch up: ${show(behind())} …`,
     );
+    await this.#settled(
+      () => this.stage.unsaved().length === 0,
+      () => `${this.stage.unsaved()} to be saved`,
+    );
     // Nothing may come twice, so let what would come arrive.
     await delay(200);
+    await this.stage.read();
   }
 
   async #settled(isDone, what) {
@@ -148,7 +167,7 @@ export class World {
     for (const documentId of this.documentIds) {
       const members = this.clients.filter((client) => client.documentId === documentId);
       const logs = members.map(({ log }) => log);
-      const truth = this.stage.truthOf(documentId, (what) => this.wrongs.push(`${documentId}: ${what}`), logs);
+      const truth = this.stage.truthOf(documentId, (what) => this.wrongs.push(`${documentId}: ${what}`), members);
       for (const log of logs) {
         for (const episode of log.episodes) {
           const isLast = episode === log.episode;

@@ -8,8 +8,11 @@ import { Editor, paragraphs } from '../support/editors.mjs';
 import { uniqueId } from '../support/hub-server.mjs';
 import { until } from '../support/processes.mjs';
 
-/** An editor of a hub that says what the test has it say; `heard` is what came, `say` goes to the newest connection. */
-async function acted(answer = {}, options) {
+/**
+ * An editor of a hub that says what the test has it say; `heard` is what came, `say` goes to the newest connection. `epochs`
+ * are those in which its connections begin, without which it remembers nobody.
+ */
+async function acted(answer = {}, { epochs = [], ...options } = {}) {
   const hub = { heard: [], connections: 0 };
   const base = await startActor((socket) => {
     hub.connections += 1;
@@ -20,7 +23,11 @@ async function acted(answer = {}, options) {
       hub.heard.push(message);
       answer[message.type]?.(message, hub);
     });
-    greet(socket, { kind: 'steps', version: 0 });
+    const epoch = epochs[hub.connections - 1];
+    greet(socket, { kind: 'steps', version: 0, ...(epoch && { token: 'token', epoch, offset: 5 }) });
+    if (!epoch || hub.connections === 1) return;
+    const isSame = epochs[hub.connections - 2] === epoch;
+    hub.say(isSame ? { type: 'recovered', from: 5, to: 5, upTo: 0 } : { type: 'reload', reason: 'OTHER_EPOCH' });
   });
   const editor = new Editor(base, uniqueId(), options);
   later(() => editor.close());
@@ -150,6 +157,28 @@ describe('an editor and the whole document', () => {
     await until('the reload', () => editor.reloads.length === 1);
     assert.equal(editor.reloads[0].reason, 'BATCH_REFUSED');
     assert.equal(hub.heard.at(-1).version, undefined);
+  });
+
+  test('is asked for whole where another epoch may have given the version to other steps', async () => {
+    const epochs = ['0011223344556677', '8899aabbccddeeff', '8899aabbccddeeff'];
+    let asked = 0;
+    const lost = paragraphs('text and what Redis has lost').toJSON();
+    const other = paragraphs('text and what came instead').toJSON();
+    const sync = (message, hub) => {
+      asked += 1;
+      // The second connection is cut before it has the document.
+      if (asked === 2) hub.cut();
+      else gives(asked === 1 ? lost : other, 7)(message, hub);
+    };
+    const { hub, editor } = await acted({ sync }, { epochs });
+    await editor.isSettled();
+    hub.cut();
+    await until('the reload', () => editor.reloads.length === 1);
+    assert.deepEqual([editor.text, editor.reloads[0].reason], ['text and what came instead', 'OTHER_EPOCH']);
+    assert.deepEqual(
+      hub.heard.filter(({ type }) => type === 'sync').map(({ version }) => version),
+      [undefined, undefined, undefined],
+    );
   });
 
   test('one that nobody asked for changes nothing', async () => {

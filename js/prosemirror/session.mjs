@@ -12,6 +12,9 @@ const ANSWER_MS = 10_000;
 /** Errors that are not about steps, though steps may be on their way. */
 const NOT_OF_STEPS = ['BAD_JSON', 'RATE_LIMITED', 'UNKNOWN_TYPE', 'UNEXPECTED', 'HISTORY_GONE'];
 
+/** After these a version may be of other steps: something that this editor has seen may be gone, where Redis has lost it. */
+const OF_ANOTHER_DOCUMENT = ['OTHER_EPOCH', 'BAD_OFFSET', 'OFFSETS_OUT_OF_ORDER'];
+
 function fault(code, message, cause) {
   return Object.assign(new Error(message, cause && { cause }), { name: 'FabricCollabError', code });
 }
@@ -31,6 +34,8 @@ export class CollabSession {
   #target = null;
   /** Why the document comes anew, where it does. */
   #reason = '';
+  /** Whether its version is good for nothing, until the whole document has come: the connection may be cut before that. */
+  #wantsWhole = false;
   /** Whether this answer was the whole document, and how often in a row that did not help. */
   #wasWhole = false;
   /** The version that steps were sent for which are not answered; null where none are. */
@@ -55,9 +60,10 @@ export class CollabSession {
   start() {
     // Of a state that was another session's nobody knows any more what was sent.
     this.#mayBeAccepted = unconfirmedOf(this.#editor.state).length;
-    const opened = () => this.#opened();
-    for (const event of ['connected', 'recovered', 'reload']) this.#offs.push(this.#client.on(event, opened));
     this.#offs.push(
+      this.#client.on('connected', () => this.#opened()),
+      this.#client.on('recovered', () => this.#opened()),
+      this.#client.on('reload', ({ reason }) => this.#opened(reason)),
       this.#client.on('message', (message) => this.#receive(message)),
       this.#client.on('status', (status) => this.#follow(status)),
     );
@@ -125,7 +131,8 @@ export class CollabSession {
 
   // ---- the connection -------------------------------------------------------------------------------------------
 
-  #opened() {
+  /** A connection is there; `reason` is why what was missed is not made good, where it is not. */
+  #opened(reason) {
     this.#stopTimers();
     this.#asked = null;
     this.#strays = 0;
@@ -137,7 +144,9 @@ export class CollabSession {
       reason: '',
       peers: new Map(),
     });
-    this.#sync();
+    const isOther = OF_ANOTHER_DOCUMENT.includes(reason);
+    if (isOther) this.#reason = reason;
+    this.#sync(isOther);
   }
 
   #follow({ state, reason }) {
@@ -161,8 +170,9 @@ export class CollabSession {
     this.#asked = null;
     this.#isSyncing = true;
     this.#target = null;
+    this.#wantsWhole ||= whole;
     const version = this.#version;
-    this.#client.submit('sync', whole || version === null ? {} : { version });
+    this.#client.submit('sync', this.#wantsWhole || version === null ? {} : { version });
   }
 
   /** Whether all that was asked for is there. */
@@ -363,6 +373,7 @@ export class CollabSession {
     }
     const { doc: before } = this.#editor.state;
     const wasLoaded = this.#version !== null;
+    this.#wantsWhole = false;
     const waiting = unconfirmedOf(this.#editor.state).length;
     // What a plugin has put into the empty document before it was loaded is no change of the user's.
     const uncertain = wasLoaded ? Math.min(this.#mayBeAccepted, waiting) : waiting;

@@ -7,7 +7,7 @@ import { Log } from './support/fault/log.mjs';
 import { StepsBranches } from './support/fault/steps-branches.mjs';
 import { UpdatesBranches } from './support/fault/updates-branches.mjs';
 
-const DONE = { 'Redis killed without its file': 1, 'fail-over to a replica that is behind': 1 };
+const LOSSES = { memories: 1, tails: 1 };
 
 /** What Redis was told: entries one behind the other, where they do not say otherwise. */
 function tree(entries, epoch = 'e') {
@@ -51,7 +51,7 @@ async function found(about) {
   branches.check(wrong, {
     members: [{ clientID: 'a', log, document: { version, labels: clientHas } }],
     documents: [{ version, labels }],
-    done: DONE,
+    losses: LOSSES,
     lost: [],
     app,
     givenUp,
@@ -122,7 +122,7 @@ describe('the judge of a document that keeps its updates', () => {
     const found = [];
     const branches = new UpdatesBranches('doc', [tree(path)], { epoch: 'e', offset: 2 });
     const documents = [{ labels: ['b/0/1', 'a/0/1'] }];
-    branches.check((what) => found.push(what), { members: [], documents, done: DONE, lost: [], app, givenUp: 0 });
+    branches.check((what) => found.push(what), { members: [], documents, losses: LOSSES, lost: [], app, givenUp: 0 });
     return found.length;
   }
 

@@ -47,7 +47,9 @@ test(
   'clients of three processes get what was published whatever becomes of Redis, or are told to reload',
   { timeout: 300_000 + MINUTES_OVER_REDIS * 60_000 },
   async () => {
-    const found = await faults(['--minutes', String(MINUTES_OVER_REDIS), '--processes', '3', '--kinds', KINDS]);
+    const args = ['--minutes', String(MINUTES_OVER_REDIS), '--processes', '3', '--kinds', KINDS];
+    if (process.env.HUB_TEST_REDIS) args.push('--server', process.env.HUB_TEST_REDIS);
+    const found = await faults(args);
     assert.deepEqual([found.clients, found.documents, found.processes], [200, 20, 3]);
     for (const [what, count] of Object.entries(found.faults)) assert.ok(count > 0, what);
     assert.ok(found.recovered > 50, `${found.recovered} recoveries`);

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { SeveralProcesses } from '../__test__/support/fault/several-processes.mjs';
 import { runFaults } from '../__test__/support/fault/world.mjs';
 import { ensureAddonBuilt } from './addon.mjs';
+import { serverProgram } from './system.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -15,6 +16,10 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '1' },
     // Of the documents of several processes; the others are relays.
     kinds: { type: 'string', default: 'steps,updates' },
+    // Whether sentinels say which of two servers is the primary.
+    sentinel: { type: 'boolean', default: false },
+    // `redis`, `valkey`, or the path of such a server.
+    server: { type: 'string' },
     // A file for everything that several processes say.
     log: { type: 'string' },
   },
@@ -37,9 +42,27 @@ const options = {
   restarts: values.restarts === undefined ? Math.ceil(minutes / 2) : number('restarts'),
 };
 const processes = number('processes');
+if (values.server !== undefined) {
+  try {
+    process.env.HUB_TEST_REDIS = serverProgram(values.server);
+  } catch (error) {
+    console.error(error.message);
+    process.exit(2);
+  }
+}
+if (processes === 1 && (values.sentinel || values.server)) {
+  console.error('--sentinel and --server are for several processes: --processes 3');
+  process.exit(2);
+}
 if (processes > 1) {
   const said = values.log && ((text) => fs.appendFileSync(values.log, text));
-  options.stage = new SeveralProcesses({ seed: options.seed, processes, kinds: values.kinds.split(','), said });
+  options.stage = new SeveralProcesses({
+    seed: options.seed,
+    processes,
+    kinds: values.kinds.split(','),
+    isWatched: values.sentinel,
+    said,
+  });
 }
 ensureAddonBuilt();
 console.log(

@@ -24,8 +24,12 @@ const extraDirectories = ['/usr/sbin', '/sbin', '/usr/local/sbin', '/opt/homebre
 
 /** The path of a program, or `null` where it is not installed. */
 export function findProgram(name) {
+  return fileOf(programs[name].commands);
+}
+
+function fileOf(commands) {
   const directories = [...(process.env.PATH ?? '').split(path.delimiter).filter(Boolean), ...extraDirectories];
-  for (const command of programs[name].commands) {
+  for (const command of commands) {
     for (const directory of directories) {
       const file = path.join(directory, command);
       try {
@@ -37,6 +41,15 @@ export function findProgram(name) {
     }
   }
   return null;
+}
+
+/** The path of a server that speaks as Redis does: by name (`redis`, `valkey`) or path. Throws where there is none. */
+export function serverProgram(name) {
+  const file = name.includes(path.sep) ? name : fileOf([`${name}-server`]);
+  if (file && fs.existsSync(file)) return file;
+  throw new Error(
+    `There is no ${name.includes(path.sep) ? name : `${name}-server`} here. Install one, or name its path.`,
+  );
 }
 
 function isMissing(name) {

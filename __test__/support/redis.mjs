@@ -9,7 +9,7 @@ import { childEnvironment, Service } from './processes.mjs';
 import { startProgram } from './programs.mjs';
 
 /** The server that is tested with: `HUB_TEST_REDIS`, which may be a valkey-server, or what the system has; that has TLS. */
-async function redisProgram({ tls = false } = {}) {
+export async function redisProgram({ tls = false } = {}) {
   return (!tls && process.env.HUB_TEST_REDIS) || (await ensureSystemPackages(['redis'])).redis;
 }
 

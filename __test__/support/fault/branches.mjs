@@ -67,13 +67,14 @@ export class Branches {
   /**
    * What Redis may have lost, and whom that may have cost a reload.
    *
-   * @param about `members`: the clients; `done`: how often what was done; `lost`: how often each process said that of each
+   * @param about `members`: the clients; `losses`: how often Redis may have lost its `memories`,
+   *   or `tails` of documents; `lost`: how often each process said that of each
    *   document something was lost
    */
-  check(wrong, { members, done, lost }) {
+  check(wrong, { members, losses, lost }) {
     const logs = members.map(({ log }) => log);
     this.#adopt(logs, wrong);
-    const [memories, tails] = [done['Redis killed without its file'], done['fail-over to a replica that is behind']];
+    const { memories, tails } = losses;
     if (this.epochs > 1 + memories + tails) wrong(`was begun anew ${this.epochs - 1} times`);
     if (this.forks > memories + tails) wrong(`has lost something ${this.forks} times`);
     // Where nothing of a document was lost no process may say so, and no client reload for it.

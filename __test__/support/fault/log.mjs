@@ -1,5 +1,5 @@
 // What one client was told and what it sent, as it happened; judged in the end by judge.mjs.
-import { labelOf } from './labels.mjs';
+import { labelOf, REPLACED } from './labels.mjs';
 
 export class Log {
   /** Stretches without a reload: `{ epoch, start, session, recoveries, entries: [{ offset, label }] }`. */
@@ -70,8 +70,14 @@ export class Log {
     this.episode.entries.push({ offset, label: labelOf(message) });
   }
 
-  /** Of a document with an authority: steps, or that the document goes on as another one. */
-  receivedSteps(entry) {
-    this.episode.entries.push(entry);
+  /** Of a document of kind `steps`, `more` of which is `version` and `labels`. */
+  receivedSteps(offset, message, more) {
+    this.episode.entries.push({ offset, label: labelOf(message), toAll: true, ...more });
+  }
+
+  /** Told in the middle of a connection that the document goes on as another one. */
+  replaced({ reason, offset }) {
+    this.told(reason);
+    if (offset !== undefined) this.episode.entries.push({ offset, label: REPLACED, toAll: true });
   }
 }

@@ -1,17 +1,18 @@
 // The fault test of several processes: hubs over one Redis, between which and their clients everything can break.
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../processes.mjs';
-import { RedisClient } from '../redis-client.mjs';
-import { SilentProxy } from '../silent-proxy.mjs';
 import { App } from './app.mjs';
 import { Branches } from './branches.mjs';
 import { FAULTS } from './cluster-faults.mjs';
 import { HubProcess } from './hub-process.mjs';
 import { kindOf, labelsIn } from './labels.mjs';
 import { HUB } from './options.mjs';
+import { RedisEars } from './redis-ears.mjs';
 import { RedisLog } from './redis-log.mjs';
 import { RedisPair } from './redis-pair.mjs';
 import { between, pick, shuffled, stream } from './seeded.mjs';
+import { SENTINEL_FAULTS } from './sentinel-faults.mjs';
+import { SentinelPair } from './sentinels.mjs';
 import { StepsBranches } from './steps-branches.mjs';
 import { UpdatesBranches } from './updates-branches.mjs';
 
@@ -27,37 +28,43 @@ const JUDGES = { relay: Branches, steps: StepsBranches, updates: UpdatesBranches
 /** Nobody listens there. */
 const NOWHERE = 1;
 
+/** How long nobody writes to some documents before a replica that is behind takes over: longer than a retry. */
+const HELD_MS = 1000;
+
 /** How long a fault may take to be over for the hubs, too. */
 const READY_MS = 20_000;
 
 export class SeveralProcesses {
   /** What became of what route handlers published, by label. */
   fates = new Map();
-  /** How often what was done. */
-  done = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
   /** Documents to which nobody writes at the moment. */
-  held = new Set();
+  #held = new Set();
   /** The hubs that were killed. */
   #ended = [];
   /** How long after a fault all hubs were ready again, in milliseconds. */
   readyAfter = [];
   /** Documents with an authority, as each process has them in the end. */
   documents = new Map();
-  #ears = [];
+  #ears;
   #labels = 0;
 
   /**
-   * @param about `kinds` that documents have, beside relays; `said` is given what processes say
+   * @param about `kinds` that documents have, beside relays; `isWatched`: whether sentinels say which server is the primary;
+   *   `said` is given what processes say
    */
-  constructor({ seed, processes = 3, kinds = ['steps', 'updates'], said }) {
+  constructor({ seed, processes = 3, kinds = ['steps', 'updates'], isWatched = false, said }) {
     Object.assign(this, {
       seed,
       said,
       kinds,
+      isWatched,
+      faults: isWatched ? SENTINEL_FAULTS : FAULTS,
       counts: { processes },
       random: stream(seed, 'publishers'),
       app: new App(seed),
     });
+    /** How often what was done. */
+    this.done = Object.fromEntries(Object.keys(this.faults).map((name) => [name, 0]));
   }
 
   /** How the index-th document is called: its kind is in its name. */
@@ -69,44 +76,18 @@ export class SeveralProcesses {
   async start(documentIds) {
     this.documentIds = documentIds;
     this.log = new RedisLog(documentIds);
-    this.redis = await RedisPair.start();
-    this.#ears = await Promise.all([this.redis.primary, this.redis.replica].map((server) => this.#listen(server)));
     const count = this.counts.processes;
-    this.links = await Promise.all(Array.from({ length: count }, () => SilentProxy.start(this.redis.primary.port)));
-    this.hubs = await Promise.all(this.links.map((link) => this.#hub(link)));
+    this.redis = this.isWatched ? await SentinelPair.start() : await RedisPair.start(count);
+    this.server = await this.redis.primary.version();
+    this.#ears = new RedisEars(this.redis.servers, this.log);
+    this.hubs = await Promise.all(Array.from({ length: count }, (_, index) => this.#hub(index)));
   }
 
-  #hub(link) {
-    const redis = { ...REDIS, url: `redis://127.0.0.1:${link.port}` };
+  #hub(index) {
+    const redis = { ...REDIS, ...this.redis.address(index) };
     // Longer than a silence: what is under way when a client is told what was applied is published by then, or never.
     const options = { ...HUB, recoveryWindowMs: 6000, threads: 1, logLevel: 'warn', redis, documents: DOCUMENTS };
     return HubProcess.start(options, this.app, this.said);
-  }
-
-  /** Hears everything that one server publishes, and reads what stands there whenever it may have missed something. */
-  async #listen(server) {
-    const ear = { isOn: true };
-    const hear = async () => {
-      const redis = await RedisClient.connect(server.port, { heard: (...said) => this.log.heard(...said) });
-      try {
-        await redis.psubscribe('hub:{*}:said');
-        const reader = await RedisClient.connect(server.port);
-        await this.log.read(reader);
-        reader.end();
-        ear.stop = () => redis.end();
-        await redis.closed;
-      } finally {
-        redis.end();
-      }
-    };
-    const goOn = async () => {
-      while (ear.isOn) {
-        await hear().catch(() => {});
-        await delay(10);
-      }
-    };
-    ear.over = goOn();
-    return ear;
   }
 
   get wrongs() {
@@ -143,18 +124,18 @@ export class SeveralProcesses {
   }
 
   mayWrite(documentId) {
-    return !this.held.has(documentId);
+    return !this.#held.has(documentId);
   }
 
   /** One fault after the other, in an order that the seed makes: each kind once, however long that takes, before any again. */
   async during(seconds, { progress }) {
     const end = Date.now() + 1000 * seconds;
     for (let round = 0; ; round += 1) {
-      for (const name of shuffled(stream(this.seed, 'faults', round), Object.keys(FAULTS))) {
+      for (const name of shuffled(stream(this.seed, 'faults', round), Object.keys(this.faults))) {
         const random = stream(this.seed, 'fault', round, name);
         await delay(between(random, 200, 1200));
         if (round > 0 && Date.now() > end) return;
-        await FAULTS[name](this, random);
+        await this.faults[name].deed(this, random);
         this.done[name] += 1;
         progress(`${name}: all processes are ready ${await this.ready()} ms later`);
       }
@@ -178,20 +159,22 @@ export class SeveralProcesses {
     await hub.end();
     this.#ended.push(hub);
     await delay(afterMs);
-    this.hubs[index] = await this.#hub(this.links[index]);
+    this.hubs[index] = await this.#hub(index);
   }
 
-  /** Has everybody who connects to Redis from now on reach its primary. */
-  async moveLinks(waits) {
-    for (const link of this.links) {
-      link.target = this.redis.primary.port;
-      link.cut();
-      await delay(waits());
-    }
+  /** Has nobody write to some documents, of which the replica then has everything. */
+  async hold(random) {
+    this.#held = new Set(this.documentIds.filter(() => random() < 0.5));
+    await delay(HELD_MS);
+    await this.redis.synced();
+  }
+
+  release() {
+    this.#held = new Set();
   }
 
   async sync() {
-    await this.log.read(this.redis.primary.commands);
+    await this.log.read(this.redis.primary);
     this.branches = new Map(
       this.documentIds.map((id) => {
         const Judge = JUDGES[kindOf(id)];
@@ -226,12 +209,19 @@ export class SeveralProcesses {
       members,
       app: this.app,
       documents: this.documents.get(documentId),
-      done: this.done,
+      losses: this.#losses(),
       lost: hubs.map(({ lost }) => lost),
       givenUp: hubs.reduce((sum, { givenUp }) => sum + (givenUp.get(documentId) ?? 0), 0),
     });
     branches.judgeHandlers(wrong, this.fates);
     return branches;
+  }
+
+  /** How often Redis may have lost what. */
+  #losses() {
+    const times = (what) =>
+      Object.entries(this.faults).reduce((sum, [name, { loses }]) => sum + (loses === what ? this.done[name] : 0), 0);
+    return { memories: times('memory'), tails: times('tail') };
   }
 
   report() {
@@ -242,6 +232,7 @@ export class SeveralProcesses {
       faults: this.done,
       readyAfterMs: { longest: Math.max(0, ...this.readyAfter) },
       redis: {
+        server: this.server,
         published: sum(({ count }) => count),
         lost: sum(({ lostCount }) => lostCount),
         begunAnew: sum(({ epochs }) => epochs - 1),
@@ -258,12 +249,7 @@ export class SeveralProcesses {
 
   async end() {
     for (const hub of this.hubs ?? []) await hub.end();
-    for (const ear of this.#ears) {
-      ear.isOn = false;
-      ear.stop?.();
-    }
-    for (const link of this.links ?? []) link.close();
     await this.redis?.end();
-    for (const ear of this.#ears) await ear.over;
+    await this.#ears?.end();
   }
 }

@@ -3,48 +3,72 @@ import WebSocket from 'ws';
 import { FabricClient } from '../../../js/client.js';
 import { labelOf } from './labels.mjs';
 
+/**
+ * A client whose connections are written down.
+ *
+ * @param of it `isEnded()`, and `reloaded(detail)`, which answers the labels of what may be published or not
+ * @returns {FabricClient} with `seen`: the offset of the last message, or where the first would have followed
+ */
+export function connectedClient(
+  { documentId, clientID, base, random, isSlowToReturn, patienceMs, log },
+  { isEnded, reloaded },
+) {
+  /** Where the newest connection began, read off the wire. */
+  let offered;
+  class Tapped extends WebSocket {
+    constructor(url) {
+      super(url);
+      this.on('message', (data) => {
+        const message = JSON.parse(data.toString());
+        if (message.type === 'connected') offered = message;
+      });
+    }
+  }
+  const client = new FabricClient({
+    url: `${base}/ws/fabric`,
+    documentId,
+    clientID,
+    WebSocket: Tapped,
+    random,
+    firstWaitMs: 50,
+    longestWaitMs: isSlowToReturn ? 8000 : 500,
+    silenceMs: patienceMs / 2,
+    answerTimeoutMs: patienceMs / 2,
+  });
+  client.seen = -1;
+  const begin = () => {
+    client.seen = offered.offset;
+    log.began(offered);
+  };
+  client.on('connected', begin);
+  client.on('recovered', ({ from, to }) => log.recovered(from, to));
+  client.on('reload', (detail) => {
+    const labels = reloaded(detail);
+    log.reloaded(detail.reason, { certain: detail.certain, labels });
+    begin();
+  });
+  client.on('message', ({ offset }) => {
+    if (offset !== undefined) client.seen = Math.max(client.seen, offset);
+  });
+  client.on('status', ({ state, code }) => state === 'waiting' && log.closed(code));
+  client.on('closed', ({ code }) => isEnded() || log.wrong(`stopped with ${code}`));
+  return client;
+}
+
 export class ShippedClient {
   #client;
-  /** Where the newest connection began, read off the wire. */
-  #offered = null;
-  #offset = -1;
   /** Labels of what is not acknowledged, oldest first. */
   #unacknowledged = [];
   #ended = false;
 
-  constructor({ documentId, kind, clientID, base, random, isSlowToReturn, patienceMs, log }) {
-    this.others = kind === 'updates' ? ['awareness', 'synced', 'saved'] : ['awareness', 'synced'];
-    this.clientID = clientID;
-    this.documentId = documentId;
-    this.log = log;
-    const tap = (data) => {
-      const message = JSON.parse(data.toString());
-      if (message.type === 'connected') this.#offered = message;
-    };
-    class Tapped extends WebSocket {
-      constructor(url) {
-        super(url);
-        this.on('message', tap);
-      }
-    }
-    this.#client = new FabricClient({
-      url: `${base}/ws/fabric`,
-      documentId,
-      clientID,
-      WebSocket: Tapped,
-      random,
-      firstWaitMs: 50,
-      longestWaitMs: isSlowToReturn ? 8000 : 500,
-      silenceMs: patienceMs / 2,
-      answerTimeoutMs: patienceMs / 2,
-    });
-    this.#client.on('connected', () => this.#begin());
-    this.#client.on('recovered', ({ from, to }) => log.recovered(from, to));
-    this.#client.on('reload', (detail) => this.#reload(detail));
+  constructor({ documentId, kind, clientID, log, ...more }) {
+    Object.assign(this, { documentId, kind, clientID, log });
+    this.#client = connectedClient(
+      { documentId, clientID, log, ...more },
+      { isEnded: () => this.#ended, reloaded: (detail) => this.#reloaded(detail) },
+    );
     this.#client.on('acknowledged', () => this.#acknowledge(this.#client.unacknowledged));
     this.#client.on('message', (message) => this.#receive(message));
-    this.#client.on('status', ({ state, code }) => state === 'waiting' && log.closed(code));
-    this.#client.on('closed', ({ code }) => this.#ended || log.wrong(`stopped with ${code}`));
   }
 
   get unacknowledged() {
@@ -52,7 +76,7 @@ export class ShippedClient {
   }
 
   get offset() {
-    return this.#client.status.state === 'open' ? this.#offset : -1;
+    return this.#client.status.state === 'open' ? this.#client.seen : -1;
   }
 
   connect() {
@@ -70,16 +94,10 @@ export class ShippedClient {
     this.#client.close();
   }
 
-  #begin() {
-    this.#offset = this.#offered.offset;
-    this.log.began(this.#offered);
-  }
-
-  #reload({ reason, certain, unacknowledged }) {
+  #reloaded({ unacknowledged }) {
     this.#acknowledge(unacknowledged.length);
     this.#unacknowledged = [];
-    this.log.reloaded(reason, { certain, labels: unacknowledged.map(labelOf) });
-    this.#begin();
+    return unacknowledged.map(labelOf);
   }
 
   /** All but the last `left` are acknowledged. */
@@ -89,10 +107,9 @@ export class ShippedClient {
 
   #receive(message) {
     const { type, offset } = message;
-    if (type === 'update' || type === 'steps') {
-      this.#offset = offset;
-      this.log.received(offset, message);
-    } else if (!this.others.includes(type)) {
+    if (type === 'update' || type === 'steps') this.log.received(offset, message);
+    else if (this.kind === 'updates' && type === 'reload') this.log.replaced(message);
+    else if (type !== 'awareness' && type !== 'synced' && !(this.kind === 'updates' && type === 'saved')) {
       this.log.wrong(`a message ${JSON.stringify(message)}`);
     }
   }

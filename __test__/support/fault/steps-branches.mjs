@@ -109,6 +109,7 @@ export class StepsBranches extends Branches {
     const left = new Set(this.final.labels);
     for (const [label, fate] of log.fates) {
       if (fate === 'sent') log.wrong(`${label} is neither acknowledged nor given up`);
+      if (fate === 'unpublished' && left.has(label)) log.wrong(`${label} is given up, and stands`);
       if (fate === 'acknowledged' && !left.has(label) && !this.mayBeGone)
         log.wrong(`${label} is acknowledged, and is gone`);
     }

@@ -1,6 +1,6 @@
 // An editor of a document with an authority that speaks the wire by hand: it sends steps for the version that it knows, is
 // refused where others were quicker, and tries again. Nothing is given up until it stands in the document.
-import { labelOf, labelOfStep, labelsIn, REPLACED, stepFor } from './labels.mjs';
+import { labelOfStep, labelsIn, stepFor } from './labels.mjs';
 import { WireConnection } from './wire-connection.mjs';
 
 /** Most labels of one batch. */
@@ -15,6 +15,8 @@ export class StepsClient extends WireConnection {
   /** The version that the answer to `sync` leads to; null where nothing is asked for. */
   #target = null;
   #isSyncing = false;
+  /** Documents that it has asked for on this connection, and that have not come. */
+  #asked = 0;
   /** What is sent together, under one number until it stands: `{ id, parts: [{ label, pad }], isSent }`. */
   #batch = null;
   /** `{ label, pad }` that wait for their turn. */
@@ -54,6 +56,7 @@ export class StepsClient extends WireConnection {
   lost() {
     clearTimeout(this.#turn);
     this.#turn = undefined;
+    this.#asked = 0;
     // What was asked for may have come in part.
     if (this.#isSyncing) this.document = null;
     if (this.#batch) this.#batch.isSent = false;
@@ -77,6 +80,7 @@ export class StepsClient extends WireConnection {
     this.#isSyncing = true;
     this.#target = null;
     if (this.#batch) this.#batch.isSent = false;
+    this.#asked += 1;
     this.write({ type: 'sync' });
   }
 
@@ -95,11 +99,8 @@ export class StepsClient extends WireConnection {
         return this.#steps(message);
       case 'reload':
         // In the middle of a connection: the document goes on as another one.
-        this.log.told(message.reason);
-        if (offset !== undefined) {
-          this.takeOffset(offset);
-          this.log.receivedSteps({ offset, label: REPLACED, toAll: true });
-        }
+        if (offset !== undefined) this.takeOffset(offset);
+        this.log.replaced(message);
         return this.#sync();
       case 'error':
         return this.#refused(message);
@@ -112,7 +113,8 @@ export class StepsClient extends WireConnection {
   }
 
   #replace({ doc, version }) {
-    if (!this.#isSyncing || this.document) return this.log.wrong('a document for which it has not asked');
+    if (this.#asked === 0) return this.log.wrong('a document for which it has not asked');
+    this.#asked -= 1;
     this.document = { version, labels: labelsIn(doc) };
     const known = new Set(this.document.labels);
     if (this.#batch?.parts.some(({ label }) => known.has(label))) this.#stands(known);
@@ -124,7 +126,7 @@ export class StepsClient extends WireConnection {
     if (clientIDs.length !== steps.length) this.log.wrong(`${steps.length} steps of ${clientIDs.length}`);
     if (offset !== undefined) {
       this.takeOffset(offset);
-      this.log.receivedSteps({ offset, label: labelOf(message), version, labels: steps.map(labelOfStep), toAll: true });
+      this.log.receivedSteps(offset, message, { version, labels: steps.map(labelOfStep) });
     }
     if (this.document === null) return;
     const known = this.document.version - version;

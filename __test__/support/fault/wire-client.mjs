@@ -51,6 +51,10 @@ export class WireClient extends WireConnection {
       if (offset !== undefined && type !== 'saved') this.log.wrong(`${type} with an offset`);
       return;
     }
+    if (this.kind === 'updates' && type === 'reload') {
+      this.takeOffset(offset);
+      return this.log.replaced(message);
+    }
     if (type !== 'update' && type !== 'steps') return this.log.wrong(`a message ${JSON.stringify(message)}`);
     this.takeOffset(offset);
     this.log.received(offset, message);

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChaosProxy } from '../chaos-proxy.mjs';
 import { until } from '../processes.mjs';
+import { EditorClient } from './editor-client.mjs';
 import { judgeEpisode } from './judge.mjs';
 import { kindOf } from './labels.mjs';
 import { Log } from './log.mjs';
@@ -50,6 +51,9 @@ export class World {
     common.patienceMs = isPatient ? 60_000 : 3000;
     if (isPatient) this.#patient.add(clientID);
     common.kind = kindOf(documentId);
+    if (common.kind === 'steps' && place % 2 === 0) {
+      return new EditorClient({ ...common, isSlowToReturn: random() < 0.2 });
+    }
     if (common.kind === 'steps') {
       const mayWrite = () => this.stage.mayWrite(documentId);
       return new StepsClient({ ...common, mayWrite, mayStayAway: () => !this.#isQuiet });

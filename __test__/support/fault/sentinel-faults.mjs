@@ -17,8 +17,9 @@ export const SENTINEL_FAULTS = {
   /** Shorter than what makes sentinels act. */
   'CLIENT PAUSE': { deed: (stage, random) => pauseClients(stage, between(random, 100, DOWN_AFTER_MS / 2)) },
 
-  /** It is back before sentinels act, with everything that it has answered. */
+  /** It is back before sentinels act, with everything that it has answered; where it starts slowly, its replica is the primary. */
   'primary started again': {
+    loses: 'tail',
     deed: async ({ redis }) => {
       await redis.primary.kill();
       await redis.primary.start();

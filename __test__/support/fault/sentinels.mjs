@@ -45,13 +45,13 @@ class Sentinel {
     return Object.fromEntries(words.flatMap((word, index) => (index % 2 === 0 ? [[word, words[index + 1]]] : [])));
   }
 
-  /** Whether it knows the others, and a replica that follows the server on this port. */
-  async isReady(port) {
+  /** The port of the primary, once it knows the others and a replica that follows; else 0. */
+  async knows() {
     const known = await this.#primary();
-    if (known.port !== String(port) || known.flags !== 'master' || known['num-other-sentinels'] !== String(COUNT - 1))
-      return false;
+    if (known.flags !== 'master' || known['num-other-sentinels'] !== String(COUNT - 1)) return 0;
     const replicas = (await this.commands.call('SENTINEL', 'REPLICAS', NAME)).map((words) => words.map(String));
-    return replicas.some((words) => words[words.indexOf('master-link-status') + 1] === 'ok');
+    const follows = (words) => words[words.indexOf('master-link-status') + 1] === 'ok';
+    return replicas.some(follows) ? Number(known.port) : 0;
   }
 
   async end() {
@@ -90,20 +90,26 @@ export class SentinelPair {
     await synced(this.primary, this.replica);
   }
 
-  /** Waits until the replica has everything, and all sentinels know of that. */
+  /** Waits until all sentinels name one primary, and its replica has everything. */
   async whole() {
+    const agreed = async () => {
+      const [port, ...others] = await Promise.all(this.sentinels.map((sentinel) => sentinel.knows()));
+      return others.every((other) => other === port) && port;
+    };
+    const port = await until('the sentinels to agree', agreed, { timeoutMs: 40_000 });
+    if (this.replica.port === port) this.#swap();
     await this.synced();
-    const areReady = () => Promise.all(this.sentinels.map((sentinel) => sentinel.isReady(this.primary.port)));
-    await until('the sentinels to know everybody', async () => (await areReady()).every(Boolean), {
-      timeoutMs: 40_000,
-    });
+  }
+
+  #swap() {
+    [this.primary, this.replica] = [this.replica, this.primary];
   }
 
   /** Waits until the replica has taken the primary's place. */
   async promoted() {
     const isPrimary = async () => /^role:master/m.test(await this.replica.info('replication'));
     await until('the replica to be promoted', isPrimary, { timeoutMs: 40_000 });
-    [this.primary, this.replica] = [this.replica, this.primary];
+    this.#swap();
   }
 
   /** From now on the replica hears nothing: it is told to show a password that nobody wants. */

@@ -24,6 +24,7 @@ export class StepsBranches extends Branches {
     super.check(wrong, about);
     this.mayBeGone = this.hasLost && about.givenUp > 0;
     for (const { path } of this.ways()) this.#checkOrder(path, wrong);
+    this.#checkBeginnings(wrong);
     this.final = about.documents[0];
     this.#checkEverybody(wrong, about);
     this.#checkSaves(wrong, about.app);
@@ -55,6 +56,17 @@ export class StepsBranches extends Branches {
         last = label;
       }
       version = entry.version + entry.labels.length;
+    }
+  }
+
+  /** A document that was there before never begins as an empty one, whatever Redis has lost. */
+  #checkBeginnings(wrong) {
+    const begun = this.trees.filter(({ entries }) => entries.size > 0).slice(1);
+    const isEmpty = ({ label, labels, version }) => (label === REPLACED ? labels.length === 0 : version === 0);
+    for (const tree of begun) {
+      if (tree.tips.some((tip) => isEmpty(tree.pathTo(tip)[0]))) {
+        wrong(`was there before, and begins as an empty one in epoch ${tree.epoch}`);
+      }
     }
   }
 

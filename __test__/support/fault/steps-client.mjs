@@ -23,6 +23,8 @@ export class StepsClient extends WireConnection {
   #waiting = [];
   #lastId = 0;
   #turn;
+  /** Whether there was something in the document. */
+  #hasSeen = false;
 
   get unacknowledged() {
     return this.#waiting.length + (this.#batch?.parts.length ?? 0);
@@ -116,6 +118,8 @@ export class StepsClient extends WireConnection {
     if (this.#asked === 0) return this.log.wrong('a document for which it has not asked');
     this.#asked -= 1;
     this.document = { version, labels: labelsIn(doc) };
+    if (version === 0 && this.#hasSeen) this.log.wrong('was given an empty document where it had seen one');
+    this.#hasSeen ||= version > 0;
     const known = new Set(this.document.labels);
     if (this.#batch?.parts.some(({ label }) => known.has(label))) this.#stands(known);
     this.#settle();
@@ -138,6 +142,7 @@ export class StepsClient extends WireConnection {
     const labels = steps.map(labelOfStep);
     this.document.version += steps.length;
     this.document.labels.push(...labels);
+    this.#hasSeen = true;
     if (this.#batch?.parts.some(({ label }) => labels.includes(label))) this.#stands(new Set(labels));
     this.#settle();
     this.#next();

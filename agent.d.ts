@@ -58,7 +58,7 @@ export interface AgentOptions<Data = any> {
   /** Takes the faults of `onRequest` and of its answers. Default: `console.error`. */
   onError?(error: unknown, context: AgentErrorContext): void | Promise<void>;
   /**
-   * How long a stream goes on when the last connection of its thread is gone, in milliseconds, so that a reload or a cut
+   * How long a stream goes on when the last connection of its thread is gone, in all processes, in milliseconds, so that a reload or a cut
    * connection does not end it. Default 30 000; 0 ends it at once, `false` never.
    */
   graceMs?: number | false;
@@ -90,7 +90,7 @@ export interface AgentOptions<Data = any> {
   maxKeptBytes?: number;
   /** Ended streams that are kept of one thread. Default 16. */
   maxKeptStreamsPerThread?: number;
-  /** Streams of one thread that may run at a time; more are refused with `TOO_MANY_STREAMS`. Default 8. */
+  /** Streams of one thread that may run at a time in this process; more are refused with `TOO_MANY_STREAMS`. Default 8. */
   maxStreamsPerThread?: number;
   /** The same for all threads together. Default 1000. */
   maxStreams?: number;
@@ -105,7 +105,7 @@ export interface AgentOptions<Data = any> {
  * - `UNRECOVERABLE`: chunks after the client's `seq` are no longer kept; none of the rest is sent.
  * - `REQUEST_TOO_LARGE`: the request is longer than `maxRequestBytes`, or its parts are not in order.
  * - `TOO_MANY_STREAMS`: the thread, or the process, runs as many as it may.
- * - `STREAM_FAILED`: `onRequest` or its answer failed; the log says how.
+ * - `STREAM_FAILED`: `onRequest` or its answer failed; the log says how. Over a Redis also: the process that ran it is gone.
  * - `STREAM_TIMEOUT`: the stream took longer than `maxStreamMs`.
  * - `CHUNK_TOO_LARGE`: a chunk was longer than `maxChunkBytes`.
  */
@@ -156,6 +156,8 @@ export type AgentServerMessage =
  *
  * Threads, running streams and what is kept of ended ones belong to the process and to the path, not to the handler: a
  * handler that replaces another in development goes on with them. Nothing of it survives the process.
+ *
+ * Over a Redis a stream that runs in one process is followed, recovered and aborted from all.
  *
  * @throws `HUB_INVALID_ARGUMENT`
  */

@@ -106,14 +106,14 @@ const PROGRAM = `
 export const SECRET = 'a secret of 32 bytes or some more';
 
 /** Starts a process with a hub over the Redis at `url`, which the environment names; without one it is in the options. */
-export function startProcess(url, options = {}) {
+export function startProcess(url, options = {}, program = PROGRAM) {
   const env = { ...(url && { HUB_REDIS_URL: url }), HUB_TOKEN_SECRET: SECRET };
-  return startProgram('a hub', PROGRAM, { env, args: [JSON.stringify({ logLevel: 'error', ...options })], ipc: true });
+  return startProgram('a hub', program, { env, args: [JSON.stringify({ logLevel: 'error', ...options })], ipc: true });
 }
 
 /** The same, once it listens: `{ service, base, ask }`. */
-export async function startHub(t, url, options) {
-  const service = startProcess(url, options);
+export async function startHub(t, url, options, program) {
+  const service = startProcess(url, options, program);
   t.after(() => service.stop('SIGKILL'));
   const [, port] = await service.printed(/listening on (\d+)/);
   const ask = (question) => service.ask(question, () => true);

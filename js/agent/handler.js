@@ -13,6 +13,8 @@ function createAgentHandler(options) {
   const { path, authorize, graceMs } = checked;
   const { threads, threadOf } = stateOf(path);
   const partsOf = new WeakMap();
+  /** Where other processes have to be asked: the message after waits for the one before. */
+  const turns = new WeakMap();
 
   async function onConnect(ws, request) {
     const threadId = new URL(request.url, 'http://localhost').searchParams.get('threadId');
@@ -30,8 +32,13 @@ function createAgentHandler(options) {
     }
     // It may have gone while authorize was asked; then onClose has been, or never finds a thread.
     if (ws.readyState !== OPEN) return;
-    const thread = threads.open(threadId);
+    const thread = threads.open(threadId, checked);
     threadOf.set(ws, thread);
+    if (thread.elsewhere) {
+      await thread.arrive();
+      // It is told so by `onClose`, which comes after this.
+      if (ws.readyState !== OPEN) return;
+    }
     thread.join(ws);
     // Not every socket tells: then each chunk asks it.
     ws.on?.('slow', (room) => thread.slow(ws, room));
@@ -39,22 +46,39 @@ function createAgentHandler(options) {
   }
 
   function onMessage(ws, payload) {
+    const before = turns.get(ws);
+    const turn = before ? before.then(() => take(ws, payload)) : take(ws, payload);
+    if (turn === undefined) return undefined;
+    turns.set(ws, turn);
+    const done = () => {
+      if (turns.get(ws) === turn) turns.delete(ws);
+    };
+    turn.then(done, done);
+    return turn;
+  }
+
+  function take(ws, payload) {
     const thread = threadOf.get(ws);
-    if (!thread) return;
+    if (!thread) return undefined;
     const { threadId } = thread;
     let message = parse(payload, threadId);
     if (message.type === 'part') {
       if (!partsOf.has(ws)) partsOf.set(ws, new Parts());
       const whole = partsOf.get(ws).add(message, checked.maxRequestBytes);
-      if (whole === null) return;
+      if (whole === null) return undefined;
       message =
         whole === undefined ? { code: 'REQUEST_TOO_LARGE', streamId: message.streamId } : parse(whole, threadId);
       // What is put together is a message, and no part of another one.
       if (message.type === 'part') message = { code: 'BAD_SHAPE', streamId: message.streamId };
     }
     const { streamId } = message;
+    const refuse = (code) => {
+      if (code) ws.send(refusal(code, { threadId, streamId, seq: message.seq }));
+    };
     const code = message.code ?? ACTIONS[message.type](ws, thread, message, checked, threads);
-    if (code) ws.send(refusal(code, { threadId, streamId, seq: message.seq }));
+    if (typeof code?.then === 'function') return code.then(refuse);
+    refuse(code);
+    return undefined;
   }
 
   function onClose(ws) {
@@ -70,7 +94,7 @@ function createAgentHandler(options) {
   return { path, onConnect, onMessage, onClose, onError };
 }
 
-/** What each type of message does; they answer the code to refuse it with. */
+/** What each type of message does; they answer the code to refuse it with, or a promise of it. */
 const ACTIONS = {
   /** Browsers show no pings: a client that hears nothing for long asks whether anybody is there. */
   ping(ws, { threadId }) {
@@ -81,7 +105,10 @@ const ACTIONS = {
     const known = streamId === undefined ? undefined : thread.streams.get(streamId);
     if (known) return again(ws, known);
     if (!threads.hasRoom(thread, options)) return 'TOO_MANY_STREAMS';
-    thread.start({ streamId: streamId ?? crypto.randomUUID(), userId: ws.userId, data }, options);
+    const asked = { userId: ws.userId, data };
+    // Nobody else can have asked for one that has its name of the hub.
+    if (streamId !== undefined && thread.elsewhere) return claim(ws, thread, { streamId, ...asked }, options, threads);
+    thread.start({ streamId: streamId ?? crypto.randomUUID(), ...asked }, options);
     return undefined;
   },
 
@@ -91,7 +118,7 @@ const ACTIONS = {
     const follows = stream.isFollowedBy(ws);
     stream.abort();
     // Whoever asks learns that it is over, also one who did not read it, or asks a second time.
-    if (!follows) ws.send(stream.end);
+    if (!follows) stream.whenOver((end) => ws.send(end));
     return undefined;
   },
 
@@ -103,6 +130,19 @@ const ACTIONS = {
     return undefined;
   },
 };
+
+/** Starts a stream here, unless a client of another process has asked for it: it is answered once. */
+async function claim(ws, thread, asked, options, threads) {
+  const running = await thread.claim(asked.streamId);
+  const known = running ?? thread.streams.get(asked.streamId);
+  if (known) return again(ws, known);
+  if (!threads.hasRoom(thread, options)) {
+    thread.elsewhere.release(asked.streamId);
+    return 'TOO_MANY_STREAMS';
+  }
+  thread.start(asked, options);
+  return undefined;
+}
 
 /** A client that was cut off right after it asked asks once more: it must not get a second answer. */
 function again(ws, stream) {

@@ -2,8 +2,7 @@
 
 const { attempt, describe } = require('../shared/callbacks.js');
 const { log } = require('../shared/log.js');
-const { Follower } = require('./follower.js');
-const { Front } = require('./front.js');
+const { Audience } = require('./audience.js');
 const { History } = require('./history.js');
 const { refusal } = require('./messages.js');
 const { RollUp } = require('./roll-up.js');
@@ -29,10 +28,7 @@ class AgentStream {
   #options;
   #onEnd;
   #onRelease;
-  #followers = new Map();
-  /** Of these, those who are sent to by themselves. */
-  #behind = new Set();
-  #front;
+  #audience;
   #abort = new AbortController();
   #rollUp;
   #source;
@@ -46,6 +42,8 @@ class AgentStream {
   state = State.RUNNING;
   /** The last message of the stream, `done` or `error`, once there is one. */
   end;
+  /** Tells other processes; undefined where there are none. */
+  relay;
 
   /**
    * @param {{ threadId: string, streamId: string, userId: string | undefined }} names
@@ -59,7 +57,7 @@ class AgentStream {
     this.#onEnd = onEnd;
     this.#onRelease = onRelease;
     this.history = new History(options.maxHistoryBytes, options.maxHistoryChunks);
-    this.#front = new Front(this, options.path, options.maxBufferedBytes);
+    this.#audience = new Audience(this, options);
     this.#chunkPrefix = `${this.#head('chunk')},"seq":`;
     // Half of what is left beside the names is for what a chunk has beside its text.
     const room = (options.maxChunkBytes - Buffer.byteLength(this.#chunkPrefix)) / 2;
@@ -68,6 +66,12 @@ class AgentStream {
 
   get started() {
     return `${this.#head('started')}}`;
+  }
+
+  /** Its end as other processes are told of it; undefined before. */
+  get ending() {
+    const { streamId, state, end, history } = this;
+    return end === undefined ? undefined : { kind: 'end', streamId, state, seq: history.seq, frame: end };
   }
 
   unrecoverable(seq) {
@@ -80,36 +84,26 @@ class AgentStream {
   }
 
   isFollowedBy(socket) {
-    return this.#followers.get(socket)?.isOver === false;
+    return this.#audience.isFollowedBy(socket);
   }
 
   /** Sends the socket everything after `seq`, what is there and what is to come. */
   follow(socket, seq) {
-    // Who was waited for in vain is not waited for again because it asks anew.
-    const isSlow = this.#followers.get(socket)?.isSlow ?? false;
-    this.unfollow(socket);
-    const follower = new Follower(socket, this, this.#front, seq, this.#options.maxBufferedBytes);
-    follower.isSlow = isSlow;
-    this.#followers.set(socket, follower);
-    this.#behind.add(follower);
-    follower.advance();
-    if (follower.isAtFront) this.#behind.delete(follower);
+    this.#audience.follow(socket, seq);
   }
 
   unfollow(socket) {
-    const follower = this.#followers.get(socket);
-    if (!follower) return;
-    follower.stop();
-    this.#followers.delete(socket);
-    this.#behind.delete(follower);
+    this.#audience.unfollow(socket);
   }
 
   /** Too much waits for a socket that is in `room`. */
   slow(socket, room) {
-    const follower = this.#followers.get(socket);
-    if (!follower?.isAtFront || !this.#front.is(room)) return;
-    this.#behind.add(follower);
-    follower.fallBehind();
+    this.#audience.slow(socket, room);
+  }
+
+  /** Calls `tell` with its last message, once there is one. */
+  whenOver(tell) {
+    tell(this.end);
   }
 
   /** Asks for the answer and sends it. Never rejects. */
@@ -145,7 +139,7 @@ class AgentStream {
       // After its end a stream is read on for a while: the producer's own clean-up may hang on being read.
       if (this.end !== undefined) continue;
       this.#rollUp.push(value);
-      if (this.#isHeldUp) await this.#room();
+      if (this.#audience.isHeldUp || this.relay?.waiting) await this.#room();
     }
   }
 
@@ -172,40 +166,18 @@ class AgentStream {
   }
 
   #advance() {
-    this.#front.advance();
-    for (const follower of this.#behind) {
-      follower.advance();
-      if (follower.isAtFront) this.#behind.delete(follower);
-    }
+    this.#audience.advance();
+    this.relay?.advance();
   }
 
   /** What a client that is waited for does not have yet stays, whatever the bounds. */
   #trim() {
-    let needed = this.#front.isOver ? Infinity : this.#front.seq + 1;
-    for (const { seq, isSlow, isOver } of this.#behind) {
-      if (!isSlow && !isOver) needed = Math.min(needed, seq + 1);
-    }
-    this.history.trim(needed);
+    this.history.trim(Math.min(this.#audience.neededSeq, this.relay?.neededSeq ?? Infinity));
   }
 
-  get #isHeldUp() {
-    return this.#front.waiting !== undefined || this.#behind.size > 0;
-  }
-
-  /** Waits for those who cannot keep up, for as long as that is fair to the others. */
+  /** Waits for those who cannot keep up. */
   async #room() {
-    const behind = [...this.#behind].filter(({ waiting, isSlow }) => waiting && !isSlow);
-    const waiting = behind.map((follower) => follower.waiting);
-    // The front never is slow: what it waits for are the hub's own threads.
-    if (this.#front.waiting) waiting.push(this.#front.waiting);
-    if (waiting.length === 0) return;
-    let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, this.#options.slowWatcherMs)));
-    await Promise.race([Promise.all(waiting), late]);
-    clearTimeout(timer);
-    for (const [index, follower] of behind.entries()) {
-      if (follower.waiting === waiting[index]) follower.isSlow = true;
-    }
+    if (!(await this.#audience.room(this.relay?.waiting))) this.relay?.giveUp();
     this.#trim();
   }
 

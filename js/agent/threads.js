@@ -1,7 +1,11 @@
 'use strict';
 
 const { KEY } = require('../shared/agent-streams.js');
+const { Elsewhere } = require('./elsewhere.js');
 const { AgentStream } = require('./stream.js');
+
+/** Shortest time between two questions whether a thread has clients in other processes. */
+const SHORTEST_LOOK_MS = 5000;
 
 /**
  * The connections of one thread and its streams: those that run, and those that ended lately and may be asked for by
@@ -10,14 +14,44 @@ const { AgentStream } = require('./stream.js');
 class AgentThread {
   #threads;
   #grace;
+  #graceMs;
 
   connections = new Set();
+  /** Clients who wait for what other processes have. */
+  arriving = 0;
   /** Stream id to stream, the oldest first. */
   streams = new Map();
 
-  constructor(threads, threadId) {
+  constructor(threads, threadId, options) {
     this.#threads = threads;
     this.threadId = threadId;
+    /** The thread in other processes; undefined where there are none. */
+    this.elsewhere = Elsewhere.of(this, options);
+  }
+
+  /** Waits until it is known what other processes have of it; only where there are any. */
+  async arrive() {
+    await this.#during(() => this.elsewhere.look());
+  }
+
+  /** See Elsewhere#claim. */
+  claim(streamId) {
+    return this.#during(() => this.elsewhere.claim(streamId));
+  }
+
+  /** Who waits for other processes needs the thread, also where no client is there meanwhile. */
+  async #during(question) {
+    this.arriving += 1;
+    try {
+      return await question();
+    } finally {
+      this.arriving -= 1;
+    }
+  }
+
+  /** Whether anybody here may want to know of streams that run elsewhere. */
+  get isWatched() {
+    return this.connections.size > 0 || this.arriving > 0;
   }
 
   /** What a client that connects is told. */
@@ -31,6 +65,7 @@ class AgentThread {
 
   join(socket) {
     clearTimeout(this.#grace);
+    this.#grace = undefined;
     this.connections.add(socket);
   }
 
@@ -41,15 +76,40 @@ class AgentThread {
 
   /** @param {number | false} graceMs how long the streams go on when this was the last connection */
   leave(socket, graceMs) {
+    this.#graceMs = graceMs;
     this.connections.delete(socket);
     for (const stream of this.streams.values()) stream.unfollow(socket);
-    if (this.connections.size === 0 && graceMs !== false && this.#running().length > 0) {
-      this.#grace = setTimeout(() => {
-        for (const stream of this.#running()) stream.abort();
-      }, graceMs);
-      this.#grace.unref?.();
-    }
+    if (!this.isWatched) this.elsewhere?.left();
+    this.othersLeft();
     this.#threads.forgetIfIdle(this);
+  }
+
+  /** There may be nobody left, here or elsewhere: then its streams end, after a while. */
+  othersLeft() {
+    if (this.connections.size > 0 || this.#running().length === 0) return;
+    // Undefined where no client has left.
+    if (this.#graceMs === false || this.#graceMs === undefined) return;
+    this.#abortAfter(this.#graceMs, false);
+  }
+
+  #abortAfter(ms, wasWatched) {
+    clearTimeout(this.#grace);
+    this.#grace = setTimeout(() => this.#abortUnwatched(wasWatched), ms);
+    this.#grace.unref?.();
+  }
+
+  async #abortUnwatched(wasWatched) {
+    if (this.elsewhere) {
+      const grace = this.#grace;
+      // While Redis is away nobody knows, and nothing ends for that.
+      const isWatched = (await this.elsewhere.look()) !== 0;
+      // Somebody has come, or left, meanwhile.
+      if (this.#grace !== grace || this.connections.size > 0) return;
+      if (isWatched) return this.#abortAfter(Math.max(this.#graceMs, SHORTEST_LOOK_MS), true);
+      // Those have gone without a word, and may come back.
+      if (wasWatched) return this.#abortAfter(this.#graceMs, false);
+    }
+    for (const stream of this.#running()) stream.abort();
   }
 
   /** Runs a new stream, which everybody connected follows from its first chunk. */
@@ -62,15 +122,18 @@ class AgentThread {
     });
     this.streams.set(streamId, stream);
     threads.count(this);
+    this.elsewhere?.announce(stream);
     for (const socket of this.connections) {
       socket.send(stream.started);
       stream.follow(socket, 0);
     }
+    // Whoever has asked may have gone while other processes were asked.
+    this.othersLeft();
     stream.run(data);
   }
 
   #running() {
-    return [...this.streams.values()].filter((stream) => stream.end === undefined);
+    return [...this.streams.values()].filter(({ end, owner }) => end === undefined && owner === undefined);
   }
 }
 
@@ -95,8 +158,8 @@ class AgentThreads {
     return this.#running;
   }
 
-  open(threadId) {
-    const thread = this.#threads.get(threadId) ?? new AgentThread(this, threadId);
+  open(threadId, options) {
+    const thread = this.#threads.get(threadId) ?? new AgentThread(this, threadId, options);
     this.#threads.set(threadId, thread);
     return thread;
   }
@@ -136,7 +199,8 @@ class AgentThreads {
   }
 
   forgetIfIdle(thread) {
-    if (thread.connections.size === 0 && thread.streams.size === 0) this.#threads.delete(thread.threadId);
+    if (thread.isWatched || thread.streams.size > 0) return;
+    if (this.#threads.delete(thread.threadId)) thread.elsewhere?.close();
   }
 
   #forget(stream) {
@@ -145,6 +209,7 @@ class AgentThreads {
     this.#kept.delete(stream);
     this.#keptBytes -= bytes;
     thread.streams.delete(stream.streamId);
+    thread.elsewhere?.release(stream.streamId);
     this.forgetIfIdle(thread);
   }
 }

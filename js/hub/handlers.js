@@ -22,6 +22,7 @@ const CLOSING = 6;
 const CLOSED = 7;
 const SLOW = 8;
 const SENT = 9;
+const HEARD = 10;
 const FIELDS = 3;
 
 const INTERNAL_ERROR = 1011;
@@ -76,6 +77,8 @@ class Handlers {
   /** `onClose` calls that have not settled. */
   #closing = new Set();
   #isFinished = false;
+  /** What other processes say to handlers; undefined where there are none. */
+  channels;
   /** What is counted of their calls. */
   calls = new HandlerCalls();
 
@@ -176,6 +179,7 @@ class Handlers {
     if (kind === OPEN) return this.#open(id);
     if (kind === REFUSED) return this.#requests.delete(id);
     if (kind === SENT) return this.#batcher.sent(value);
+    if (kind === HEARD) return this.channels?.heard(value);
     const served = this.#served.get(id);
     if (!served) return undefined;
     const { socket } = served;

@@ -12,6 +12,7 @@ const { Monitoring } = require('./monitoring.js');
 const { fromNative, loadNative } = require('./native.js');
 const { broadcastSteps, Documents } = require('./documents.js');
 const { nativeDocuments } = require('./document-options.js');
+const { Channels } = require('./channels.js');
 const { Everywhere } = require('./everywhere.js');
 const { clusterCounts, processes } = require('./cluster-counts.js');
 const { Handlers } = require('./handlers.js');
@@ -126,6 +127,7 @@ class Hub {
     if (options.stateDir !== undefined) this.#waitForState();
     this.#gate = new Gate(options, security);
     const logs = options.logLevel !== 'off';
+    if (options.redis) handlers.channels = new Channels(native);
     this.#everywhere = new Everywhere(native, this.#acts(), { isAlone: !options.redis, logs });
     const monitoring = new Monitoring(native, guarded, {
       gate: this.#gate,
@@ -150,6 +152,7 @@ class Hub {
       editDocument: (documentId, edit, about) => documents.editDocument(documentId, edit, about),
       getDocument: (documentId) => documents.getDocument(documentId),
       whenSent: (path, room) => handlers.whenSent(path, room),
+      channels: handlers.channels,
       connectionCount: (name) => native.connectionCount(name),
       endpointCount: (path) => native.endpointCount(path),
       documents: () => native.documents(),

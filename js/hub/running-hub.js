@@ -17,6 +17,7 @@ const { KEY } = require('../shared/global-hub.js');
  * @property {(path: string, message: string) => number} broadcast
  * @property {(path: string, room: string, message: string | Uint8Array, except?: object) => number} publishToRoom
  * @property {(path: string, room: string) => Promise<void>} whenSent resolves once what was published so far has been sent
+ * @property {import('./channels.js').Channels} [channels] what handlers of several processes speak over; where there are several
  * @property {(name: string) => number} connectionCount
  * @property {(path: string) => number} endpointCount
  * @property {() => string[]} documents

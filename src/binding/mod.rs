@@ -1,6 +1,9 @@
 //! The Node-API boundary: thin and mechanical. What it passes on is decided in the core or in `js/`.
 
 mod admission;
+#[cfg(feature = "redis")]
+#[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
+mod channels;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod cluster;
 mod counts;

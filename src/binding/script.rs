@@ -13,7 +13,7 @@ use super::{
     numbers::{Taken, bytes, id, number},
 };
 use crate::{
-    handlers::{Event, HandlerConnection, HandlerEndpoint},
+    handlers::{Event, HandlerConnection, HandlerEndpoint, Heard},
     sync::lock,
     websocket::close::Close,
 };
@@ -87,6 +87,16 @@ impl NativeHub {
                 Event::Sent(number) => {
                     array.set(at, 9)?;
                     array.set(at + 2, *number)?;
+                }
+                Event::Heard(heard) => {
+                    array.set(at, 10)?;
+                    let Heard { path, room, process, message } = &**heard;
+                    let mut value = env.create_array(4)?;
+                    value.set(0, &**path)?;
+                    value.set(1, &**room)?;
+                    value.set(2, format!("{process:016x}"))?;
+                    value.set(3, std::str::from_utf8(message).unwrap_or_default())?;
+                    array.set(at + 2, value)?;
                 }
                 Event::Closing => array.set(at, 6)?,
                 Event::Closed { code, reason } => {

@@ -11,7 +11,7 @@
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
 //!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
-//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
+//! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`, `claims`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`, `once`: where the server is, and that nobody says so. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
@@ -20,6 +20,7 @@
 mod call_queue;
 mod calls;
 mod census;
+mod claims;
 pub mod config;
 mod counting;
 pub mod counts;
@@ -69,11 +70,17 @@ use std::{
     fmt,
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use tokio::{runtime, sync::Notify};
 
-pub use self::{call_queue::Do, error::StartError, room_channels::HearRoom, state::State};
+pub use self::{
+    call_queue::Do,
+    error::StartError,
+    room_channels::{HearRoom, Reached},
+    state::State,
+};
 use self::{config::ClusterConfig, counts::Glance, shared::Shared};
 use crate::{
     Config,
@@ -240,7 +247,47 @@ impl RoomChannels {
 
     /// A frame was published here. Others hear it in the order of the calls, or not at all where Redis is away.
     pub fn publish(&self, path: &str, room: &str, frame: &[u8]) {
-        rooms::publish(&self.0, path, room, frame);
+        rooms::publish(&self.0, path, room, frame, None);
+    }
+
+    /// As [`publish`](Self::publish), of any bytes; `reached` is told how many processes got it.
+    pub fn tell(&self, path: &str, room: &str, message: &[u8], reached: Reached) {
+        rooms::publish(&self.0, path, room, message, Some(reached));
+    }
+
+    /// As [`enter`](Self::enter); `done` is told once it hears, or that Redis is away.
+    pub fn listen(&self, path: &str, room: &str, done: impl FnOnce(bool) + Send + 'static) {
+        rooms::listen(&self.0, path, room, done);
+    }
+
+    /// Whether another process was heard of lately.
+    pub fn is_there(&self, process: u64) -> bool {
+        lock(&self.0.others).is_there(process)
+    }
+
+    /// Claims something of a room for this process, for `kept` at most, also where the process `gone` has it. `done` is told who
+    /// has it then, or `None` where Redis is away; on the thread of Redis.
+    pub fn claim(
+        &self,
+        [path, room, name]: [String; 3],
+        kept: Duration,
+        gone: Option<u64>,
+        done: impl FnOnce(Option<u64>) + Send + 'static,
+    ) {
+        let shared = Arc::clone(&self.0);
+        self.0.handle.spawn(async move {
+            done(claims::claim(&shared, (&path, &room, &name), kept, gone).await);
+        });
+    }
+
+    /// Lets go of what this process has claimed.
+    pub fn release(&self, path: &str, room: &str, name: &str) {
+        claims::release(&self.0, (path, room, name));
+    }
+
+    /// This process, as others hear of it.
+    pub fn process(&self) -> u64 {
+        self.0.process
     }
 }
 

@@ -13,9 +13,13 @@ use crate::sync::lock;
 /// Most that goes to Redis at once.
 pub(super) const AT_ONCE: usize = 256;
 
-/// Is given what another process has published to a room: the path of its endpoint, its name, and the frame. On the thread of
-/// Redis.
-pub type HearRoom = Box<dyn Fn(&str, &str, Bytes) + Send + Sync>;
+/// Is given what another process has published to a room: the path of its endpoint, its name, the process, and the frame. On the
+/// thread of Redis.
+pub type HearRoom = Box<dyn Fn(&str, &str, u64, Bytes) + Send + Sync>;
+
+/// Is told how many processes got a message, this one among them where it hears the room; `None` where nobody knows. On the
+/// thread of Redis, or at once.
+pub type Reached = Box<dyn FnOnce(Option<u32>) + Send>;
 
 /// A room: the path of its endpoint, and its name.
 pub(super) type Room = Arc<(String, String)>;
@@ -42,6 +46,7 @@ pub(super) struct Queue<T> {
 pub(super) struct Told {
     pub(super) channel: String,
     pub(super) message: Vec<u8>,
+    pub(super) reached: Option<Reached>,
 }
 
 impl fmt::Debug for Rooms {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     link::Link,
     moving,
-    room_channels::{AT_ONCE, Room, Told},
+    room_channels::{AT_ONCE, Reached, Room, Told},
     routes::Node,
     shared::Shared,
     slots::slot_of,
@@ -21,7 +21,7 @@ use crate::sync::lock;
 const MAX_WAITING_BYTES: usize = 16 << 20;
 
 /// The channel of a room, in a slot of its own in a cluster.
-fn channel_of(shared: &Shared, path: &str, room: &str) -> String {
+pub(super) fn channel_of(shared: &Shared, path: &str, room: &str) -> String {
     let room = room.replace('%', "%25").replace('{', "%7B").replace('}', "%7D");
     // A path has no spaces, and no braces.
     format!("{}{{{path} {room}}}:room", shared.config.prefix)
@@ -84,21 +84,29 @@ pub(super) async fn subscribe_all(shared: &Arc<Shared>, link: &Link, node: &Node
     }
 }
 
-/// Tells the other processes what is published here, in that order.
-pub(super) fn publish(shared: &Arc<Shared>, path: &str, room: &str, frame: &[u8]) {
-    let mut message = Vec::with_capacity(8 + frame.len());
-    message.extend_from_slice(&shared.process.to_be_bytes());
-    message.extend_from_slice(frame);
-    let told = Told { channel: channel_of(shared, path, room), message };
+/// Tells the other processes what is published here, in that order, and `reached` to how many of them it went.
+pub(super) fn publish(
+    shared: &Arc<Shared>,
+    path: &str,
+    room: &str,
+    message: &[u8],
+    reached: Option<Reached>,
+) {
+    let mut told = Vec::with_capacity(8 + message.len());
+    told.extend_from_slice(&shared.process.to_be_bytes());
+    told.extend_from_slice(message);
+    let bytes = told.len();
+    let told = Told { channel: channel_of(shared, path, room), message: told, reached };
     {
         let mut outgoing = lock(&shared.rooms.outgoing);
-        if outgoing.bytes + told.message.len() > MAX_WAITING_BYTES {
+        if outgoing.bytes + bytes > MAX_WAITING_BYTES {
+            drop(outgoing);
             log::warn!(
                 "a room of {path} is told too much for Redis: its members in other processes miss some"
             );
-            return;
+            return answer(told.reached, None);
         }
-        outgoing.bytes += told.message.len();
+        outgoing.bytes += bytes;
         if !outgoing.push(told) {
             return;
         }
@@ -115,39 +123,78 @@ pub(super) fn publish(shared: &Arc<Shared>, path: &str, room: &str, frame: &[u8]
     });
 }
 
+fn answer(reached: Option<Reached>, processes: Option<u32>) {
+    if let Some(reached) = reached {
+        reached(processes);
+    }
+}
+
+/// What goes to one server, and who is told how many processes got it.
+struct Sending {
+    link: Arc<Link>,
+    calls: redis::Pipeline,
+    reached: Vec<Option<Reached>>,
+}
+
 /// Sends to each server what is for its channels. While it is away nobody elsewhere is told.
 async fn send(shared: &Shared, some: Vec<Told>) {
-    let mut by_link: Vec<(Arc<Link>, redis::Pipeline)> = Vec::new();
-    for Told { channel, message } in some {
-        let Some(link) = shared.link_now(slot_of(&channel)) else { continue };
+    let mut sendings: Vec<Sending> = Vec::new();
+    for Told { channel, message, reached } in some {
+        let Some(link) = shared.link_now(slot_of(&channel)) else {
+            answer(reached, None);
+            continue;
+        };
         let mut call = link.publish(&channel);
         call.arg(message);
-        match by_link.iter_mut().find(|(each, _)| Arc::ptr_eq(each, &link)) {
-            Some((_, calls)) => drop(calls.add_command(call).ignore()),
-            None => by_link.push((link, redis::pipe().add_command(call).ignore().to_owned())),
-        }
+        let index =
+            sendings.iter().position(|sending| Arc::ptr_eq(&sending.link, &link)).unwrap_or_else(|| {
+                sendings.push(Sending { link, calls: redis::pipe(), reached: Vec::new() });
+                sendings.len() - 1
+            });
+        sendings[index].calls.add_command(call);
+        sendings[index].reached.push(reached);
     }
     let mut sending = JoinSet::new();
-    for (link, calls) in by_link {
+    for Sending { link, calls, reached } in sendings {
         sending.spawn(async move {
-            let sent: RedisResult<()> = calls.query_async(&mut link.commands.clone()).await;
-            if let Err(error) = sent {
+            let sent: RedisResult<Vec<u32>> = calls.query_async(&mut link.commands.clone()).await;
+            let counts = sent.unwrap_or_else(|error| {
                 link.judge(&error);
                 log::debug!("members of rooms in other processes miss something: {error}");
+                Vec::new()
+            });
+            let counts = counts.into_iter().map(Some).chain(std::iter::repeat(None));
+            for (reached, count) in reached.into_iter().zip(counts) {
+                answer(reached, count);
             }
         });
     }
     while sending.join_next().await.is_some() {}
 }
 
+/// A room hears from now on what is published to it elsewhere; `done` is told once it does, or that Redis is away.
+pub(super) fn listen(shared: &Arc<Shared>, path: &str, room: &str, done: impl FnOnce(bool) + Send + 'static) {
+    let channel = channel_of(shared, path, room);
+    lock(&shared.rooms.by_channel).insert(channel.clone(), Arc::new((path.to_owned(), room.to_owned())));
+    let shared = Arc::clone(shared);
+    shared.handle.clone().spawn(async move {
+        // Where it is away, it is subscribed to when it is back.
+        let Some(link) = shared.link_now(slot_of(&channel)) else { return done(false) };
+        let is_open = |channel: &str| shared.rooms.is_open(channel);
+        let is_heard = link.subscribe(std::slice::from_ref(&channel), is_open).await.is_ok();
+        if !is_heard {
+            moving::follow_room(&shared, &channel);
+        }
+        done(is_heard);
+    });
+}
+
 /// Something was published to a room that has members here.
 pub(super) fn hear(shared: &Shared, room: &Room, message: Vec<u8>) {
     let message = Bytes::from(message);
     let Some((process, _)) = message.split_first_chunk() else { return };
-    if u64::from_be_bytes(*process) == shared.process {
-        return;
-    }
-    if let Some(hear) = shared.rooms.hear.get() {
-        hear(&room.0, &room.1, message.slice(8..));
+    let process = u64::from_be_bytes(*process);
+    if let Some(hear) = shared.rooms.hear.get().filter(|_| process != shared.process) {
+        hear(&room.0, &room.1, process, message.slice(8..));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -13,9 +13,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     connection::HandlerConnection,
-    events::{Event, Events, NO_CONNECTION, Notifier, UnseenEvents},
+    events::{Event, Events, Heard, NO_CONNECTION, Notifier, UnseenEvents},
     outgoing::Outgoing,
-    outside::{Outside, of_room},
+    outside::{Outside, is_shared, of_room},
     rooms::HandlerRooms,
 };
 use crate::{
@@ -42,6 +42,8 @@ pub struct EventQueue {
     rooms: Mutex<HashMap<Box<str>, Arc<HandlerRooms>>>,
     /// Tells other processes; empty where there are none.
     outside: Arc<OnceLock<Arc<dyn Outside>>>,
+    /// Bytes of [`Event::Heard`] that were not seen.
+    heard: AtomicUsize,
     max_inbox_bytes: usize,
     max_pending_bytes: usize,
     counts: HandlerCounts,
@@ -73,6 +75,7 @@ impl EventQueue {
             has_steps: Arc::default(),
             rooms: Mutex::default(),
             outside: Arc::default(),
+            heard: AtomicUsize::new(0),
             max_inbox_bytes: config.max_inbox_bytes,
             max_pending_bytes: config.max_pending_bytes,
             counts: HandlerCounts { sent: Traffic::default(), delay: Times::of_times() },
@@ -163,6 +166,10 @@ impl EventQueue {
     /// The handler is about to see this event: the room that it took in the inbox is free again. Returns how
     /// many bytes that was.
     pub fn seen(&self, id: ConnectionId, event: &Event) -> usize {
+        if let Event::Heard(heard) = event {
+            self.heard.fetch_sub(heard.message.len(), Ordering::Relaxed);
+            return heard.message.len();
+        }
         let bytes = event.inbox_bytes();
         if bytes > 0
             && let Some(connection) = self.connection(id)
@@ -278,8 +285,27 @@ impl EventQueue {
         let _ = self.outside.set(outside);
     }
 
-    /// Another process has published a frame to a room. From any thread; it leaves at once.
-    pub fn hear(&self, path: &str, room: &str, frame: Bytes) {
+    /// Another process has published to a room: a frame for its members, which leaves at once, or where the room has none by its
+    /// name, what the handlers' thread is to hear. From any thread.
+    pub fn hear(&self, path: &str, room: &str, process: u64, message: Bytes) {
+        if !is_shared(room) {
+            return self.hear_of(Heard { path: path.into(), room: room.into(), process, message });
+        }
+        self.hear_frame(path, room, message);
+    }
+
+    fn hear_of(&self, heard: Heard) {
+        let bytes = heard.message.len();
+        // Who says it finds out, and says it again.
+        if self.heard.fetch_add(bytes, Ordering::Relaxed) > self.max_pending_bytes {
+            self.heard.fetch_sub(bytes, Ordering::Relaxed);
+            log::warn!("handlers miss what another process says: they do not take what has come");
+            return;
+        }
+        self.post(NO_CONNECTION, Event::Heard(Box::new(heard)));
+    }
+
+    fn hear_frame(&self, path: &str, room: &str, frame: Bytes) {
         match self.publish_here(path, room, None, || frame) {
             Ok(0) => {}
             Ok(_) => self.hand_over(),

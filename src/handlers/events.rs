@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use crate::{ids::ConnectionId, sync::lock};
 
 /// What a message or a pong costs beside its payload; so many empty ones fill an inbox too.
@@ -43,6 +45,8 @@ pub enum Event {
     Slow(Box<str>),
     /// What was published to a room before this number was asked for has been sent to its members. Of no connection.
     Sent(u32),
+    /// Another process has said something in a room of this path which no connection is in. Of no connection.
+    Heard(Box<Heard>),
     /// The connection is closing: nothing more comes, and nothing more is sent.
     Closing,
     /// The connection's socket is closed. Last of its events.
@@ -52,6 +56,19 @@ pub enum Event {
         /// The peer's reason.
         reason: String,
     },
+}
+
+/// What another process has said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The endpoint's.
+    pub path: Box<str>,
+    /// The room's name.
+    pub room: Box<str>,
+    /// Who has said it.
+    pub process: u64,
+    /// What it has said.
+    pub message: Bytes,
 }
 
 impl Event {

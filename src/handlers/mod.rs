@@ -23,7 +23,7 @@ use self::rooms::HandlerRooms;
 pub use self::{
     connection::HandlerConnection,
     event_queue::{EventQueue, HandlerCounts},
-    events::{Event, Events, Notifier},
+    events::{Event, Events, Heard, Notifier},
     outside::Outside,
     rooms::MAX_ROOMS,
 };

@@ -16,11 +16,16 @@ pub trait Outside: Send + Sync + fmt::Debug {
     fn publish(&self, path: &str, room: &str, frame: Bytes);
 }
 
-/// What the name of a room begins with whose members are all in one process: nobody else is told of it. As a producer's own, which
-/// is published to many times a second.
+/// What the name of a room begins with whose members are all in one process: nobody else is told what is published to it, as to a
+/// producer's own. Handlers of several processes speak with each other over rooms of such names, which nobody is a member of.
 const HERE: char = '\0';
 
 /// Who is told of a room.
 pub(super) fn of_room<'a>(outside: Option<&'a Arc<dyn Outside>>, room: &str) -> Option<&'a Arc<dyn Outside>> {
-    outside.filter(|_| !room.starts_with(HERE))
+    outside.filter(|_| is_shared(room))
+}
+
+/// Whether a room may have members in several processes.
+pub(super) fn is_shared(room: &str) -> bool {
+    !room.starts_with(HERE)
 }

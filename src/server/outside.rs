@@ -9,7 +9,7 @@ use super::{
     hub::{EVERYBODY, Hub},
 };
 use crate::{
-    cluster::RoomChannels,
+    cluster::{Cluster, RoomChannels},
     handlers::{EventQueue, Outside},
 };
 
@@ -31,15 +31,20 @@ impl Outside for OverRedis {
 }
 
 impl Hub {
+    /// What handlers of several processes speak with each other over; `None` where there are no others.
+    pub fn room_channels(&self) -> Option<RoomChannels> {
+        self.cluster.as_ref().map(Cluster::rooms)
+    }
+
     /// Has the rooms of handlers, and broadcasts to an endpoint, be those of all processes that share a Redis; nothing without
     /// one. Before a handler is served.
     pub fn share_rooms(&self, queue: &Arc<EventQueue>) {
         let Some(cluster) = &self.cluster else { return };
         let (queued, shared) = (Arc::downgrade(queue), Arc::downgrade(&self.shared));
-        cluster.hear_rooms(Box::new(move |path, room, frame| {
+        cluster.hear_rooms(Box::new(move |path, room, process, frame| {
             if room != EVERYBODY {
                 if let Some(queue) = queued.upgrade() {
-                    queue.hear(path, room, frame);
+                    queue.hear(path, room, process, frame);
                 }
             } else if let Some(shared) = shared.upgrade()
                 && let Err(error) = broadcast::send(&shared, path, || frame)

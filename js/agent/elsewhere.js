@@ -1,0 +1,289 @@
+'use strict';
+
+const { runningHub } = require('../shared/global-hub.js');
+const { Mirror } = require('./mirror.js');
+const { Relay, portion } = require('./relay.js');
+
+/** Longest wait for the other processes to say what they have of a thread. */
+const ANSWER_MS = 1000;
+
+/** How often it is looked whether streams that run elsewhere still do. */
+const LOOK_MS = 1000;
+
+/** How long a process that has claimed a stream may take to start it. */
+const START_MS = 100;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * A thread in the other processes, where several share a Redis: each says which of its streams it runs and whether it has
+ * clients, and what runs in one is followed from all. They speak over a room of the thread that no client is in, at most once: so
+ * whatever may have been missed is asked for.
+ */
+class Elsewhere {
+  #thread;
+  #channels;
+  #path;
+  #options;
+  #room;
+  #listening;
+  #looking;
+  /** By number: those who wait for what the others have. */
+  #asks = new Map();
+  #lastAsk = 0;
+
+  /** @param options of createAgentHandler */
+  constructor(thread, channels, options) {
+    this.#thread = thread;
+    this.#channels = channels;
+    this.#path = options.path;
+    this.#options = options;
+    this.#room = `\0thread:${thread.threadId}`;
+    this.#listening = channels.listen(this.#path, this.#room, (from, text) => this.#hear(from, JSON.parse(text)));
+  }
+
+  /** Of a thread; undefined where there are no other processes. */
+  static of(thread, options) {
+    const channels = runningHub()?.channels;
+    return channels && new Elsewhere(thread, channels, options);
+  }
+
+  /** The thread is forgotten here. */
+  close() {
+    clearInterval(this.#looking);
+    this.#channels.unlisten(this.#path, this.#room);
+  }
+
+  /**
+   * Asks the other processes what they have of the thread, and waits until the streams that run there are known.
+   *
+   * @returns {Promise<number | undefined>} how many clients they have; undefined where nobody knows
+   */
+  async look() {
+    await this.#listening;
+    const number = (this.#lastAsk += 1);
+    const ask = { answers: new Map(), expected: Infinity, done: undefined };
+    const all = new Promise((resolve) => (ask.done = resolve));
+    this.#asks.set(number, ask);
+    const reached = await this.#tell({ kind: 'ask', number });
+    if (reached !== undefined) {
+      ask.expected = reached;
+      if (ask.answers.size < reached) await Promise.race([all, sleep(ANSWER_MS)]);
+    }
+    this.#asks.delete(number);
+    if (reached === undefined) return undefined;
+    for (const mirror of this.#mirrors()) {
+      // It has ended with its process, and nobody here has followed it.
+      const isGone = !ask.answers.has(mirror.owner) && !this.#channels.isThere(mirror.owner);
+      if (isGone && !mirror.isWanted) this.#drop(mirror);
+    }
+    return [...ask.answers.values()].reduce((sum, watchers) => sum + watchers, 0);
+  }
+
+  /**
+   * Claims a stream for this process, so that one that is asked for in two is answered once.
+   *
+   * @returns the stream where another process runs it; undefined where this one may
+   */
+  async claim(streamId) {
+    const { maxStreamMs, keepMs } = this.#options;
+    let gone;
+    for (let tries = 0; tries < 3; tries += 1) {
+      const holder = await this.#channels.claim(this.#path, this.#room, streamId, maxStreamMs + keepMs, gone);
+      if (holder === undefined || holder === this.#channels.process) return undefined;
+      await this.look();
+      const found = this.#thread.streams.get(streamId);
+      if (found) return found;
+      // Its process is gone, or has forgotten it.
+      if (tries > 0 || !this.#channels.isThere(holder)) gone = holder;
+      else await sleep(START_MS);
+    }
+    return undefined;
+  }
+
+  /** A stream is forgotten that this process has run. */
+  release(streamId) {
+    this.#channels.release(this.#path, this.#room, streamId);
+  }
+
+  /** A stream begins here. */
+  announce(stream) {
+    stream.relay = new Relay(stream, (message) => this.#tell(message));
+    stream.relay.announce();
+  }
+
+  /** The last client of this process has left: nobody here follows what runs elsewhere. */
+  left() {
+    for (const mirror of this.#mirrors()) this.#drop(mirror);
+    this.#tell({ kind: 'left' });
+  }
+
+  #mirrors() {
+    return [...this.#thread.streams.values()].filter(({ owner }) => owner !== undefined);
+  }
+
+  /** Resolves with how many other processes got it; undefined where nobody knows. */
+  async #tell(message) {
+    const reached = await this.#channels.tell(this.#path, this.#room, JSON.stringify(message));
+    // This one is among them.
+    return reached === undefined ? undefined : Math.max(0, reached - 1);
+  }
+
+  #hear(from, message) {
+    const { kind, to } = message;
+    if (to !== undefined && to !== this.#channels.process) return;
+    // A process of a later version may say more.
+    if (Object.hasOwn(HEARD, kind)) HEARD[kind](this.#parts, from, message);
+  }
+
+  /** What the answers to other processes need of this. */
+  get #parts() {
+    return {
+      thread: this.#thread,
+      tell: (message) => this.#tell(message),
+      own: (streamId) => this.#own(streamId),
+      mirror: (streamId, from) => this.#mirror(streamId, from),
+      add: (...given) => this.#add(...given),
+      drop: (mirror) => this.#drop(mirror),
+      answer: (number, from, watchers) => this.#answer(number, from, watchers),
+    };
+  }
+
+  #own(streamId) {
+    const stream = this.#thread.streams.get(streamId);
+    return stream?.owner === undefined ? stream : undefined;
+  }
+
+  #mirror(streamId, from) {
+    const stream = this.#thread.streams.get(streamId);
+    return stream?.owner === from ? stream : undefined;
+  }
+
+  #answer(number, from, watchers) {
+    const ask = this.#asks.get(number);
+    if (!ask) return;
+    ask.answers.set(from, watchers);
+    if (ask.answers.size >= ask.expected) ask.done();
+  }
+
+  /** A stream runs elsewhere, or has; nothing where one of this name is known that has not ended. */
+  #add(streamId, owner, known) {
+    const { threadId, streams } = this.#thread;
+    // Nobody here wants to know.
+    if (!this.#thread.isWatched) return undefined;
+    const before = streams.get(streamId);
+    if (before && (before.owner === undefined || before.end === undefined)) return undefined;
+    before?.close();
+    const tell = (message) => this.#tell({ to: owner, ...message });
+    const mirror = new Mirror({ threadId, streamId, owner }, known, this.#options, tell);
+    streams.set(streamId, mirror);
+    this.#looking ??= setInterval(() => this.#lookAtAll(), LOOK_MS);
+    this.#looking.unref?.();
+    return mirror;
+  }
+
+  #drop(mirror) {
+    mirror.close();
+    if (this.#thread.streams.get(mirror.streamId) === mirror) this.#thread.streams.delete(mirror.streamId);
+  }
+
+  #lookAtAll() {
+    const mirrors = this.#mirrors();
+    if (mirrors.length === 0) {
+      clearInterval(this.#looking);
+      this.#looking = undefined;
+    }
+    for (const mirror of mirrors) {
+      if (mirror.isOver) this.#drop(mirror);
+      else mirror.look(this.#channels.isThere(mirror.owner));
+    }
+  }
+}
+
+/** What each kind of message of another process does; `to` is one that it is for alone. */
+const HEARD = {
+  ask({ thread, tell }, from, { number }) {
+    const streams = [];
+    for (const { streamId, state, history, owner } of thread.streams.values()) {
+      if (owner === undefined) streams.push({ streamId, state, seq: history.seq });
+    }
+    tell({ kind: 'have', to: from, number, watchers: thread.connections.size, streams });
+  },
+
+  have({ thread, mirror, add, drop, answer }, from, { number, watchers, streams }) {
+    const named = new Set();
+    for (const { streamId, state, seq } of streams) {
+      named.add(streamId);
+      const known = mirror(streamId, from);
+      if (known) known.update({ state, seq });
+      else add(streamId, from, { state, seq, isNew: false });
+    }
+    // What it has forgotten is forgotten here, too.
+    for (const each of [...thread.streams.values()]) {
+      if (each.owner === from && !named.has(each.streamId) && (each.end !== undefined || !each.isWanted)) drop(each);
+    }
+    answer(number, from, watchers);
+  },
+
+  started({ thread, add }, from, { streamId }) {
+    const mirror = add(streamId, from, { state: 'running', seq: 0, isNew: true });
+    if (!mirror) return;
+    for (const socket of thread.connections) {
+      socket.send(mirror.started);
+      mirror.follow(socket, 0);
+    }
+  },
+
+  async read({ own, tell }, from, { streamId, after }) {
+    const stream = own(streamId);
+    if (!stream) return tell({ kind: 'gone', to: from, streamId });
+    const { history } = stream;
+    // What is still to come is told to all from here on.
+    stream.relay?.begin();
+    for (let last = after; ;) {
+      const { seq, frames } = portion(history, last + 1);
+      last = seq + frames.length - 1;
+      const isLast = last >= history.seq;
+      const told = tell({ kind: 'chunks', to: from, streamId, seq, frames, isAnswer: true, isLast });
+      if (isLast) break;
+      await told;
+    }
+    if (stream.ending !== undefined) tell({ ...stream.ending, to: from });
+  },
+
+  gone({ mirror, drop }, from, { streamId }) {
+    const found = mirror(streamId, from);
+    if (!found || found.end !== undefined) return;
+    found.lose();
+    drop(found);
+  },
+
+  chunks({ mirror }, from, message) {
+    mirror(message.streamId, from)?.take(message);
+  },
+
+  end({ mirror }, from, message) {
+    mirror(message.streamId, from)?.takeEnd(message);
+  },
+
+  abort({ own, tell }, from, { streamId }) {
+    const stream = own(streamId);
+    stream?.abort();
+    // Nobody there may have followed it.
+    if (stream?.ending !== undefined) tell({ ...stream.ending, to: from });
+  },
+
+  hold({ own }, from, { streamId }) {
+    own(streamId)?.relay?.hold(from);
+  },
+
+  go({ own }, from, { streamId }) {
+    own(streamId)?.relay?.go(from);
+  },
+
+  left({ thread }) {
+    thread.othersLeft();
+  },
+};
+
+module.exports = { Elsewhere };

@@ -166,7 +166,8 @@ class FabricClient {
   /** From here on it is a client that has seen nothing. */
   #begin(position, reason, upTo) {
     // A document that keeps its updates may have more of them than it remembers for recovery.
-    const seen = this.#position?.epoch === position?.epoch ? this.#position?.offset : undefined;
+    const isSame = this.#position?.epoch === position?.epoch && reason !== 'BAD_OFFSET';
+    const seen = isSame ? this.#position?.offset : undefined;
     this.#position = position;
     this.#doubt = '';
     if (!this.#wasOpen) return this.#open('connected', {}, 0);

@@ -97,7 +97,7 @@ fn a_redis_that_has_lost_its_tail_has_those_documents_reload_that_had_something_
     send(&mut c, 1);
     acknowledged(&mut c, 1);
     let (_, _, word) = back(&two, "b", &position.at(2));
-    assert_eq!((&word["type"], &word["reason"]), (&json!("reload"), &json!("HISTORY_GONE")), "{word}");
+    assert_eq!((&word["type"], &word["reason"]), (&json!("reload"), &json!("BAD_OFFSET")), "{word}");
     // Who had not seen what was lost misses nothing.
     let (mut again, _, word) = back(&two, "early", &of_early.at(1));
     assert_eq!(word["type"], "recovered", "{word}");

@@ -268,6 +268,11 @@ impl Document {
         lock(&self.state).follower.as_ref().map(Follower::asks)
     }
 
+    /// The epoch that the room has.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        lock(&self.state).follower.as_ref().map(Follower::epoch)
+    }
+
     /// The last offset that the room has.
     pub(super) fn offset(&self) -> Option<u64> {
         lock(&self.state).follower.as_ref().map(|follower| follower.at().offset)
@@ -296,6 +301,22 @@ impl Document {
         };
         self.tell(news);
         Next::Nothing
+    }
+
+    /// The room is to go on with what was read, all of it.
+    pub(super) fn begin_anew(&self, reading: Reading) {
+        let news = {
+            let mut state = lock(&self.state);
+            let Some(follower) = &mut state.follower else { return };
+            let (mut news, mut void) = (Vec::new(), Vec::new());
+            follower.restart(&reading, &mut news, &mut void);
+            if let Some(kept) = &self.kept {
+                kept.restarted(reading);
+            }
+            news.extend(state.append_again(void, true, true));
+            news
+        };
+        self.tell(news);
     }
 
     /// Notes what is true now; returns whether somebody has to begin to tell it.

@@ -270,7 +270,7 @@ impl Follower {
     }
 
     /// The log is another one: the room begins anew with that.
-    fn restart(&mut self, reading: &Reading, news: &mut Vec<News>, void: &mut Vec<Publication>) {
+    pub(super) fn restart(&mut self, reading: &Reading, news: &mut Vec<News>, void: &mut Vec<Publication>) {
         self.epoch = reading.epoch;
         self.at = reading.top;
         self.refuse(u64::MAX, news);

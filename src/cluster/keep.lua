@@ -26,10 +26,14 @@ local arguments = { saving = 1, saved = 1, snapshot = 3, aside = 1, by = 0, crea
 local index = 8
 -- What must be so before anything is done.
 while index <= #ARGV do
-  if ARGV[index] == 'create' and (known[6] or '') ~= ARGV[index + 5] then
+  local what = ARGV[index]
+  if what == 'create' and (not known[1] or (known[6] or '') ~= ARGV[index + 5]) then
     return 'stale'
   end
-  index = index + 1 + arguments[ARGV[index]]
+  if what ~= 'create' and what ~= 'aside' and not known[6] then
+    return 'stale'
+  end
+  index = index + 1 + arguments[what]
 end
 
 -- Its log says that the document is another one from here on.
@@ -64,8 +68,9 @@ while index <= #ARGV do
       end
     end
   elseif what == 'snapshot' then
-    -- One that was overtaken is of no use.
-    if tonumber(ARGV[first]) >= tonumber(redis.call('HGET', kept, 'base') or '0') then
+    -- One that was overtaken is of no use, nor is one of what was lost.
+    local base, offset = tonumber(redis.call('HGET', kept, 'base') or '0'), tonumber(ARGV[first + 2])
+    if tonumber(ARGV[first]) >= base and tonumber(ARGV[first]) <= tonumber(known[6]) and offset <= tonumber(known[2]) then
       redis.call('HSET', kept, 'base', ARGV[first], 'doc', ARGV[first + 1])
       redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2])
     end

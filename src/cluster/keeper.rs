@@ -37,6 +37,8 @@ struct State {
 pub(crate) struct Lease {
     /// Whether it does from now on, or still.
     pub(crate) is_held: bool,
+    /// Whether nobody had it just before.
+    pub(crate) is_new: bool,
     /// The version that is saved; `None` where it was never loaded, or that is known already.
     pub(crate) saved: Option<u64>,
     /// The version of a save that another process has begun, and whose end was not noted.
@@ -89,17 +91,21 @@ impl Kept {
     /// What Redis has answered to this process, which wants to look after it; tells the document what is new. What another
     /// process has saved is said with each answer: what that has told may have been lost.
     pub(super) fn leased(&self, lease: Lease) {
-        self.now(lease);
         if let Some((keeper, saved)) = self.keeper().zip(lease.saved)
-            && !lease.is_held
+            && !(lease.is_held && self.is_held() && !lease.is_new)
         {
             keeper.saved_elsewhere(saved, false);
         }
+        if lease.is_held && lease.is_new {
+            // It had run out, and whoever had it meanwhile has said what it did, which may have been missed.
+            self.lost();
+        }
+        self.now(lease);
     }
 
     /// This process does not look after it any more.
     pub(super) fn lost(&self) {
-        self.now(Lease { is_held: false, saved: None, saving: None });
+        self.now(Lease { is_held: false, is_new: false, saved: None, saving: None });
     }
 
     fn now(&self, lease: Lease) {
@@ -124,7 +130,7 @@ impl Kept {
         let keeper = self.keeper.get_or_init(|| keeper);
         if self.is_held() {
             // It has loaded it, and knows what the app has.
-            keeper.leased(Lease { is_held: true, saved: None, saving: None });
+            keeper.leased(Lease { is_held: true, is_new: true, saved: None, saving: None });
         }
     }
 

@@ -111,6 +111,18 @@ pub(crate) enum Change {
     },
 }
 
+/// What Redis has lost of a document.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// The version that Redis has; `None` where it has nothing of the document.
+    pub(crate) at: Option<u64>,
+    pub(crate) kind: &'static str,
+    /// The document behind which the batches stand, where Redis has nothing.
+    pub(crate) begins: Replaced,
+    /// What is to stand there again.
+    pub(crate) batches: Vec<Content>,
+}
+
 /// Why something was not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotChanged {
@@ -279,6 +291,60 @@ impl Followed {
             };
         }
         call
+    }
+
+    /// Puts there again what Redis has lost, all at once.
+    pub(crate) async fn restore(&self, lost: &Lost) -> Result<(), NotChanged> {
+        let deadline = Instant::now() + self.shared.config.wait;
+        let Some(epoch) = self.document.epoch() else { return Err(NotChanged::Stale) };
+        while let Some(link) = self.link(deadline).await {
+            match link.call(&self.call_restore(&link, epoch, lost)).await {
+                Ok(answer) if text(&answer) == Some("done") => return Ok(()),
+                Ok(_) => return Err(NotChanged::Stale),
+                Err(error) => leases::complain(&link, &self.document, &error).await,
+            }
+            sleep(PAUSE).await;
+        }
+        Err(NotChanged::Away)
+    }
+
+    fn call_restore(&self, link: &Link, epoch: Epoch, lost: &Lost) -> redis::Cmd {
+        let Lost { at, kind, begins, batches } = lost;
+        let of = |content| Publication { content, ..Publication::of_route_handler(None, "") };
+        let keys = &self.document.keys;
+        let mut call = link.restore(4);
+        call.arg(&keys.meta).arg(&keys.stream).arg(&keys.kept).arg(&keys.lease);
+        call.arg(&keys.channel)
+            .arg(&link.server.run)
+            .arg(nonce_text(random()))
+            .arg(LEAP + random() % u64::from(u32::MAX))
+            .arg(epoch.to_string())
+            .arg(at.map(|at| at.to_string()).unwrap_or_default())
+            .arg(*kind)
+            .arg(begins.version)
+            .arg(&*begins.doc)
+            .arg(begins.saved)
+            .arg(entry::encode(&of(Content::Replaced(begins.clone()))).unwrap_or_default())
+            .arg(batches.len());
+        for batch in batches {
+            let count = if let Content::Steps(steps) = batch { steps.count } else { 1 };
+            call.arg(count).arg(entry::encode(&of(batch.clone())).unwrap_or_default());
+        }
+        call
+    }
+
+    /// Has the room go on with all that stands in Redis now, as if it were another log; whether that was done. On the thread of
+    /// Redis.
+    pub(crate) async fn begin_anew(&self) -> bool {
+        let deadline = Instant::now() + self.shared.config.wait;
+        let Some(link) = self.link(deadline).await else { return false };
+        match reading::read(&self.shared, &link, &self.document, None).await {
+            Some(reading) => {
+                self.document.begin_anew(reading);
+                true
+            }
+            None => false,
+        }
     }
 
     /// What was set aside of it.

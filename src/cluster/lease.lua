@@ -3,7 +3,7 @@
 -- KEYS: meta, stream, what is kept, who looks after it. ARGV: who asks, for how long, whether it has the document open ('1'),
 -- how long a document stays that is saved ('0' for ever).
 --
--- Answers 1 where whoever asks looks after it from now on, or still; with the version that is saved, and the one of a save that
+-- Answers 2 where whoever asks looks after it from now on, 1 where still, 0 where another does; with the version that is saved, and the one of a save that
 -- was begun and whose end was not noted ('' none).
 local meta, stream, kept, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, ttl, is_open, stays = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -30,4 +30,4 @@ if is_open == '1' then
     end
   end
 end
-return { 1, saved, saving }
+return { holder and 1 or 2, saved, saving }

@@ -53,7 +53,7 @@ pub(super) fn parse(answer: &Value) -> Option<Lease> {
     let Value::Array(parts) = answer else { return None };
     let [Value::Int(held), saved, saving] = &parts[..] else { return None };
     let version = |value| text(value).and_then(|text| text.parse().ok());
-    Some(Lease { is_held: *held == 1, saved: version(saved), saving: version(saving) })
+    Some(Lease { is_held: *held > 0, is_new: *held == 2, saved: version(saved), saving: version(saving) })
 }
 
 /// Renews the leases of this process, and takes those that nobody has any more.

@@ -33,6 +33,7 @@ const APPEND: &str = include_str!("append.lua");
 const READ: &str = include_str!("read.lua");
 const LEASE: &str = include_str!("lease.lua");
 const KEEP: &str = include_str!("keep.lua");
+const RESTORE: &str = include_str!("restore.lua");
 
 /// What is pushed.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub(super) struct Link {
     read: String,
     lease: String,
     keep: String,
+    restore: String,
     pub(super) loss: Arc<Loss>,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
@@ -154,7 +156,7 @@ impl Link {
             redis::cmd("SCRIPT").arg("LOAD").arg(&*script).query_async(&mut commands).await
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
-        let (lease, keep) = (load(LEASE).await?, load(KEEP).await?);
+        let (lease, keep, restore) = (load(LEASE).await?, load(KEEP).await?, load(RESTORE).await?);
         let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
         Ok(Self {
             place,
@@ -169,6 +171,7 @@ impl Link {
             read,
             lease,
             keep,
+            restore,
             loss,
             probed: AtomicU64::new(0),
             probed_at: Mutex::default(),
@@ -179,7 +182,7 @@ impl Link {
 
     /// Puts the scripts there again, after somebody has flushed them.
     pub(super) async fn load_scripts(&self) -> RedisResult<()> {
-        for script in [APPEND, READ, LEASE, KEEP] {
+        for script in [APPEND, READ, LEASE, KEEP, RESTORE] {
             let script = in_words_of(script, self.sharing.is_some());
             self.call(redis::cmd("SCRIPT").arg("LOAD").arg(&*script)).await?;
         }
@@ -211,6 +214,11 @@ impl Link {
     /// A call of the script that changes what is kept, without its keys and arguments.
     pub(super) fn keep(&self, keys: usize) -> Cmd {
         script(&self.keep, keys)
+    }
+
+    /// A call of the script that puts a document there again, without its keys and arguments.
+    pub(super) fn restore(&self, keys: usize) -> Cmd {
+        script(&self.restore, keys)
     }
 
     /// Sends a command. Where the connection does not do, the link is lost.

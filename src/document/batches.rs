@@ -65,7 +65,7 @@ pub struct BatchLimits {
 /// The batches that were delivered, in their order and without a gap, from some version up to the document's.
 ///
 /// Nothing falls out by itself: what stands behind no snapshot exists nowhere else.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batches {
     kept: VecDeque<Batch>,
     /// The version behind the last one.

@@ -25,6 +25,9 @@ use crate::{
     sync::lock,
 };
 
+/// When a writer tries again whose document is just being put into Redis again, in milliseconds.
+const UNTIL_RESTORED_MS: u32 = 250;
+
 /// Versions after which it is looked again for a newer snapshot, where much stands behind the one there is.
 const RENEWED_AFTER: u64 = 500;
 
@@ -41,7 +44,13 @@ impl Document {
         let waits =
             |state: &State| author.and_then(|author| state.authority.waiting(author.connection.number()));
         let waited = waits(&state).is_some();
-        let judged = state.judge(&publication, self.options(), now);
+        let is_lost = state.on_the_way.lost.is_some() && matches!(publication.content, Content::Steps(_));
+        let judged = if is_lost {
+            // What Redis has lost has its place before it.
+            Err(Refusal::Stale { current: state.authority.head(), retry_in_ms: Some(UNTIL_RESTORED_MS) })
+        } else {
+            state.judge(&publication, self.options(), now)
+        };
         if let (false, Some(round_trip), Some(author)) = (waited, waits(&state), author) {
             self.tell_waiting(author, round_trip);
         }
@@ -179,9 +188,10 @@ impl Document {
     pub(super) fn replaced(self: &Arc<Self>, state: &mut State, replaced: &Replaced) {
         let Replaced { version, saved, doc } = replaced;
         let snapshot = Snapshot { version: *version, doc: (&**doc).into() };
-        // One that was put back is the same as before, of which this process knows what the app has.
-        if !std::mem::take(&mut state.on_the_way.is_lost) {
-            state.edits.overruled = None;
+        match &mut state.on_the_way.lost {
+            // It is put there again, and what the app has is known here.
+            Some(lost) => lost.is_there(),
+            None => state.edits.overruled = None,
         }
         self.go_on_from(state, Rest { snapshot, batches: Batches::new(*version), saved: *saved });
     }
@@ -242,7 +252,7 @@ impl Document {
     /// This process loads and saves it from now on, or does not any more.
     #[cfg(feature = "redis")]
     pub(super) fn leased(self: &Arc<Self>, lease: Lease) {
-        let Lease { is_held, saved, saving } = lease;
+        let Lease { is_held, saved, saving, .. } = lease;
         if is_held {
             let mut state = lock(&self.state);
             let edits = &mut state.edits;

@@ -11,9 +11,9 @@ use super::{
     together::{Rest, Together},
 };
 use crate::{
-    cluster::kept::{Change, Followed, NotChanged},
+    cluster::kept::{Change, Followed, Lost, NotChanged},
     ids::{ClientSessionId, Id},
-    room::publication::Replaced,
+    room::publication::{Content, Replaced},
 };
 
 /// How long Redis may be away before what is asked of it fails.
@@ -66,28 +66,23 @@ impl Together for OverRedis {
         Box::pin(async move { followed.change(&changes, false).await.map_err(not_changed) })
     }
 
-    fn put_back(&self, snapshot: Snapshot, saved: u64) -> Answer<bool> {
-        let (followed, kind) = (self.followed.clone(), self.kind);
+    fn restore(&self, at: Option<u64>, begins: Replaced, batches: Vec<Content>) -> Answer<bool> {
+        let lost = Lost { at, kind: name_of(self.kind), begins, batches };
+        let followed = self.followed.clone();
         Box::pin(async move {
-            if followed.lease(true, Instant::now() + WITHIN).await != Some(true) {
-                return Ok(false);
-            }
-            let Snapshot { version, doc } = snapshot;
-            let said = Replaced { version, saved, doc: (&*doc).into() };
-            let create = Change::Create {
-                kind: name_of(kind),
-                version,
-                doc: doc.into(),
-                saved,
-                at: None,
-                said: Some(said),
-            };
-            match followed.change(&[create], false).await {
+            match followed.restore(&lost).await {
                 Ok(()) => Ok(true),
                 Err(NotChanged::Stale | NotChanged::Lost) => Ok(false),
                 Err(error) => Err(not_changed(error)),
             }
         })
+    }
+
+    fn begin_anew(&self) -> Answer<bool> {
+        let followed = self.followed.clone();
+        // On the thread of Redis, so that what comes stays in order.
+        let begun = followed.handle().clone().spawn(async move { followed.begin_anew().await });
+        Box::pin(async move { Ok(begun.await.unwrap_or(false)) })
     }
 
     fn snapshot(&self) -> Answer<Option<Snapshot>> {

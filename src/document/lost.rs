@@ -1,191 +1,197 @@
 //! A document whose log in Redis is another one now: a server that was restarted, or a replica that was behind, has lost the end
-//! of it, or all. What was delivered here and does not stand there is put there again, as far as it still fits.
+//! of it, or all. What was delivered here and does not stand there is put there again, all at once and before anybody writes
+//! something else, as far as it still fits.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::time::sleep;
 
 use super::{
     batches::{Batch, Batches},
-    hooks::{self, HookError, Snapshot},
-    live::Document,
+    hooks::{HookError, Snapshot},
+    live::{Document, State},
     reading::content_of,
     store::{Kind, Write},
     together::Rest,
 };
 use crate::{
-    room::publication::{self, Content, Draft, Refusal, Steps, Text},
+    room::publication::{Content, Replaced, Steps},
     sync::lock,
 };
 
-/// How long one who tries again waits; and how long the other processes let the one go first that looks after the document.
+/// How long one who tries again waits.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a batch is tried to be put there again.
-const TRIES: u32 = 20;
+/// How long the other processes let the one go first that looks after the document.
+const LETS_FIRST: Duration = Duration::from_millis(250);
 
-/// What was delivered here and is not there.
-struct Lost {
-    /// The version up to which there is the same.
-    from: u64,
-    batches: Vec<Content>,
+/// How often, and how long in all, it is looked whether what was put there has come back.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 500;
+
+/// What was delivered here and Redis has lost.
+#[derive(Debug)]
+pub(super) struct Lost {
     /// The document as it was here.
-    old: hooks::Content,
+    old: Rest,
+    /// Redis has nothing of it.
+    is_all: bool,
 }
 
-/// Where a batch that was lost would stand now.
+impl Lost {
+    /// Something of the document is there.
+    pub(super) fn is_there(&mut self) {
+        self.is_all = false;
+    }
+}
+
+/// What is to be done about what is lost.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// It is there again.
-    Taken,
-    /// Behind everything there is.
-    Next,
-    /// Something else is there.
-    Gone,
+enum Next {
+    /// All of it is there.
+    Nothing,
+    /// To be put there, behind this version; all of it behind the snapshot, where there is none.
+    Put(Option<u64>, Vec<Content>),
+    /// Something else is there, instead of what was behind this version.
+    GiveUp(u64),
+}
+
+/// The same, with all that it takes.
+enum Look {
+    Nothing,
+    Put { at: Option<u64>, begins: Replaced, batches: Vec<Content> },
+    GiveUp { body: String, was: u64 },
 }
 
 impl Document {
-    /// The log is another one: the document goes on with what is left of it. What was delivered here and is not there any more
-    /// is put there again, unless somebody has written something else by then.
+    /// The log is another one: the document goes on with what is left of it, and what was delivered here beside that is put
+    /// there again.
     pub(super) fn restarted(self: &Arc<Self>) {
         let Some(together) = &self.together else { return };
         let rest = together.restarted();
         let mut state = lock(&self.state);
-        let old = Rest {
-            snapshot: state.snapshot.clone(),
-            batches: std::mem::replace(&mut state.batches, Batches::new(0)),
-            saved: state.edits.saved,
-        };
-        let is_left = rest.is_some();
+        let before = state.on_the_way.lost.take();
+        let is_restoring = before.is_some();
+        // Where not everything of the time before is there again, it is what was before that.
+        let old = before.map_or_else(
+            || Rest {
+                snapshot: state.snapshot.clone(),
+                batches: std::mem::replace(&mut state.batches, Batches::new(0)),
+                saved: state.edits.saved,
+            },
+            |lost| lost.old,
+        );
+        // Where there is nothing, nobody writes before it is there again: until then it is as it was.
+        let is_all = rest.is_none();
         let rest = rest.unwrap_or_else(|| Rest {
             snapshot: old.snapshot.clone(),
-            batches: Batches::new(old.snapshot.version),
-            saved: old.saved.min(old.snapshot.version),
+            batches: old.batches.clone(),
+            saved: old.saved,
         });
         if old.saved > rest.saved {
             // What the app has may be of what is lost.
             state.edits.overruled.get_or_insert(old.saved);
         }
-        let from = rest.batches.version();
-        let batches = lost(self.kind, &old, &rest);
-        let is_another = batches.is_none();
-        let lost =
-            Lost { from, batches: batches.unwrap_or_default(), old: content_of(&old.snapshot, &old.batches) };
-        let put_back = (!is_left).then(|| (rest.snapshot.clone(), rest.saved));
-        state.on_the_way.is_lost = !is_left;
+        state.on_the_way.lost = Some(Lost { old, is_all });
         self.go_on_from(&mut state, rest);
-        drop(state);
-        let document = Arc::clone(self);
-        self.context.handle.spawn(async move {
-            if let Some((snapshot, saved)) = put_back {
-                document.put_back(snapshot, saved).await;
-            }
-            if is_another {
-                document.give_up(lost.old.set_aside(0), lost.old.version).await;
-            } else if !lost.batches.is_empty() {
-                document.append_again(lost).await;
-            }
-        });
+        if !is_restoring {
+            self.context.handle.spawn(Arc::clone(self).restore());
+        }
     }
 
-    /// Puts a document there that Redis has lost, or waits until another process has.
-    async fn put_back(&self, snapshot: Snapshot, saved: u64) {
+    /// Sees to it that nothing is lost any more.
+    async fn restore(self: Arc<Self>) {
         let Some(together) = &self.together else { return };
         let mut has_complained = false;
+        let mut is_patient = !together.is_saver();
         loop {
-            let told = {
-                let mut state = lock(&self.state);
-                if !state.on_the_way.is_lost || state.uses == 0 {
-                    return;
+            let (at, begins, batches) = match self.look() {
+                Look::Nothing => return self.hurry.notify_one(),
+                Look::GiveUp { body, was } => {
+                    self.hurry.notify_one();
+                    return self.give_up(body, was).await;
                 }
-                let (tell, told) = oneshot::channel();
-                state.on_the_way.goes_on.retain(|tell| !tell.is_closed());
-                state.on_the_way.goes_on.push(tell);
-                told
+                Look::Put { at, begins, batches } => (at, begins, batches),
             };
-            if let Err(HookError(reason)) = together.put_back(snapshot.clone(), saved).await
-                && !std::mem::replace(&mut has_complained, true)
-            {
-                log::error!(
-                    document = self.id.text();
-                    "document {:?} was lost in Redis, and could not be put back yet: {reason}",
-                    self.id
-                );
+            if std::mem::take(&mut is_patient) {
+                sleep(LETS_FIRST).await;
+                continue;
             }
-            // Whoever has put it there, the log says so; and where that has died meanwhile, nobody has.
-            let _ = timeout(PAUSE, told).await;
-        }
-    }
-
-    /// Puts into the log again what it has lost, one batch behind the other: each was made for what stands before it.
-    async fn append_again(&self, lost: Lost) {
-        if self.together.as_ref().is_some_and(|together| !together.is_saver()) {
-            // What that has not been sent either is left to the others.
-            sleep(PAUSE).await;
-        }
-        let mut count = 0;
-        for (index, content) in lost.batches.iter().enumerate() {
-            let mut tries = 0;
-            loop {
-                match self.place_of(content, lost.from) {
-                    Place::Taken => break,
-                    Place::Next if tries < TRIES => {}
-                    Place::Next | Place::Gone => {
-                        let left = steps_of(&lost.old, &lost.batches[index..]);
-                        return self.give_up(left, lost.old.version).await;
+            let count = batches.len();
+            match together.restore(at, begins, batches).await {
+                Ok(true) => {
+                    log::warn!(
+                        document = self.id.text();
+                        "document {:?}: {count} batches that Redis has lost were put there again",
+                        self.id
+                    );
+                    self.comes_back().await;
+                }
+                // Another process was first, or somebody has opened it as the app has it: what is there may not say so here.
+                Ok(false) => {
+                    let begun = together.begin_anew().await;
+                    sleep(if begun == Ok(true) { LETS_FIRST } else { PAUSE }).await;
+                }
+                Err(HookError(reason)) => {
+                    if !std::mem::replace(&mut has_complained, true) {
+                        log::error!(
+                            document = self.id.text();
+                            "document {:?} has lost something in Redis, which could not be put back yet: {reason}",
+                            self.id
+                        );
                     }
+                    sleep(PAUSE).await;
                 }
-                if self.append_one(content).await.is_ok() {
-                    count += 1;
-                    break;
-                }
-                tries += 1;
-                sleep(PAUSE / 4).await;
             }
         }
-        if count > 0 {
-            log::warn!(
-                document = self.id.text();
-                "document {:?}: {count} batches that Redis has lost were put there again",
-                self.id
-            );
+    }
+
+    /// What is to be done now; nobody waits for it any more where nothing is.
+    fn look(&self) -> Look {
+        let mut state = lock(&self.state);
+        let next = if state.uses == 0 { Next::Nothing } else { self.next(&state) };
+        let Some(lost) = &state.on_the_way.lost else { return Look::Nothing };
+        let look = match next {
+            Next::Put(at, batches) => {
+                let Snapshot { version, doc } = &lost.old.snapshot;
+                let begins = Replaced { version: *version, saved: lost.old.saved, doc: (&**doc).into() };
+                return Look::Put { at, begins, batches };
+            }
+            Next::Nothing => Look::Nothing,
+            Next::GiveUp(behind) => {
+                let content = content_of(&lost.old.snapshot, &lost.old.batches);
+                Look::GiveUp { body: content.set_aside(behind), was: content.version }
+            }
+        };
+        state.on_the_way.lost = None;
+        look
+    }
+
+    /// Waits until what was put there has come back, for a while.
+    async fn comes_back(&self) {
+        for _ in 0..LOOKS {
+            if matches!(self.next(&lock(&self.state)), Next::Nothing) {
+                return;
+            }
+            sleep(LOOK).await;
         }
     }
 
-    async fn append_one(&self, content: &Content) -> Result<u64, Refusal> {
-        let text = match content {
-            Content::Steps(steps) => Text::Steps(steps),
-            Content::Update { client, user, update } => Text::Update { client, user: user.as_ref(), update },
-            _ => return Err(Refusal::Unavailable),
-        };
-        let draft = Draft { author: None, to: None, text, number: None, after: None };
-        let (tell, told) = oneshot::channel();
-        let answer = publication::Answer::new(move |outcome| {
-            // Whoever has gone needs no answer.
-            let _ = tell.send(outcome);
-        });
-        let Some(room) = self.context.room(&self.id) else { return Err(Refusal::Unavailable) };
-        // A refusal goes to the answer.
-        let _ = room.publish(&draft, Some(answer));
-        drop(room);
-        told.await.unwrap_or(Err(Refusal::Unavailable))
-    }
-
-    /// Where a batch that was lost would stand now, of a document that is the same up to version `from`.
-    fn place_of(&self, content: &Content, from: u64) -> Place {
-        place_of(&lock(&self.state).batches, content, from)
+    fn next(&self, state: &State) -> Next {
+        let Some(lost) = &state.on_the_way.lost else { return Next::Nothing };
+        if lost.is_all {
+            return Next::Put(None, contents(self.kind, lost.old.batches.since(lost.old.snapshot.version)));
+        }
+        next(self.kind, &lost.old.batches, state.snapshot.version, &state.batches)
     }
 
     /// Says what cannot be put there again, and sets it aside where this process may.
     async fn give_up(&self, body: String, was: u64) {
-        let is = self.version();
         log::error!(
             document = self.id.text();
-            "document {:?} was at version {was} and goes on at {is}: what was behind is lost in Redis, and set aside",
-            self.id
+            "document {:?} was at version {was} and goes on at {}: what was behind is lost in Redis, and set aside",
+            self.id,
+            self.version()
         );
         if self.together.as_ref().is_none_or(|together| !together.is_saver()) {
             return;
@@ -198,84 +204,72 @@ impl Document {
     }
 }
 
-fn place_of(batches: &Batches, content: &Content, from: u64) -> Place {
-    match content {
-        Content::Steps(steps) if steps.version == batches.version() => Place::Next,
-        Content::Steps(steps) => {
-            let there = batches.since(steps.version).and_then(|mut behind| behind.next());
-            let is_there =
-                there.is_some_and(|there| is_same(there, steps.version, &steps.client, &steps.steps));
-            if is_there { Place::Taken } else { Place::Gone }
-        }
-        Content::Update { client, update, .. } => {
-            let mut behind = batches.since(from).into_iter().flatten();
-            let is_there = behind.any(|there| is_same(there, there.before, client, update));
-            if is_there { Place::Taken } else { Place::Next }
-        }
-        _ => Place::Gone,
+/// What is to be done where `old` was delivered, and there is a snapshot with these batches.
+fn next(kind: Kind, old: &Batches, snapshot: u64, there: &Batches) -> Next {
+    // What stands before is in the snapshot, and can be compared with nothing.
+    let begin = if there.is_empty() { snapshot } else { there.start() };
+    let behind = |version| old.since(version).into_iter().flatten();
+    if kind == Kind::Updates {
+        let is_there = |update: &&Batch| {
+            let mut all = there.since(there.start()).into_iter().flatten();
+            all.any(|other| (&other.client, &other.steps) == (&update.client, &update.steps))
+        };
+        let left: Vec<_> =
+            behind(begin.clamp(old.start(), old.version())).filter(|each| !is_there(each)).collect();
+        return if left.is_empty() {
+            Next::Nothing
+        } else {
+            Next::Put(Some(there.version()), contents(kind, Some(left.into_iter())))
+        };
     }
-}
-
-fn is_same(batch: &Batch, before: u64, client: &crate::ids::Id, text: &str) -> bool {
-    (batch.before, &batch.client, &*batch.steps) == (before, client, text)
-}
-
-/// As what is set aside, from the first of these on.
-fn steps_of(old: &hooks::Content, batches: &[Content]) -> String {
-    let from = batches.iter().find_map(|content| match content {
-        Content::Steps(steps) => Some(steps.version),
-        _ => None,
-    });
-    old.set_aside(from.unwrap_or(0))
-}
-
-/// What was delivered of `old` that `rest` does not have; `None` where the two are no longer one document.
-fn lost(kind: Kind, old: &Rest, rest: &Rest) -> Option<Vec<Content>> {
-    let from = rest.batches.version();
-    if old.batches.version() <= from {
-        return Some(Vec::new());
+    if old.version() <= begin {
+        return Next::Nothing;
     }
-    if let Some(last) = rest.batches.last() {
-        let mut same = old.batches.since(last.before)?;
-        let found = same.next()?;
-        if (found.before, &found.client, &found.steps) != (last.before, &last.client, &last.steps) {
-            return None;
+    for batch in behind(begin.max(old.start())) {
+        if batch.before == there.version() {
+            return Next::Put(Some(batch.before), contents(kind, old.since(batch.before)));
+        }
+        let same = there.since(batch.before).and_then(|mut others| others.next());
+        if same.is_none_or(|other| {
+            (other.before, &other.client, &other.steps) != (batch.before, &batch.client, &batch.steps)
+        }) {
+            return Next::GiveUp(batch.before);
         }
     }
-    let lost = old.batches.since(from)?;
-    Some(
-        lost.map(|batch| match kind {
-            Kind::Steps => Content::Steps(Steps {
-                client: batch.client.clone(),
-                user: None,
-                version: batch.before,
-                count: batch.count,
-                steps: Arc::clone(&batch.steps),
-                change_id: batch.change_id.as_deref().map(str::to_owned),
-            }),
-            Kind::Updates => {
-                Content::Update { client: batch.client.clone(), user: None, update: batch.steps.to_string() }
-            }
-        })
-        .collect(),
-    )
+    if old.start() > there.version() { Next::GiveUp(0) } else { Next::Nothing }
+}
+
+fn contents<'a>(kind: Kind, batches: Option<impl Iterator<Item = &'a Batch>>) -> Vec<Content> {
+    let content = |batch: &Batch| match kind {
+        Kind::Steps => Content::Steps(Steps {
+            client: batch.client.clone(),
+            user: None,
+            version: batch.before,
+            count: batch.count,
+            steps: Arc::clone(&batch.steps),
+            change_id: batch.change_id.as_deref().map(str::to_owned),
+        }),
+        Kind::Updates => {
+            Content::Update { client: batch.client.clone(), user: None, update: batch.steps.to_string() }
+        }
+    };
+    batches.into_iter().flatten().map(content).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Content, Place, Rest, lost, place_of};
+    use super::{Content, Next, next};
     use crate::{
         document::{
             batches::{Batch, Batches},
-            hooks::Snapshot,
             store::Kind,
         },
         ids::Id,
     };
 
-    fn rest(from: u64, steps: &[&str]) -> Rest {
+    fn batches(from: u64, steps: &[&str]) -> Batches {
         let mut batches = Batches::new(from);
         for (before, steps) in (from..).zip(steps) {
             batches.push(Batch {
@@ -289,41 +283,48 @@ mod tests {
                 client_session: None,
             });
         }
-        Rest { snapshot: Snapshot { version: from, doc: "null".into() }, batches, saved: 0 }
+        batches
     }
 
-    fn lost_of(old: &Rest, rest: &Rest) -> Option<Vec<String>> {
-        let text = |content| match content {
-            Content::Steps(steps) => steps.steps.to_string(),
-            other => panic!("{other:?}"),
-        };
-        Some(lost(Kind::Steps, old, rest)?.into_iter().map(text).collect())
-    }
-
-    #[test]
-    fn what_was_shown_and_is_gone_is_known_where_the_rest_is_the_same_document() {
-        let old = rest(3, &["a", "b", "c"]);
-        let some = |steps: &[&str]| Some(steps.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>());
-        assert_eq!(lost_of(&old, &rest(3, &["a"])), some(&["b", "c"]));
-        assert_eq!(lost_of(&old, &rest(3, &[])), some(&["a", "b", "c"]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c"])), some(&[]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "b", "c", "d"])), some(&[]));
-        assert_eq!(lost_of(&old, &rest(3, &["a", "x"])), None, "another document");
-        assert_eq!(lost_of(&old, &rest(1, &["a"])), None, "it begins before what is here");
+    /// What is to be put there again, behind which version; or what is given up.
+    fn of(kind: Kind, old: &Batches, there: &Batches) -> Result<(u64, String), Option<u64>> {
+        match next(kind, old, there.start(), there) {
+            Next::Nothing => Err(None),
+            Next::GiveUp(behind) => Err(Some(behind)),
+            Next::Put(at, batches) => {
+                let text = |content| match content {
+                    Content::Steps(steps) => steps.steps.to_string(),
+                    Content::Update { update, .. } => update,
+                    other => panic!("{other:?}"),
+                };
+                Ok((at.unwrap(), batches.into_iter().map(text).collect()))
+            }
+        }
     }
 
     #[test]
-    fn what_was_lost_goes_behind_what_it_was_made_for_and_nowhere_else() {
-        let old = rest(3, &["a", "b", "c"]);
-        let all = lost(Kind::Steps, &old, &rest(3, &[])).unwrap();
-        let places =
-            |rest: &Rest| all.iter().map(|each| place_of(&rest.batches, each, 3)).collect::<Vec<_>>();
-        assert_eq!(places(&rest(3, &[])), [Place::Next, Place::Gone, Place::Gone]);
-        assert_eq!(places(&rest(3, &["a"])), [Place::Taken, Place::Next, Place::Gone]);
-        assert_eq!(places(&rest(3, &["x"]))[0], Place::Gone);
-        let updates = lost(Kind::Updates, &old, &rest(3, &[])).unwrap();
-        let places =
-            |rest: &Rest| updates.iter().map(|each| place_of(&rest.batches, each, 3)).collect::<Vec<_>>();
-        assert_eq!(places(&rest(3, &["x", "b"])), [Place::Next, Place::Taken, Place::Next]);
+    fn what_was_shown_and_is_gone_goes_behind_what_it_was_made_for_and_nowhere_else() {
+        let old = batches(3, &["a", "b", "c"]);
+        let of = |there| of(Kind::Steps, &old, &there);
+        assert_eq!(of(batches(3, &["a"])), Ok((4, "bc".to_owned())));
+        assert_eq!(of(batches(3, &[])), Ok((3, "abc".to_owned())));
+        assert_eq!(of(batches(1, &["y", "z", "a"])), Ok((4, "bc".to_owned())), "which reaches back further");
+        assert_eq!(of(batches(4, &[])), Ok((4, "bc".to_owned())), "a snapshot has the first");
+        assert_eq!(of(batches(4, &["b"])), Ok((5, "c".to_owned())));
+        assert_eq!(of(batches(3, &["a", "b", "c"])), Err(None));
+        assert_eq!(of(batches(3, &["a", "b", "c", "d"])), Err(None));
+        assert_eq!(of(batches(6, &[])), Err(None), "a snapshot has all of it");
+        assert_eq!(of(batches(9, &["x"])), Err(None));
+        assert_eq!(of(batches(3, &["a", "x"])), Err(Some(4)), "something else stands there");
+        assert_eq!(of(batches(1, &["a"])), Err(Some(0)), "it begins before what is here");
+    }
+
+    #[test]
+    fn updates_that_are_gone_go_wherever_there_is_place() {
+        let old = batches(3, &["a", "b", "c"]);
+        let of = |there| of(Kind::Updates, &old, &there);
+        assert_eq!(of(batches(3, &["x", "b"])), Ok((5, "ac".to_owned())));
+        assert_eq!(of(batches(5, &["x"])), Ok((6, "c".to_owned())), "a snapshot has the others");
+        assert_eq!(of(batches(3, &["c", "b", "a"])), Err(None));
     }
 }

@@ -191,13 +191,12 @@ impl Document {
                 let options = self.options();
                 let due = state.edits.due(options.save_after, options.save_within);
                 let is_ending = self.context.is_ending();
-                if is_ending || due <= Instant::now() {
-                    if state.edits.unsure.is_some() {
-                        continue;
-                    }
+                // What has not been put into Redis again is not all of it, and the app may have more.
+                let is_whole = state.on_the_way.lost.is_none() && state.edits.unsure.is_none();
+                if is_whole && (is_ending || due <= Instant::now()) {
                     return Some((self.save_of(&state, is_ending), state.generation()));
                 }
-                due
+                if is_whole { due } else { Instant::now() + LAST_WAIT }
             };
             let _ = timeout_at(due.into(), self.hurry.notified()).await;
         }
@@ -245,10 +244,13 @@ impl Document {
 
     /// Writes to the store that the app has it. Where several processes have the document it is tried until they all know, or
     /// another one saves it, which asks the app then.
-    async fn note(&self, writes: Vec<Write>) -> Result<(), HookError> {
+    async fn note(&self, version: u64, writes: Vec<Write>) -> Result<(), HookError> {
         loop {
             let Err(HookError(reason)) = self.write(writes.clone()).await else { return Ok(()) };
-            if self.together.as_ref().is_none_or(|together| !together.is_saver()) {
+            let Some(together) = &self.together else { return Err(HookError(reason)) };
+            if !together.is_saver() {
+                // Whoever looks after it now does not know.
+                together.tell_saved(version);
                 return Err(HookError(reason));
             }
             log::warn!(
@@ -298,7 +300,7 @@ impl Document {
                 if let Some(Snapshot { doc, .. }) = snapshot {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
-                self.note(writes).await?;
+                self.note(version, writes).await?;
                 if let Some(together) = &self.together {
                     together.tell_saved(version);
                     self.note_saved();

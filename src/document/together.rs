@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use super::{
     batches::Batches,
     hooks::{Answer, Snapshot},
+    lost::Lost,
     store::{SetAside, Write},
 };
 use crate::{
     ids::{ClientSessionId, Id},
     room::{
         document_log::Deliver,
-        publication::{Publication, Refusal, Replaced},
+        publication::{Content, Publication, Refusal, Replaced},
     },
 };
 
@@ -32,8 +33,12 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
     /// Has the document go on as another one, in all processes, if it still is at version `at`; what it was is set aside.
     fn replace(&self, replaced: Replaced, at: u64, reason: &str, set_aside: String) -> Answer<()>;
 
-    /// Puts a document there that Redis has lost, if this process is to; whether it has.
-    fn put_back(&self, snapshot: Snapshot, saved: u64) -> Answer<bool>;
+    /// Puts `batches` there again behind version `at`; or, where there is nothing, all of them behind the snapshot. Whether they
+    /// are there: not where there is something else.
+    fn restore(&self, at: Option<u64>, begins: Replaced, batches: Vec<Content>) -> Answer<bool>;
+
+    /// Has the document go on with all that stands there now, as if its log were another one; whether that was done.
+    fn begin_anew(&self) -> Answer<bool>;
 
     /// The snapshot that stands there.
     fn snapshot(&self) -> Answer<Option<Snapshot>>;
@@ -83,8 +88,8 @@ pub(super) struct OnTheWay {
     pub(super) saved: Option<u64>,
     /// Who waits for the document to go on as another one.
     pub(super) goes_on: Vec<oneshot::Sender<()>>,
-    /// Redis has lost the document, and nobody has put it there again.
-    pub(super) is_lost: bool,
+    /// What Redis has lost, until it is there again. Nobody writes before.
+    pub(super) lost: Option<Lost>,
     /// The version at which it was looked last for a newer snapshot.
     pub(super) renewed_at: u64,
 }

@@ -189,6 +189,12 @@ impl History {
         Some(self.publications.range(first..).filter(is_for).map(|each| each.frame.clone()).collect())
     }
 
+    /// Whether what stands at an offset would not be here any more. Where that is not so and there is none, it was never given
+    /// in this history, or what had it was lost.
+    pub fn is_before(&self, offset: u64) -> bool {
+        offset < self.publications.front().map_or(self.last, |_| self.before)
+    }
+
     /// The offset of the last publication; 0 before the first.
     pub fn last(&self) -> u64 {
         self.last

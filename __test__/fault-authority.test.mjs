@@ -108,8 +108,16 @@ describe('the judge of a document with an authority', () => {
     const replaced = { label: REPLACED, version: 2, labels: ALL.slice(0, 2) };
     const again = tree([replaced, batch(2, ['b/0/1'], 'a/0/2')], 'f');
     assert.deepEqual(await found({ trees: [tree(GOOD), again], acknowledged: ALL }), []);
-    const empty = tree(GOOD, 'f');
-    assert.ok((await found({ trees: [tree(GOOD), empty], givenUp: 1 })).length > 0, 'that began as an empty one');
+    const fromSteps = await found({
+      trees: [tree(GOOD), tree([{ ...replaced, version: 0, labels: [] }, ...GOOD], 'f')],
+    });
+    assert.deepEqual(fromSteps, [], 'that has no snapshot yet');
+    const empty = tree([batch(0, ['c/0/1'])], 'f');
+    const labels = ['c/0/1'];
+    assert.ok(
+      (await found({ trees: [tree(GOOD), empty], givenUp: 1, labels })).length > 0,
+      'that began as an empty one',
+    );
     const wrong = tree([replaced, batch(2, ['b/0/1'], 'a/0/1')], 'f');
     assert.ok((await found({ trees: [tree(GOOD), wrong] })).length > 0);
   });

@@ -61,12 +61,16 @@ export class StepsBranches extends Branches {
 
   /** A document that was there before never begins as an empty one, whatever Redis has lost. */
   #checkBeginnings(wrong) {
-    const begun = this.trees.filter(({ entries }) => entries.size > 0).slice(1);
-    const isEmpty = ({ label, labels, version }) => (label === REPLACED ? labels.length === 0 : version === 0);
-    for (const tree of begun) {
-      if (tree.tips.some((tip) => isEmpty(tree.pathTo(tip)[0]))) {
-        wrong(`was there before, and begins as an empty one in epoch ${tree.epoch}`);
+    const known = new Set();
+    for (const tree of this.trees) {
+      for (const tip of known.size > 0 ? tree.tips : []) {
+        const first = tree.pathTo(tip).find(({ label }) => label !== REPLACED);
+        // What was put there again was made for an empty one when it was one.
+        if (first?.version === 0 && !known.has(first.label)) {
+          wrong(`was there before, and ${first.label} was made for an empty one in epoch ${tree.epoch}`);
+        }
       }
+      for (const { label } of tree.entries.values()) known.add(label);
     }
   }
 

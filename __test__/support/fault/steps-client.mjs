@@ -118,8 +118,6 @@ export class StepsClient extends WireConnection {
     if (this.#asked === 0) return this.log.wrong('a document for which it has not asked');
     this.#asked -= 1;
     this.document = { version, labels: labelsIn(doc) };
-    if (version === 0 && this.#hasSeen) this.log.wrong('was given an empty document where it had seen one');
-    this.#hasSeen ||= version > 0;
     const known = new Set(this.document.labels);
     if (this.#batch?.parts.some(({ label }) => known.has(label))) this.#stands(known);
     this.#settle();
@@ -168,6 +166,9 @@ export class StepsClient extends WireConnection {
   #settle() {
     if (!this.#isSyncing || this.#target === null || !this.document || this.document.version < this.#target) return;
     this.#isSyncing = false;
+    const isThere = this.document.version > 0;
+    if (!isThere && this.#hasSeen) this.log.wrong('was given an empty document where it had seen one');
+    this.#hasSeen ||= isThere;
     this.#next();
   }
 

@@ -37,7 +37,7 @@ const ALL = ['a/0/1', 'a/0/2', 'b/0/1'];
 /** What is found wrong with a document of which Redis was told this; everybody has `labels`, and the app was given `saves`. */
 async function found(about) {
   const { trees = [tree(GOOD)], top = trees.at(-1).entries.size, labels = ALL, version = labels.length } = about;
-  const { saves = [[0, version, labels]], acknowledged = [], givenUp = 0, clientHas = labels } = about;
+  const { saves = [[0, version, labels]], acknowledged = [], givenUp = 0, clientHas = labels, wasSent = true } = about;
   const wrongs = [];
   const wrong = (what) => wrongs.push(what);
   const app = new App('seed');
@@ -46,6 +46,8 @@ async function found(about) {
     await app.save({ documentId: 'doc', doc: content(all), version: at, previousVersion }).catch(() => {});
   }
   const log = new Log('a');
+  log.began({ epoch: 'e', offset: 0 });
+  if (wasSent) log.episode.entries.push({ ...GOOD[1], offset: 2 });
   for (const label of acknowledged) log.fates.set(label, 'acknowledged');
   const branches = new StepsBranches('doc', trees, { epoch: trees.at(-1).epoch, offset: top });
   branches.check(wrong, {
@@ -102,6 +104,7 @@ describe('the judge of a document with an authority', () => {
   test('lets go what Redis lost where a process said so, and only there', async () => {
     assert.deepEqual(await found({ ...lost, givenUp: 1 }), []);
     assert.deepEqual(await found(lost), ['a: b/0/1 is acknowledged, and is gone']);
+    assert.deepEqual(await found({ ...lost, wasSent: false }), [], 'nobody had been sent it');
   });
 
   test('has nothing against a document that was put back whole into a Redis that had lost it', async () => {

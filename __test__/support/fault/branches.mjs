@@ -52,6 +52,13 @@ export class Branches {
 
   /** Whether something may be gone that was acknowledged: of a relay what Redis has lost. */
   mayBeGone = false;
+  /** What any client was sent. */
+  #sent = new Set();
+
+  /** Whether what was acknowledged may be gone: where no client was sent it, no process need have been either. */
+  mayLack(label) {
+    return this.mayBeGone || (this.hasLost && !this.#sent.has(label));
+  }
 
   lastFor({ clientID, log }) {
     return expectedOf(clientID, log.episode, this.path).at(-1)?.offset ?? 0;
@@ -73,6 +80,8 @@ export class Branches {
    */
   check(wrong, { members, losses, lost }) {
     const logs = members.map(({ log }) => log);
+    const entries = logs.flatMap(({ episodes }) => episodes.flatMap((episode) => episode.entries));
+    this.#sent = new Set(entries.flatMap(({ label, labels = [label] }) => labels));
     this.#adopt(logs, wrong);
     const { memories, tails } = losses;
     if (this.epochs > 1 + memories + tails) wrong(`was begun anew ${this.epochs - 1} times`);
@@ -135,7 +144,7 @@ export class Branches {
     }
     const { left } = this;
     for (const [label, fate] of log.fates) {
-      if (!this.mayBeGone && fate === 'acknowledged' && !left.has(label))
+      if (fate === 'acknowledged' && !left.has(label) && !this.mayLack(label))
         log.wrong(`${label} is acknowledged, and is gone`);
     }
     return [...log.fates.keys()].filter((label) => left.has(label)).length;

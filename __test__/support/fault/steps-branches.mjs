@@ -120,13 +120,13 @@ export class StepsBranches extends Branches {
     }
   }
 
-  /** What somebody sent stands once; what it was told to stand is gone only where Redis lost it, and a process said so. */
+  /** What somebody sent stands once; what was sent to anybody is gone only where Redis lost it, and a process said so. */
   judgeSent(log) {
     const left = new Set(this.final.labels);
     for (const [label, fate] of log.fates) {
       if (fate === 'sent') log.wrong(`${label} is neither acknowledged nor given up`);
       if (fate === 'unpublished' && left.has(label)) log.wrong(`${label} is given up, and stands`);
-      if (fate === 'acknowledged' && !left.has(label) && !this.mayBeGone)
+      if (fate === 'acknowledged' && !left.has(label) && !this.mayLack(label))
         log.wrong(`${label} is acknowledged, and is gone`);
     }
     const mine = this.final.labels.filter((label) => log.fates.has(label));

@@ -17,6 +17,8 @@ export class StepsClient extends WireConnection {
   #isSyncing = false;
   /** Documents that it has asked for on this connection, and that have not come. */
   #asked = 0;
+  /** The version that the last message has refused it at. */
+  #refusedAt = 0;
   /** What is sent together, under one number until it stands: `{ id, parts: [{ label, pad }], isSent }`. */
   #batch = null;
   /** `{ label, pad }` that wait for their turn. */
@@ -58,7 +60,7 @@ export class StepsClient extends WireConnection {
   lost() {
     clearTimeout(this.#turn);
     this.#turn = undefined;
-    this.#asked = 0;
+    this.#asked = this.#refusedAt = 0;
     // What was asked for may have come in part.
     if (this.#isSyncing) this.document = null;
     if (this.#batch) this.#batch.isSent = false;
@@ -88,6 +90,10 @@ export class StepsClient extends WireConnection {
 
   heard(message) {
     const { type, offset } = message;
+    const [is, refusedAt] = [this.document?.version ?? Infinity, this.#refusedAt];
+    // Where the connection is closed behind it, nothing was promised any more.
+    if (refusedAt > is) this.log.wrong(`was refused at version ${refusedAt}, and was sent everything up to ${is}`);
+    this.#refusedAt = 0;
     switch (type) {
       case 'ack':
         this.takeAcknowledged(offset);
@@ -176,9 +182,7 @@ export class StepsClient extends WireConnection {
     if (code !== 'VERSION_MISMATCH') return this.log.wrong(`was refused: ${code}`);
     // An answer to what was sent before the document was asked for anew.
     if (!this.#batch?.isSent || !this.document) return;
-    if (version > this.document.version) {
-      this.log.wrong(`was refused at version ${version}, and was sent everything up to ${this.document.version}`);
-    }
+    this.#refusedAt = version;
     this.#batch.isSent = false;
     this.#later(retryInMs ?? 0);
   }

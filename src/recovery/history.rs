@@ -41,6 +41,9 @@ impl Publication {
 /// what stands behind them follows what stands before them all the same. Fewer are what a panic has lost.
 pub const LEAP: u64 = 1 << 24;
 
+/// Most leaps that are remembered, beyond what stood around them.
+const LEAPS: usize = 16;
+
 /// The latest publications of one document, bounded in number, bytes and time.
 #[derive(Debug)]
 pub struct History {
@@ -49,6 +52,8 @@ pub struct History {
     last: u64,
     /// The offset directly before the first one that is kept, where one is.
     before: u64,
+    /// The offsets before and behind the latest leaps: nobody was given what lies between, or it is lost.
+    leaps: VecDeque<(u64, u64)>,
     bytes: usize,
     limits: HistoryLimits,
     budget: Arc<Budget>,
@@ -57,7 +62,15 @@ pub struct History {
 impl History {
     /// An empty history. What it holds comes out of `budget`.
     pub fn new(limits: HistoryLimits, budget: Arc<Budget>) -> Self {
-        Self { publications: VecDeque::new(), last: 0, before: 0, bytes: 0, limits, budget }
+        Self {
+            publications: VecDeque::new(),
+            last: 0,
+            before: 0,
+            leaps: VecDeque::new(),
+            bytes: 0,
+            limits,
+            budget,
+        }
     }
 
     /// A history that goes on behind the offset `last`, with what was published up to there. `elapsed` milliseconds have
@@ -101,6 +114,10 @@ impl History {
                 // A batch went missing in a panic: what is before it leads nowhere.
                 self.clear();
             }
+            if leaps {
+                self.leaps.truncate(LEAPS - 1);
+                self.leaps.push_front((self.last, offset));
+            }
             if self.publications.is_empty() {
                 self.before = if leaps { self.last } else { offset - 1 };
             }
@@ -139,6 +156,7 @@ impl History {
     /// Forgets everything, and goes on behind `offset`.
     pub(crate) fn restart(&mut self, offset: u64) {
         self.clear();
+        self.leaps.clear();
         self.last = offset;
     }
 
@@ -189,10 +207,9 @@ impl History {
         Some(self.publications.range(first..).filter(is_for).map(|each| each.frame.clone()).collect())
     }
 
-    /// Whether what stands at an offset would not be here any more. Where that is not so and there is none, it was never given
-    /// in this history, or what had it was lost.
-    pub fn is_before(&self, offset: u64) -> bool {
-        offset < self.publications.front().map_or(self.last, |_| self.before)
+    /// Whether what stood at `offset` is known to be lost, where there was anything.
+    pub fn has_leapt_over(&self, offset: u64) -> bool {
+        self.leaps.iter().any(|(before, behind)| (before + 1..*behind).contains(&offset))
     }
 
     /// The offset of the last publication; 0 before the first.

@@ -337,9 +337,9 @@ impl RoomRecovery {
         };
         let missed = self.missed(ask.offset, client_session, who.client);
         let Some(Returned { applied: up_to, shown }) = returned else {
-            // What was seen and is not of this log matters more to a client than that nobody knows it any more.
-            let is_another = missed == Err(Reload::BadOffset);
-            return reload(if is_another { Reload::BadOffset } else { Reload::TokenExpired });
+            // Who has seen what is lost is told so, however long it was away.
+            let is_lost = matches!(missed, Err(Reload::BadOffset));
+            return reload(if is_lost { Reload::BadOffset } else { Reload::TokenExpired });
         };
         if let Remembered::Fenced(_) = remembered {
             // What it missed may be there again: another has published behind what it had seen and Redis had not.
@@ -383,8 +383,10 @@ impl RoomRecovery {
         client: &Id,
     ) -> Result<(u64, Vec<Bytes>), Reload> {
         let from = offset.filter(|offset| *offset <= self.history.last()).ok_or(Reload::BadOffset)?;
-        let gone = || if self.history.is_before(from) { Reload::HistoryGone } else { Reload::BadOffset };
-        let missed = self.history.since(from, client_session, client).ok_or_else(gone)?;
+        if self.history.has_leapt_over(from) {
+            return Err(Reload::BadOffset);
+        }
+        let missed = self.history.since(from, client_session, client).ok_or(Reload::HistoryGone)?;
         Ok((from, missed))
     }
 

@@ -263,3 +263,17 @@ fn offsets_may_leap_and_what_lies_between_was_never_given() {
     assert_eq!(since(&history, far + 1, B), None);
     assert_eq!(since(&history, far + 3, B).unwrap(), "after a panic");
 }
+
+#[test]
+fn what_a_log_has_leapt_over_is_known_to_be_lost_after_all_around_it_is_forgotten() {
+    let (mut history, _) = history(LIMITS);
+    let behind = 2 + super::LEAP + 1;
+    for offset in [1, 2, behind] {
+        history.append(&batch(&[("x", Some(offset), from(A))]), 0);
+    }
+    history.trim(0);
+    let lost: Vec<_> = [2, 3, behind - 1, behind].map(|offset| history.has_leapt_over(offset)).into();
+    assert_eq!(lost, [false, true, true, false]);
+    history.restart(0);
+    assert!(!history.has_leapt_over(3), "in another epoch it is to come");
+}

@@ -91,7 +91,7 @@ local clock = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = text(clock)
 
 local applied, changed, outcomes, said = {}, {}, {}, {}
-local offset, previous, previous_nonce, is_broken = at, top, top_nonce, false
+local offset, previous, previous_text, previous_nonce, is_broken = at, top, text(top), top_nonce, false
 for index = 1, count do
   local first = 11 + index * 4
   local session, own, where, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
@@ -100,8 +100,11 @@ for index = 1, count do
     -- No number: its client was told what was applied of it, and nothing more will be.
     applied[key] = tonumber(redis.call('GET', key) or '0') or math.huge
   end
-  local behind = string.match(where, '^o(%d+)$')
-  local at_version, further, follows = string.match(where, '^v(%d*)%+(%d+)(c?)$')
+  local behind, at_version, further, follows
+  if where ~= '' then
+    behind = string.match(where, '^o(%d+)$')
+    at_version, further, follows = string.match(where, '^v(%d*)%+(%d+)(c?)$')
+  end
   -- What it was made behind has no place: another's has that version now.
   is_broken = is_broken and follows == 'c'
   if key and tonumber(own) <= applied[key] then
@@ -116,8 +119,9 @@ for index = 1, count do
       version = version + tonumber(further)
     end
     offset = offset + 1
-    local value = nonce .. ' ' .. previous_nonce .. ' ' .. text(previous) .. ' ' .. now .. ' ' .. payload
-    redis.call('XADD', stream, text(offset) .. '-0', 'd', value)
+    local offset_text = text(offset)
+    local value = nonce .. ' ' .. previous_nonce .. ' ' .. previous_text .. ' ' .. now .. ' ' .. payload
+    redis.call('XADD', stream, offset_text .. '-0', 'd', value)
     bytes = bytes + #value
     if key then
       applied[key] = tonumber(own)
@@ -125,7 +129,7 @@ for index = 1, count do
     end
     outcomes[index] = 'a'
     said[#said + 1] = #payload .. ':' .. payload
-    previous, previous_nonce = offset, nonce
+    previous, previous_text, previous_nonce = offset, offset_text, nonce
   end
 end
 

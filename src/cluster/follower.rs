@@ -1,7 +1,7 @@
 //! How a process follows the log of one document: what comes, by whatever way and in whatever order, becomes news for the
 //! room in the order of the offsets. No I/O, no clock.
 //!
-//! A batch is known by where it stands, and by behind what. Pushes and answers come over two connections, so one may be ahead
+//! A batch is known by where it stands, and by behind what. Pushes and answers may come over two connections, one ahead
 //! of the other; what comes before its turn waits, and what does not come is read from the stream.
 
 use std::collections::BTreeMap;

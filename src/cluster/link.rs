@@ -1,4 +1,4 @@
-//! The two connections to a Redis: one for commands, one for what is pushed. Both are lost together.
+//! The two connections to a Redis: one for commands, one for what is pushed and for what pushes it. Both are lost together.
 
 use std::{
     borrow::Cow,
@@ -61,6 +61,9 @@ pub(super) struct Link {
     /// When it was there.
     pub(super) since: Instant,
     pub(super) commands: MultiplexedConnection,
+    /// For calls with a short answer that push something to this process, too: both come in one. Long answers would count as
+    /// what a subscriber has not read, of which a server allows little.
+    answers: MultiplexedConnection,
     /// Locked while it subscribes or unsubscribes, so that one is behind the other.
     pub(super) pushes: tokio::sync::Mutex<MultiplexedConnection>,
     pub(super) server: ServerInfo,
@@ -157,11 +160,14 @@ impl Link {
         };
         let (append, read) = (load(APPEND).await?, load(READ).await?);
         let (lease, keep, restore) = (load(LEASE).await?, load(KEEP).await?, load(RESTORE).await?);
+        // In a cluster the library may take for an answer what is pushed there: see `subscribe_each`.
+        let answers = if in_cluster { &of_commands } else { &of_pushes }.connection.clone();
         let pushes = tokio::sync::Mutex::new(of_pushes.connection.clone());
         Ok(Self {
             place,
             since: Instant::now(),
             commands,
+            answers,
             pushes,
             server,
             sharing,
@@ -223,7 +229,16 @@ impl Link {
 
     /// Sends a command. Where the connection does not do, the link is lost.
     pub(super) async fn call(&self, command: &Cmd) -> RedisResult<Value> {
-        let called = command.query_async(&mut self.commands.clone()).await;
+        self.call_over(self.commands.clone(), command).await
+    }
+
+    /// Sends one with a short answer, which publishes something that this process hears.
+    pub(super) async fn tell(&self, command: &Cmd) -> RedisResult<Value> {
+        self.call_over(self.answers.clone(), command).await
+    }
+
+    async fn call_over(&self, mut connection: MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+        let called = command.query_async(&mut connection).await;
         if called.is_ok() && self.loss.is_lost() {
             // Who asks again asks the server that it is now, which knows what was done.
             return Err(

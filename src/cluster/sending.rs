@@ -62,7 +62,7 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
             continue;
         }
         let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
-        let answer = link.call(&call).await;
+        let answer = link.tell(&call).await;
         if link.loss.is_lost() {
             // It may come from a server that is none any more: what it has done is found out over the next link.
             continue;

@@ -24,7 +24,7 @@ pub(super) fn tell(shared: &Arc<Shared>, document: &Arc<Document>, record: Recor
             while let Some(message) = document.take_noted(shared.process) {
                 // What is lost while Redis is away is asked for when it is back.
                 if let Some(link) = shared.link_now(document.keys.slot) {
-                    let call = link.call(link.publish(&document.keys.channel).arg(message)).await;
+                    let call = link.tell(link.publish(&document.keys.channel).arg(message)).await;
                     if let Err(error) = call {
                         log::debug!("document {:?}: others do not see what is shown: {error}", document.id);
                     }

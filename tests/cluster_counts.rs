@@ -1,6 +1,7 @@
 //! Who is there, over all processes that share a Redis.
 
 #![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 
 mod support;
 
@@ -86,4 +87,27 @@ fn without_redis_it_is_one_process() {
     let [this] = &server.hub.cluster_counts().processes[..] else { panic!("one process") };
     assert_eq!((this.connections, this.documents), (1, 1));
     assert!(Duration::from_millis(this.about.since) > Duration::from_hours(24), "Unix time");
+}
+
+#[test]
+fn a_process_that_begins_tells_everything_once_and_answers_no_question_of_its_own() {
+    const KIND: usize = 1;
+    const TELLS: u8 = 0;
+    const TELLS_ANEW: u8 = 1;
+    let redis = Redis::start();
+    let mut curious = redis.subscriber();
+    let mut hears = curious.as_pubsub();
+    hears.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    hears.subscribe("hub:census").unwrap();
+    let _one = process(&over(&redis.url()));
+    let mut anew = 0;
+    loop {
+        // Where nothing has changed it says once in a while that it is there.
+        match hears.get_message().unwrap().get_payload_bytes()[KIND] {
+            TELLS_ANEW => anew += 1,
+            TELLS => break,
+            _ => {}
+        }
+    }
+    assert_eq!(anew, 1);
 }

@@ -1,6 +1,7 @@
-//! URLs of a Redis.
+//! URLs of a Redis. They are read here: the library would read them by a crate that knows of the names of hosts all that Unicode
+//! says, which was 160 KB of the binary.
 
-use redis::{ConnectionAddr, IntoConnectionInfo};
+use percent_encoding::percent_decode_str;
 
 use super::{
     error::StartError,
@@ -23,7 +24,6 @@ impl RedisServer {
     ///
     /// [`StartError::BadUrl`] for what is none.
     pub fn of_url(url: &str) -> Result<Self, StartError> {
-        let bad = |reason: &str| StartError::BadUrl { reason: reason.to_owned() };
         let wanted =
             || bad("it must begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://");
         let (scheme, rest) = url.split_once("://").ok_or_else(wanted)?;
@@ -34,8 +34,8 @@ impl RedisServer {
         };
         let tls = is_encrypted.then(Tls::default);
         match (kind, is_encrypted) {
-            ("", _) => Ok(Self { tls, ..plain(&format!("redis://{rest}"))? }),
-            ("unix" | "+unix", false) => plain(&format!("unix://{rest}")),
+            ("", _) => Ok(Self { tls, ..plain(rest)? }),
+            ("unix" | "+unix", false) => unix(rest),
             ("+sentinel", _) => Ok(Self { tls, ..by_sentinel(rest)? }),
             ("+cluster", _) => Ok(Self { tls, ..in_cluster(rest)? }),
             _ => Err(wanted()),
@@ -43,26 +43,58 @@ impl RedisServer {
     }
 }
 
-/// One server, in the library's way of reading it.
-fn plain(url: &str) -> Result<RedisServer, StartError> {
-    // The library's words have no password in them.
-    let info =
-        url.into_connection_info().map_err(|error| StartError::BadUrl { reason: error.to_string() })?;
-    let settings = info.redis_settings();
-    let login = Login {
-        username: settings.username().map(str::to_owned),
-        password: settings.password().map(str::to_owned),
-        database: settings.db(),
-    };
-    let place = match info.addr() {
-        ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-            Place::Tcp(Endpoint { host, port: *port })
+fn bad(reason: &str) -> StartError {
+    StartError::BadUrl { reason: reason.to_owned() }
+}
+
+/// What is written with `%`; no message has any of it, which may be a password.
+fn decoded(text: &str) -> Result<String, StartError> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| bad("what it writes with % is no UTF-8"))
+}
+
+/// What it is where it is something.
+fn given(text: &str) -> Result<Option<String>, StartError> {
+    if text.is_empty() { Ok(None) } else { decoded(text).map(Some) }
+}
+
+fn database(text: &str) -> Result<i64, StartError> {
+    let number = if text.is_empty() { Some(0) } else { text.parse().ok().filter(|number| *number >= 0) };
+    number.ok_or_else(|| bad("its database is no number"))
+}
+
+/// Who logs in by what stands before the hosts, and to which database.
+fn login(user: &str, path: &str) -> Result<Login, StartError> {
+    let user = user.strip_suffix('@').unwrap_or(user);
+    let (username, password) = user.split_once(':').unwrap_or((user, ""));
+    Ok(Login { username: given(username)?, password: given(password)?, database: database(path)? })
+}
+
+/// One server.
+fn plain(rest: &str) -> Result<RedisServer, StartError> {
+    let (rest, _) = rest.split_once(['?', '#']).unwrap_or((rest, ""));
+    let (user, host, path) = parts(rest);
+    let endpoint = Endpoint::parse(host, PORT).ok_or_else(|| bad("it names no host, or no port"))?;
+    let login = login(user, path.trim_matches('/'))?;
+    Ok(RedisServer { found: Found::At(Place::Tcp(endpoint)), login, tls: None })
+}
+
+/// One on this machine: `/path`, or `/path?user=…&pass=…&db=…`.
+fn unix(rest: &str) -> Result<RedisServer, StartError> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if !path.starts_with('/') {
+        return Err(bad("the path of a unix socket is a whole one: unix:///path"));
+    }
+    let mut login = Login::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "user" => login.username = Some(value.into_owned()),
+            "pass" => login.password = Some(value.into_owned()),
+            "db" => login.database = database(&value)?,
+            _ => {}
         }
-        _ => return Err(StartError::BadUrl { reason: "it names no address".to_owned() }),
-    };
-    Ok(RedisServer { found: Found::At(place), login, tls: None })
+    }
+    Ok(RedisServer { found: Found::At(Place::Unix(decoded(path)?.into())), login, tls: None })
 }
 
 fn by_sentinel(rest: &str) -> Result<RedisServer, StartError> {
@@ -70,12 +102,12 @@ fn by_sentinel(rest: &str) -> Result<RedisServer, StartError> {
     let mut path = path.splitn(2, '/');
     let name = path.next().unwrap_or_default();
     if name.is_empty() {
-        let reason =
-            "behind its sentinels it must name the primary: redis+sentinel://host:port,host:port/name";
-        return Err(StartError::BadUrl { reason: reason.to_owned() });
+        return Err(bad(
+            "behind its sentinels it must name the primary: redis+sentinel://host:port,host:port/name",
+        ));
     }
     let sentinels = endpoints(hosts.split(','), SENTINEL_PORT)?;
-    let login = plain(&format!("redis://{user}h/{}", path.next().unwrap_or_default()))?.login;
+    let login = login(user, path.next().unwrap_or_default())?;
     let found = Found::BySentinel { sentinels, name: name.to_owned(), login: Login::default() };
     Ok(RedisServer { found, login, tls: None })
 }
@@ -83,10 +115,10 @@ fn by_sentinel(rest: &str) -> Result<RedisServer, StartError> {
 fn in_cluster(rest: &str) -> Result<RedisServer, StartError> {
     let (user, hosts, path) = parts(rest);
     if !matches!(path, "" | "0") {
-        return Err(StartError::BadUrl { reason: "a cluster has no database but 0".to_owned() });
+        return Err(bad("a cluster has no database but 0"));
     }
     let nodes = endpoints(hosts.split(','), PORT)?;
-    let login = plain(&format!("redis://{user}h"))?.login;
+    let login = login(user, "")?;
     Ok(RedisServer { found: Found::InCluster(nodes), login, tls: None })
 }
 
@@ -153,8 +185,23 @@ mod tests {
         assert_eq!((server.login.password.as_deref(), server.login.database), (Some("hunter2"), 3));
         assert_eq!(name("unix:///run/redis.sock"), "unix:///run/redis.sock");
         assert_eq!(name("valkey://[::1]"), "redis://[::1]:6379");
+        assert_eq!(name("redis://h/?protocol=resp3#x"), "redis://h:6379");
         assert_eq!(name("rediss://h"), "rediss://h:6379");
         assert_eq!(name("valkeys://h:1"), "rediss://h:1");
+    }
+
+    #[test]
+    fn what_is_written_with_a_percent_sign_is_what_it_says() {
+        let login = |url: &str| {
+            let login = RedisServer::of_url(url).unwrap().login;
+            (login.username.unwrap_or_default(), login.password.unwrap_or_default(), login.database)
+        };
+        let is = |user: &str, password: &str, database| (user.to_owned(), password.to_owned(), database);
+        assert_eq!(login("redis://%C3%BC:a%40b%3A%2F%3F%23@h/7/"), is("ü", "a@b:/?#", 7));
+        assert_eq!(login("redis://:x+y:z@[::1]:1"), is("", "x+y:z", 0));
+        assert_eq!(login("redis://:@h"), is("", "", 0));
+        assert_eq!(login("unix:///a%20b?user=u&pass=p%26q&db=2&more=x"), is("u", "p&q", 2));
+        assert_eq!(name("unix:///a%20b?db=2"), "unix:///a b");
     }
 
     #[test]
@@ -183,6 +230,13 @@ mod tests {
             "http://h",
             "localhost:6379",
             "redis://",
+            "redis://:hunter2@",
+            "redis://:hunter2@h:x",
+            "redis://:hunter2@h/x",
+            "redis://:hunter2@h/-1",
+            "redis://:hunter2%FF@h",
+            "unix://hunter2",
+            "unix:///x?pass=hunter2&db=x",
             "redis+sentinel://h",
             "redis+sentinel:///m",
             "redis+sentinel://u:hunter2@h:x/m",

@@ -1,9 +1,11 @@
 // Threads of agents whose clients are in several processes: a stream runs in one, and is followed from all.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startAgents, Watcher } from './support/agent-processes.mjs';
+import { startAgents, Wanderer, Watcher } from './support/agent-processes.mjs';
+import { randomOf } from './support/agent-server.mjs';
 import { freshThread } from './support/fake-socket.mjs';
 import { until } from './support/processes.mjs';
+import { RedisClient } from './support/redis-client.mjs';
 import { startCluster, startRedis } from './support/redis.mjs';
 
 const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => `${from + index} `);
@@ -193,5 +195,41 @@ test('a producer waits for a client of another process that does not read', asyn
   for (const watcher of [a, b]) {
     await watcher.told('done', 's');
     assert.equal(watcher.of('s').length, times);
+  }
+});
+
+test('clients that are cut off at random, and a Redis that cuts off the processes, cost nobody a chunk', async (t) => {
+  const { url, port, threadId } = await startRedis(t).then((redis) => ({ ...redis, threadId: freshThread() }));
+  const processes = await Promise.all([1, 2, 3].map(() => startAgents(t, url, { maxHistoryBytes: 64 << 20 })));
+  const random = randomOf(Number(process.env.SEED ?? 26));
+  const pick = (of) => of[Math.floor(random() * of.length)];
+  const redis = await RedisClient.connect(port);
+  t.after(() => redis.end());
+  const ids = ['p', 'q', 'r'];
+  const owners = new Map();
+  const starter = await Watcher.open(t, processes[0], threadId);
+  for (const [index, id] of ids.entries()) {
+    const asker = index === 0 ? starter : await Watcher.open(t, processes[index], threadId);
+    asker.say({ type: 'stream', streamId: id });
+    await starter.told('started', id);
+    owners.set(id, processes[index]);
+  }
+  const clients = Array.from({ length: 12 }, () => new Wanderer(t, { processes, threadId, ids, pick }));
+  await Promise.all(clients.map((client) => client.move()));
+  const total = 1200;
+  for (let from = 1; from <= total; from += 20) {
+    for (const id of ids) await owners.get(id).ask({ id, chunks: numbers(from, from + 19) });
+    await Promise.all([pick(clients).move(), pick(clients).move()]);
+    if (from % 200 === 101) await redis.call('CLIENT', 'KILL', 'TYPE', pick(['pubsub', 'normal']), 'SKIPME', 'yes');
+  }
+  for (const id of ids) await owners.get(id).ask({ id, isOver: true });
+  for (const client of clients) {
+    for (const id of ids) {
+      await until(
+        () => `the end of ${id}, at ${client.seq(id)}`,
+        () => client.isOver(id),
+      );
+      assert.deepEqual(client.chunks.get(id), numbers(1, total), `${id}: all of it, each once`);
+    }
   }
 });

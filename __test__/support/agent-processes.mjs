@@ -117,3 +117,49 @@ export class Watcher {
     return find();
   }
 }
+
+/** A client that reads all streams of a thread, and goes on with them wherever it comes to. */
+export class Wanderer {
+  chunks = new Map();
+  #ends = new Set();
+  #watcher;
+  #moving;
+
+  constructor(t, { processes, threadId, ids, pick }) {
+    Object.assign(this, { t, processes, threadId, ids, pick });
+  }
+
+  seq(streamId) {
+    return this.chunks.get(streamId)?.length ?? 0;
+  }
+
+  isOver(streamId) {
+    return this.#ends.has(streamId);
+  }
+
+  /** Is cut off, and comes to another process. */
+  move() {
+    this.#moving ??= this.#move().finally(() => (this.#moving = undefined));
+    return this.#moving;
+  }
+
+  async #move() {
+    this.#watcher?.ws.terminate();
+    for (const event of ['message', 'close']) this.#watcher?.ws.removeAllListeners(event);
+    const watcher = await Watcher.open(this.t, this.pick(this.processes), this.threadId);
+    this.#watcher = watcher;
+    watcher.ws.on('message', (raw) => this.#take(JSON.parse(raw)));
+    // It is told so where nobody can be asked now.
+    watcher.ws.on('close', (code) => code === 1013 && this.move());
+    for (const streamId of this.ids) watcher.say({ type: 'recover', streamId, seq: this.seq(streamId) });
+  }
+
+  #take({ type, streamId, seq, chunk, code }) {
+    if (type === 'error') throw new Error(`${streamId}: ${code}`);
+    if (type === 'done') this.#ends.add(streamId);
+    if (type !== 'chunk') return;
+    assert.equal(seq, this.seq(streamId) + 1, `${streamId}: a gap, or twice`);
+    if (!this.chunks.has(streamId)) this.chunks.set(streamId, []);
+    this.chunks.get(streamId).push(chunk);
+  }
+}

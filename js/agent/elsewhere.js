@@ -10,8 +10,8 @@ const ANSWER_MS = 1000;
 /** How often it is looked whether streams that run elsewhere still do. */
 const LOOK_MS = 1000;
 
-/** How long a process that has claimed a stream may take to start it. */
-const START_MS = 100;
+/** How long a process that has claimed a stream may take to start it, and between two tries to reach Redis. */
+const PAUSE_MS = 100;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -80,6 +80,16 @@ class Elsewhere {
     return [...ask.answers.values()].reduce((sum, watchers) => sum + watchers, 0);
   }
 
+  /** The same, and waits a moment for a Redis that is away: it may be back at once. Resolves with whether they are known. */
+  async lookPatiently() {
+    const deadline = Date.now() + ANSWER_MS;
+    for (;;) {
+      if ((await this.look()) !== undefined) return true;
+      if (Date.now() > deadline) return false;
+      await sleep(PAUSE_MS);
+    }
+  }
+
   /**
    * Claims a stream for this process, so that one that is asked for in two is answered once.
    *
@@ -96,7 +106,7 @@ class Elsewhere {
       if (found) return found;
       // Its process is gone, or has forgotten it.
       if (tries > 0 || !this.#channels.isThere(holder)) gone = holder;
-      else await sleep(START_MS);
+      else await sleep(PAUSE_MS);
     }
     return undefined;
   }
@@ -173,7 +183,6 @@ class Elsewhere {
     if (!this.#thread.isWatched) return undefined;
     const before = streams.get(streamId);
     if (before && (before.owner === undefined || before.end === undefined)) return undefined;
-    before?.close();
     const tell = (message) => this.#tell({ to: owner, ...message });
     const mirror = new Mirror({ threadId, streamId, owner }, known, this.#options, tell);
     streams.set(streamId, mirror);
@@ -183,7 +192,8 @@ class Elsewhere {
   }
 
   #drop(mirror) {
-    mirror.close();
+    // Who still reads one that has ended reads on.
+    if (mirror.end === undefined) mirror.close();
     if (this.#thread.streams.get(mirror.streamId) === mirror) this.#thread.streams.delete(mirror.streamId);
   }
 
@@ -225,8 +235,8 @@ const HEARD = {
     answer(number, from, watchers);
   },
 
-  started({ thread, add }, from, { streamId }) {
-    const mirror = add(streamId, from, { state: 'running', seq: 0, isNew: true });
+  started({ thread, add }, from, { streamId, seq }) {
+    const mirror = add(streamId, from, { state: 'running', seq, isNew: seq === 0 });
     if (!mirror) return;
     for (const socket of thread.connections) {
       socket.send(mirror.started);

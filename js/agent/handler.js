@@ -6,6 +6,7 @@ const { Parts } = require('./parts.js');
 const { stateOf } = require('./threads.js');
 
 const OPEN = 1;
+const TRY_AGAIN_LATER = 1013;
 
 /** The WebSocketHandler that streams agents' answers; see agent.d.ts. */
 function createAgentHandler(options) {
@@ -113,23 +114,39 @@ const ACTIONS = {
   },
 
   abort(ws, thread, { streamId }) {
-    const stream = thread.streams.get(streamId);
-    if (!stream) return 'UNKNOWN_STREAM';
-    const follows = stream.isFollowedBy(ws);
-    stream.abort();
-    // Whoever asks learns that it is over, also one who did not read it, or asks a second time.
-    if (!follows) stream.whenOver((end) => ws.send(end));
-    return undefined;
+    return withStream(ws, thread, streamId, (stream) => {
+      const follows = stream.isFollowedBy(ws);
+      stream.abort();
+      // Whoever asks learns that it is over, also one who did not read it, or asks a second time.
+      if (!follows) stream.whenOver((end) => ws.send(end));
+    });
   },
 
   recover(ws, thread, { streamId, seq }) {
-    const stream = thread.streams.get(streamId);
-    if (!stream) return 'UNKNOWN_STREAM';
-    if (!stream.isRecoverable(seq)) return 'UNRECOVERABLE';
-    stream.follow(ws, seq);
-    return undefined;
+    return withStream(ws, thread, streamId, (stream) => {
+      if (!stream.isRecoverable(seq)) return 'UNRECOVERABLE';
+      stream.follow(ws, seq);
+      return undefined;
+    });
   },
 };
+
+/** Acts on a stream of the thread, wherever it runs. */
+function withStream(ws, thread, streamId, act) {
+  const stream = thread.streams.get(streamId);
+  if (stream) return act(stream);
+  return thread.elsewhere ? seek(ws, thread, streamId, act) : 'UNKNOWN_STREAM';
+}
+
+async function seek(ws, thread, streamId, act) {
+  const isKnown = await thread.arrive();
+  const stream = thread.streams.get(streamId);
+  if (stream) return act(stream);
+  if (isKnown) return 'UNKNOWN_STREAM';
+  // It may run where nobody can be asked now: its client comes back.
+  ws.close(TRY_AGAIN_LATER, 'Redis is away');
+  return undefined;
+}
 
 /** Starts a stream here, unless a client of another process has asked for it: it is answered once. */
 async function claim(ws, thread, asked, options, threads) {

@@ -25,6 +25,8 @@ class Mirror {
   #over = [];
   #isReading = false;
   #isHolding = false;
+  /** Whether somebody here wants it to end. */
+  #isAborted = false;
   #unanswered = 0;
   #heardAt = Date.now();
   #endedAt;
@@ -93,6 +95,7 @@ class Mirror {
   }
 
   abort() {
+    this.#isAborted = true;
     this.#tell({ kind: 'abort', streamId: this.streamId });
   }
 
@@ -149,6 +152,8 @@ class Mirror {
   look(isThere) {
     if (this.end !== undefined || !this.isWanted || Date.now() - this.#heardAt < QUIET_MS) return;
     if (this.#unanswered >= MOST_UNANSWERED && !isThere) return this.lose();
+    // What was asked before may be lost.
+    if (this.#isAborted) this.abort();
     this.#isReading = false;
     this.#read();
   }

@@ -6,6 +6,9 @@ const AT_ONCE = 64 * 1024;
 /** Chunks that may wait to be told before the producer waits, too. */
 const MOST_WAITING = 256;
 
+/** How long after Redis was away others are told again that a stream has begun. */
+const AGAIN_MS = 1000;
+
 /**
  * Tells other processes the chunks of a stream that runs here, as long as one of them hears it. What comes while it is being
  * told is told together.
@@ -49,14 +52,28 @@ class Relay {
     return this.#waiting;
   }
 
-  /** Tells the others that the stream has begun, and all of it to those that hear. */
+  /** Tells the others that the stream has begun, and all of it to those that hear; once Redis is there. */
   async announce() {
     this.#isOn = true;
     this.#isTelling = true;
-    const { streamId } = this.#stream;
-    this.#isOn = this.#heard(await this.#tell({ kind: 'started', streamId }), 0);
+    const reached = await this.#tellOfStart();
     this.#isTelling = false;
+    this.#isOn = reached !== undefined && this.#heard(reached, 0);
     this.advance();
+    if (reached === undefined) this.#announceLater();
+  }
+
+  #tellOfStart() {
+    const { streamId, history } = this.#stream;
+    return this.#tell({ kind: 'started', streamId, seq: history.seq });
+  }
+
+  /** Those who hear of it then ask for what they have missed. */
+  #announceLater() {
+    const again = async () => {
+      if (this.#stream.end === undefined && (await this.#tellOfStart()) === undefined) this.#announceLater();
+    };
+    setTimeout(again, AGAIN_MS).unref?.();
   }
 
   /** Somebody elsewhere wants what is to come, and has what is there. */

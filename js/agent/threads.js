@@ -29,9 +29,9 @@ class AgentThread {
     this.elsewhere = Elsewhere.of(this, options);
   }
 
-  /** Waits until it is known what other processes have of it; only where there are any. */
-  async arrive() {
-    await this.#during(() => this.elsewhere.look());
+  /** Waits until it is known what other processes have of it; only where there are any. Resolves with whether it is. */
+  arrive() {
+    return this.#during(() => this.elsewhere.lookPatiently());
   }
 
   /** See Elsewhere#claim. */

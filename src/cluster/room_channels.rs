@@ -40,6 +40,8 @@ pub(super) struct Queue<T> {
     /// Of what waits and what was taken last; counted by who puts and takes.
     pub(super) bytes: usize,
     is_taken_from: bool,
+    /// More was put there than may be, since it was empty last.
+    pub(super) is_over: bool,
 }
 
 /// Something that was published here.
@@ -74,7 +76,7 @@ impl Rooms {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, is_taken_from: false }
+        Self { waiting: VecDeque::new(), bytes: 0, is_taken_from: false, is_over: false }
     }
 }
 
@@ -89,6 +91,7 @@ impl<T> Queue<T> {
     pub(super) fn take(&mut self) -> Option<Vec<T>> {
         let count = self.waiting.len().min(AT_ONCE);
         self.is_taken_from = count > 0;
+        self.is_over &= self.is_taken_from;
         self.is_taken_from.then(|| self.waiting.drain(..count).collect())
     }
 }

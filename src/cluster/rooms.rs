@@ -23,7 +23,7 @@ const MAX_WAITING_BYTES: usize = 16 << 20;
 /// The channel of a room, in a slot of its own in a cluster.
 pub(super) fn channel_of(shared: &Shared, path: &str, room: &str) -> String {
     let room = room.replace('%', "%25").replace('{', "%7B").replace('}', "%7D");
-    // A path has no spaces, and no braces.
+    // A path has no spaces.
     format!("{}{{{path} {room}}}:room", shared.config.prefix)
 }
 
@@ -100,10 +100,13 @@ pub(super) fn publish(
     {
         let mut outgoing = lock(&shared.rooms.outgoing);
         if outgoing.bytes + bytes > MAX_WAITING_BYTES {
+            // Once, and not for each of them.
+            if !std::mem::replace(&mut outgoing.is_over, true) {
+                log::warn!(
+                    "rooms are told more than Redis takes: members in other processes miss some, first of {path}"
+                );
+            }
             drop(outgoing);
-            log::warn!(
-                "a room of {path} is told too much for Redis: its members in other processes miss some"
-            );
             return answer(told.reached, None);
         }
         outgoing.bytes += bytes;

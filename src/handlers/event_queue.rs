@@ -44,6 +44,8 @@ pub struct EventQueue {
     outside: Arc<OnceLock<Arc<dyn Outside>>>,
     /// Bytes of [`Event::Heard`] that were not seen.
     heard: AtomicUsize,
+    /// What another process has published last was too much.
+    is_missing: AtomicBool,
     max_inbox_bytes: usize,
     max_pending_bytes: usize,
     counts: HandlerCounts,
@@ -76,6 +78,7 @@ impl EventQueue {
             rooms: Mutex::default(),
             outside: Arc::default(),
             heard: AtomicUsize::new(0),
+            is_missing: AtomicBool::new(false),
             max_inbox_bytes: config.max_inbox_bytes,
             max_pending_bytes: config.max_pending_bytes,
             counts: HandlerCounts { sent: Traffic::default(), delay: Times::of_times() },
@@ -299,17 +302,28 @@ impl EventQueue {
         // Who says it finds out, and says it again.
         if self.heard.fetch_add(bytes, Ordering::Relaxed) > self.max_pending_bytes {
             self.heard.fetch_sub(bytes, Ordering::Relaxed);
-            log::warn!("handlers miss what another process says: they do not take what has come");
-            return;
+            return self.misses(&heard.path, "handlers do not take what has come");
         }
+        self.is_missing.store(false, Ordering::Relaxed);
         self.post(NO_CONNECTION, Event::Heard(Box::new(heard)));
     }
 
     fn hear_frame(&self, path: &str, room: &str, frame: Bytes) {
         match self.publish_here(path, room, None, || frame) {
-            Ok(0) => {}
-            Ok(_) => self.hand_over(),
-            Err(error) => log::warn!("a room of {path} misses what another process has published: {error}"),
+            Ok(receivers) => {
+                self.is_missing.store(false, Ordering::Relaxed);
+                if receivers > 0 {
+                    self.hand_over();
+                }
+            }
+            Err(error) => self.misses(path, &error.to_string()),
+        }
+    }
+
+    /// Says so once, and not for each message.
+    fn misses(&self, path: &str, reason: &str) {
+        if !self.is_missing.swap(true, Ordering::Relaxed) {
+            log::warn!("{path} misses what another process has published: {reason}");
         }
     }
 

@@ -138,6 +138,36 @@ test('a stream goes on while it is watched from anywhere, and ends when the last
   await until('the producer to be asked to stop', async () => (await one.ask({ id: 's' })).aborted);
 });
 
+test('of a thread that everybody has left nothing stays in Redis', async (t) => {
+  const { redis, one, two, threadId } = await pair(t, { keepMs: 50, graceMs: 0 });
+  const client = await RedisClient.connect(redis.port);
+  t.after(() => client.end());
+  const there = async () => [
+    await client.call('PUBSUB', 'CHANNELS', '*thread:*'),
+    await client.call('KEYS', '*thread:*'),
+  ];
+  for (const streamId of ['s', 't']) {
+    const [a, b] = [await Watcher.open(t, one, threadId), await Watcher.open(t, two, threadId)];
+    a.say({ type: 'stream', streamId });
+    await b.told('started', streamId);
+    assert.deepEqual(
+      (await there()).map(({ length }) => length),
+      [1, 1],
+    );
+    // One ends by itself, the other because nobody is left.
+    if (streamId === 's') await one.ask({ id: streamId, isOver: true });
+    for (const { ws } of [a, b]) ws.terminate();
+    await until('nothing to be there', async () => (await there()).flat().length === 0);
+  }
+  // Who is gone before it is answered leaves nothing either.
+  const c = await Watcher.open(t, two, threadId);
+  c.say({ type: 'recover', streamId: 'none', seq: 0 });
+  c.say({ type: 'stream', streamId: 'u' });
+  c.ws.close();
+  await until('the stream to be ended', async () => (await two.ask({ id: 'u' })).aborted);
+  await until('nothing to be there', async () => (await there()).flat().length === 0);
+});
+
 test('when the process of a stream dies, those who follow it elsewhere are told that it failed', async (t) => {
   const { one, two, threadId } = await pair(t);
   const [a, b] = [await Watcher.open(t, one, threadId), await Watcher.open(t, two, threadId)];

@@ -13,6 +13,9 @@ const LOOK_MS = 1000;
 /** How long a process that has claimed a stream may take to start it, and between two tries to reach Redis. */
 const PAUSE_MS = 100;
 
+/** How often a process is asked for a stream that it has claimed. */
+const MOST_TRIES = 5;
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
@@ -57,7 +60,7 @@ class Elsewhere {
   /**
    * Asks the other processes what they have of the thread, and waits until the streams that run there are known.
    *
-   * @returns {Promise<number | undefined>} how many clients they have; undefined where nobody knows
+   * @returns {Promise<Map<string, number> | undefined>} by process, how many clients it has; undefined where nobody knows
    */
   async look() {
     await this.#listening;
@@ -77,7 +80,7 @@ class Elsewhere {
       const isGone = !ask.answers.has(mirror.owner) && !this.#channels.isThere(mirror.owner);
       if (isGone && !mirror.isWanted) this.#drop(mirror);
     }
-    return [...ask.answers.values()].reduce((sum, watchers) => sum + watchers, 0);
+    return ask.answers;
   }
 
   /** The same, and waits a moment for a Redis that is away: it may be back at once. Resolves with whether they are known. */
@@ -98,14 +101,15 @@ class Elsewhere {
   async claim(streamId) {
     const { maxStreamMs, keepMs } = this.#options;
     let gone;
-    for (let tries = 0; tries < 3; tries += 1) {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const holder = await this.#channels.claim(this.#path, this.#room, streamId, maxStreamMs + keepMs, gone);
       if (holder === undefined || holder === this.#channels.process) return undefined;
-      await this.look();
+      const answers = await this.look();
       const found = this.#thread.streams.get(streamId);
       if (found) return found;
-      // Its process is gone, or has forgotten it.
-      if (tries > 0 || !this.#channels.isThere(holder)) gone = holder;
+      // Its process has forgotten it, or is gone; one that does not answer may only be busy.
+      const isFree = answers?.has(holder) ? tries > 0 : !this.#channels.isThere(holder);
+      if (isFree) gone = holder;
       else await sleep(PAUSE_MS);
     }
     return undefined;

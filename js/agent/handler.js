@@ -47,9 +47,13 @@ function createAgentHandler(options) {
   }
 
   function onMessage(ws, payload) {
+    const thread = threadOf.get(ws);
+    if (!thread) return undefined;
     const before = turns.get(ws);
-    const turn = before ? before.then(() => take(ws, payload)) : take(ws, payload);
-    if (turn === undefined) return undefined;
+    const act = () => take(ws, thread, payload);
+    const answer = before ? before.then(act, act) : act();
+    if (answer === undefined) return undefined;
+    const turn = thread.during(answer);
     turns.set(ws, turn);
     const done = () => {
       if (turns.get(ws) === turn) turns.delete(ws);
@@ -58,9 +62,7 @@ function createAgentHandler(options) {
     return turn;
   }
 
-  function take(ws, payload) {
-    const thread = threadOf.get(ws);
-    if (!thread) return undefined;
+  function take(ws, thread, payload) {
     const { threadId } = thread;
     let message = parse(payload, threadId);
     if (message.type === 'part') {
@@ -108,7 +110,9 @@ const ACTIONS = {
     if (!threads.hasRoom(thread, options)) return 'TOO_MANY_STREAMS';
     const asked = { userId: ws.userId, data };
     // Nobody else can have asked for one that has its name of the hub.
-    if (streamId !== undefined && thread.elsewhere) return claim(ws, thread, { streamId, ...asked }, options, threads);
+    if (streamId !== undefined && thread.elsewhere) {
+      return claim(ws, thread, { streamId, ...asked }, options, threads);
+    }
     thread.start({ streamId: streamId ?? crypto.randomUUID(), ...asked }, options);
     return undefined;
   },
@@ -125,7 +129,7 @@ const ACTIONS = {
   recover(ws, thread, { streamId, seq }) {
     return withStream(ws, thread, streamId, (stream) => {
       if (!stream.isRecoverable(seq)) return 'UNRECOVERABLE';
-      stream.follow(ws, seq);
+      if (ws.readyState === OPEN) stream.follow(ws, seq);
       return undefined;
     });
   },
@@ -139,7 +143,7 @@ function withStream(ws, thread, streamId, act) {
 }
 
 async function seek(ws, thread, streamId, act) {
-  const isKnown = await thread.arrive();
+  const isKnown = await thread.elsewhere.lookPatiently();
   const stream = thread.streams.get(streamId);
   if (stream) return act(stream);
   if (isKnown) return 'UNKNOWN_STREAM';
@@ -150,7 +154,7 @@ async function seek(ws, thread, streamId, act) {
 
 /** Starts a stream here, unless a client of another process has asked for it: it is answered once. */
 async function claim(ws, thread, asked, options, threads) {
-  const running = await thread.claim(asked.streamId);
+  const running = await thread.elsewhere.claim(asked.streamId);
   const known = running ?? thread.streams.get(asked.streamId);
   if (known) return again(ws, known);
   if (!threads.hasRoom(thread, options)) {
@@ -165,7 +169,8 @@ async function claim(ws, thread, asked, options, threads) {
 function again(ws, stream) {
   if (stream.isFollowedBy(ws)) return undefined;
   if (!stream.isRecoverable(0)) return 'UNRECOVERABLE';
-  stream.follow(ws, 0);
+  // It may have gone while other processes were asked.
+  if (ws.readyState === OPEN) stream.follow(ws, 0);
   return undefined;
 }
 

@@ -29,23 +29,23 @@ class AgentThread {
     this.elsewhere = Elsewhere.of(this, options);
   }
 
-  /** Waits until it is known what other processes have of it; only where there are any. Resolves with whether it is. */
-  arrive() {
-    return this.#during(() => this.elsewhere.lookPatiently());
+  /**
+   * Waits until it is known what other processes have of it, for one who then joins or leaves; only where there are any.
+   */
+  async arrive() {
+    this.arriving += 1;
+    await this.elsewhere.lookPatiently();
+    this.arriving -= 1;
   }
 
-  /** See Elsewhere#claim. */
-  claim(streamId) {
-    return this.#during(() => this.elsewhere.claim(streamId));
-  }
-
-  /** Who waits for other processes needs the thread, also where no client is there meanwhile. */
-  async #during(question) {
+  /** What a client has asked waits for other processes: until then the thread is needed, also where the client has gone. */
+  async during(asked) {
     this.arriving += 1;
     try {
-      return await question();
+      return await asked;
     } finally {
       this.arriving -= 1;
+      this.rest();
     }
   }
 
@@ -79,8 +79,13 @@ class AgentThread {
     this.#graceMs = graceMs;
     this.connections.delete(socket);
     for (const stream of this.streams.values()) stream.unfollow(socket);
-    if (!this.isWatched) this.elsewhere?.left();
+    this.rest();
     this.othersLeft();
+  }
+
+  /** There may be nobody any more who needs it. */
+  rest() {
+    if (!this.isWatched) this.elsewhere?.left();
     this.#threads.forgetIfIdle(this);
   }
 
@@ -102,7 +107,8 @@ class AgentThread {
     if (this.elsewhere) {
       const grace = this.#grace;
       // While Redis is away nobody knows, and nothing ends for that.
-      const isWatched = (await this.elsewhere.look()) !== 0;
+      const answers = await this.elsewhere.look();
+      const isWatched = answers === undefined || [...answers.values()].some((watchers) => watchers > 0);
       // Somebody has come, or left, meanwhile.
       if (this.#grace !== grace || this.connections.size > 0) return;
       if (isWatched) return this.#abortAfter(Math.max(this.#graceMs, SHORTEST_LOOK_MS), true);

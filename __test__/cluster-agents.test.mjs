@@ -231,7 +231,7 @@ test('a producer waits for a client of another process that does not read', asyn
 test('clients that are cut off at random, and a Redis that cuts off the processes, cost nobody a chunk', async (t) => {
   const { url, port, threadId } = await startRedis(t).then((redis) => ({ ...redis, threadId: freshThread() }));
   const processes = await Promise.all([1, 2, 3].map(() => startAgents(t, url, { maxHistoryBytes: 64 << 20 })));
-  const random = randomOf(Number(process.env.SEED ?? 26));
+  const random = randomOf(Number(process.env.AGENTS_SEED ?? 26));
   const pick = (of) => of[Math.floor(random() * of.length)];
   const redis = await RedisClient.connect(port);
   t.after(() => redis.end());

@@ -5,9 +5,12 @@
 
 mod support;
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, sync::mpsc::channel, time::Duration};
 
-use captify_hub::cluster::config::ClusterConfig;
+use captify_hub::{
+    cluster::{RoomChannels, config::ClusterConfig},
+    handlers::Event,
+};
 use support::{
     eventually,
     grid::Grid,
@@ -138,6 +141,55 @@ fn a_broadcast_to_an_endpoint_reaches_its_connections_in_all_processes() {
     assert_eq!([a.text(), b.text()], ["for all", "for all"]);
     assert_eq!(one.server.hub.broadcast("/ws/fabric", r#"{"type":"notice"}"#).unwrap(), 0);
     assert_eq!(member.text(), r#"{"type":"notice"}"#);
+}
+
+#[test]
+fn handlers_of_several_processes_speak_over_a_room_that_nobody_is_in() {
+    let mut redis = Redis::start();
+    let [one, mut two] = [(); 2].map(|()| handlers(&over(&redis.url())));
+    let [of_one, of_two] = [&one, &two].map(|each| each.server.hub.room_channels().unwrap());
+    let tell = |message: &str| {
+        let (reached, heard) = channel();
+        let reached = Box::new(move |count| reached.send(count).unwrap());
+        of_one.tell(PATH, "\0thread", message.as_bytes(), reached);
+        heard.recv_timeout(support::PATIENCE).unwrap()
+    };
+    assert_eq!(tell("to nobody"), Some(0));
+    let (done, listens) = channel();
+    of_two.listen(PATH, "\0thread", move |is_heard| done.send(is_heard).unwrap());
+    assert!(listens.recv_timeout(support::PATIENCE).unwrap());
+    assert_eq!(tell("to two"), Some(1));
+    let (_, heard) = two.until(|event| matches!(event, Event::Heard(_)));
+    let Event::Heard(heard) = heard else { unreachable!() };
+    assert_eq!((&*heard.path, &*heard.room, &heard.message[..]), (PATH, "\0thread", &b"to two"[..]));
+    assert_eq!(heard.process, of_one.process());
+    of_two.leave(PATH, "\0thread");
+    heard_by(&redis, "NUMSUB", "hub:{/ws/handler \0thread}:room", 0);
+    redis.kill();
+    away(&one.server);
+    assert_eq!(tell("while Redis is away"), None);
+}
+
+#[test]
+fn what_one_process_alone_may_have_is_had_by_the_first_until_it_lets_go_or_is_gone() {
+    let redis = Redis::start();
+    let [one, two, three] = [(); 3].map(|()| handlers(&over(&redis.url())));
+    let [one, two, three] = [&one, &two, &three].map(|each| each.server.hub.room_channels().unwrap());
+    let claim = |by: &RoomChannels, gone: Option<&RoomChannels>| {
+        let (done, holder) = channel();
+        let of = [PATH, "\0thread", "a {stream}"].map(str::to_owned);
+        by.claim(of, Duration::from_mins(1), gone.map(RoomChannels::process), move |process| {
+            done.send(process).unwrap();
+        });
+        holder.recv_timeout(support::PATIENCE).unwrap()
+    };
+    assert_eq!(claim(&one, None), Some(one.process()));
+    assert_eq!([claim(&two, None), claim(&two, Some(&three))], [Some(one.process()); 2]);
+    assert_eq!(claim(&two, Some(&one)), Some(two.process()), "one is gone");
+    assert_eq!(claim(&three, Some(&one)), Some(two.process()), "and another was first to see that");
+    two.release(PATH, "\0thread", "a {stream}");
+    eventually("it is free", || redis.command("KEYS *") == redis::Value::Array(Vec::new()));
+    assert_eq!(claim(&three, None), Some(three.process()));
 }
 
 #[test]

@@ -248,7 +248,7 @@ test('clients that are cut off at random, and a Redis that cuts off the processe
   await Promise.all(clients.map((client) => client.move()));
   const total = 1200;
   for (let from = 1; from <= total; from += 20) {
-    for (const id of ids) await owners.get(id).ask({ id, chunks: numbers(from, from + 19) });
+    await Promise.all(ids.map((id) => owners.get(id).ask({ id, chunks: numbers(from, from + 19) })));
     await Promise.all([pick(clients).move(), pick(clients).move()]);
     if (from % 200 === 101) await redis.call('CLIENT', 'KILL', 'TYPE', pick(['pubsub', 'normal']), 'SKIPME', 'yes');
   }

@@ -13,7 +13,7 @@ const LOOK_MS = 1000;
 /** How long a process that has claimed a stream may take to start it, and between two tries to reach Redis. */
 const PAUSE_MS = 100;
 
-/** How often a process is asked for a stream that it has claimed. */
+/** How often others are asked for a stream that should be there. */
 const MOST_TRIES = 5;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -91,6 +91,20 @@ class Elsewhere {
       if (Date.now() > deadline) return false;
       await sleep(PAUSE_MS);
     }
+  }
+
+  /**
+   * Looks for a stream that is not known here; more than once, as its process may just connect to Redis again.
+   *
+   * @returns whether it is known what there is; then the thread has it, or there is none
+   */
+  async find(streamId) {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      if (tries > 0) await sleep(PAUSE_MS);
+      if (!(await this.lookPatiently())) return false;
+      if (this.#thread.streams.has(streamId)) return true;
+    }
+    return true;
   }
 
   /**

@@ -143,7 +143,7 @@ function withStream(ws, thread, streamId, act) {
 }
 
 async function seek(ws, thread, streamId, act) {
-  const isKnown = await thread.elsewhere.lookPatiently();
+  const isKnown = await thread.elsewhere.find(streamId);
   const stream = thread.streams.get(streamId);
   if (stream) return act(stream);
   if (isKnown) return 'UNKNOWN_STREAM';

@@ -261,6 +261,7 @@ impl Opener for Documents {
         self.0.over.as_ref()?.relays.recall(document, client_session, offset)
     }
 
+    #[cfg(feature = "redis")]
     fn fence(&self, document: &Id, client_session: ClientSessionId) -> Option<Recalling> {
         self.0.over.as_ref()?.relays.fence(document, client_session)
     }

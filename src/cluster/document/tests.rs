@@ -101,8 +101,8 @@ fn steps_that_were_made_for_another_log_are_not_appended_to_this_one() {
         News::Answer(appended) => appended.outcome,
         other => panic!("{other:?}"),
     });
-    let stale = Err(Refusal::Stale { current: 0, retry_in_ms: None });
-    assert_eq!(outcomes.collect::<Vec<_>>(), [stale, stale, Err(Refusal::Unavailable)]);
+    let refused = Err(Refusal::Stale { current: 0, retry_in_ms: None });
+    assert_eq!(outcomes.collect::<Vec<_>>(), [refused, refused, Err(Refusal::Unavailable)]);
     let left = state.queue.iter().map(|(left, _)| left.author.unwrap().client_session.number());
     assert_eq!(left.collect::<Vec<_>>(), [3, 2]);
 }

@@ -1,7 +1,6 @@
 //! Who is there, over all processes that share a Redis.
 
 #![cfg(feature = "redis")]
-#![expect(clippy::unwrap_used, reason = "a test has nobody to pass an error to")]
 
 mod support;
 

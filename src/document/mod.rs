@@ -20,6 +20,7 @@ pub mod hooks;
 mod in_redis;
 pub mod live;
 mod log;
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no document is shared without it"))]
 mod lost;
 mod offsets;
 mod opening;

@@ -3,7 +3,7 @@
 -- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of the server,
 -- a nonce, how far offsets leap after a restart, how long it stays what is set aside, and how long a document that is saved ('0' for
 -- ever); then what to do, each with its own
--- arguments: 'saving' version; 'saved' version; 'snapshot' version, document, the offset up to which it has everything;
+-- arguments: 'saving' version; 'saved' version; 'may' a version that the app may have, of what was lost; 'snapshot' version, document, the offset up to which it has everything;
 -- 'aside' record; 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what
 -- its log says of it ('' nothing).
 --
@@ -22,7 +22,7 @@ if token ~= '' and redis.call('GET', lease) ~= token then
 end
 
 local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'v')
-local arguments = { saving = 1, saved = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
+local arguments = { saving = 1, saved = 1, may = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
 local index = 8
 -- What must be so before anything is done.
 while index <= #ARGV do
@@ -60,12 +60,16 @@ while index <= #ARGV do
     redis.call('HSET', kept, 'saving', ARGV[first])
   elseif what == 'saved' then
     redis.call('HSET', kept, 'saved', ARGV[first])
-    redis.call('HDEL', kept, 'saving')
+    redis.call('HDEL', kept, 'saving', 'may')
     -- Whoever looks after it may be gone before it is said again.
     if stays ~= '0' and known[6] == ARGV[first] then
       for _, key in ipairs({ meta, stream, kept }) do
         redis.call('PEXPIRE', key, stays)
       end
+    end
+  elseif what == 'may' then
+    if tonumber(ARGV[first]) > tonumber(redis.call('HGET', kept, 'may') or '0') then
+      redis.call('HSET', kept, 'may', ARGV[first])
     end
   elseif what == 'snapshot' then
     -- One that was overtaken is of no use, nor is one of what was lost.

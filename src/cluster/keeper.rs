@@ -43,6 +43,15 @@ pub(crate) struct Lease {
     pub(crate) saved: Option<u64>,
     /// The version of a save that another process has begun, and whose end was not noted.
     pub(crate) saving: Option<u64>,
+    /// A version that the app may have, of what Redis has lost.
+    pub(crate) may: Option<u64>,
+}
+
+impl Lease {
+    /// One of which nothing more is known.
+    const fn of(is_held: bool) -> Self {
+        Self { is_held, is_new: is_held, saved: None, saving: None, may: None }
+    }
 }
 
 /// Is told what becomes of a document, on the thread of Redis.
@@ -53,6 +62,9 @@ pub(crate) trait Keeper: Send + Sync {
     /// Another process has saved it at this version: just now where `is_news`, otherwise at some time, which is said again and
     /// again.
     fn saved_elsewhere(&self, version: u64, is_news: bool);
+
+    /// The app may have this version, of what Redis has lost. Said again and again.
+    fn may_be_saved(&self, version: u64);
 
     /// A client of another process waits for its turn, and takes so many milliseconds to come again.
     fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64);
@@ -101,11 +113,16 @@ impl Kept {
             self.lost();
         }
         self.now(lease);
+        if let Some((keeper, may)) = self.keeper().zip(lease.may)
+            && lease.is_held
+        {
+            keeper.may_be_saved(may);
+        }
     }
 
     /// This process does not look after it any more.
     pub(super) fn lost(&self) {
-        self.now(Lease { is_held: false, is_new: false, saved: None, saving: None });
+        self.now(Lease::of(false));
     }
 
     fn now(&self, lease: Lease) {
@@ -130,7 +147,7 @@ impl Kept {
         let keeper = self.keeper.get_or_init(|| keeper);
         if self.is_held() {
             // It has loaded it, and knows what the app has.
-            keeper.leased(Lease { is_held: true, is_new: true, saved: None, saving: None });
+            keeper.leased(Lease::of(true));
         }
     }
 

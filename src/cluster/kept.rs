@@ -94,6 +94,8 @@ pub(crate) enum Change {
     Saving(u64),
     /// The app has this version.
     Saved(u64),
+    /// The app may have this version, of what was lost.
+    May(u64),
     /// A newer snapshot, with the offset up to which everything is in it.
     Snapshot { version: u64, doc: String, offset: u64 },
     /// Something is put aside.
@@ -274,6 +276,7 @@ impl Followed {
             match change {
                 Change::Saving(version) => call.arg("saving").arg(*version),
                 Change::Saved(version) => call.arg("saved").arg(*version),
+                Change::May(version) => call.arg("may").arg(*version),
                 Change::Snapshot { version, doc, offset } => {
                     call.arg("snapshot").arg(*version).arg(doc).arg(*offset)
                 }

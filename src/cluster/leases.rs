@@ -51,9 +51,10 @@ pub(super) fn stays(shared: &Shared, kept: &Kept) -> u64 {
 /// What is answered to one who asks for a lease.
 pub(super) fn parse(answer: &Value) -> Option<Lease> {
     let Value::Array(parts) = answer else { return None };
-    let [Value::Int(held), saved, saving] = &parts[..] else { return None };
+    let [Value::Int(held), saved, saving, may] = &parts[..] else { return None };
     let version = |value| text(value).and_then(|text| text.parse().ok());
-    Some(Lease { is_held: *held > 0, is_new: *held == 2, saved: version(saved), saving: version(saving) })
+    let (is_held, is_new) = (*held > 0, *held == 2);
+    Some(Lease { is_held, is_new, saved: version(saved), saving: version(saving), may: version(may) })
 }
 
 /// Renews the leases of this process, and takes those that nobody has any more.

@@ -249,6 +249,12 @@ impl Document {
         }
     }
 
+    /// Another process has saved it at this version, before Redis lost what that was: where a save is refused the app is asked.
+    #[cfg(feature = "redis")]
+    pub(super) fn may_be_saved(&self, version: u64) {
+        lock(&self.state).edits.took_over = Some(version);
+    }
+
     /// This process loads and saves it from now on, or does not any more.
     #[cfg(feature = "redis")]
     pub(super) fn leased(self: &Arc<Self>, lease: Lease) {

@@ -99,6 +99,11 @@ impl Together for OverRedis {
         self.followed.tell_saved(version);
     }
 
+    fn may_be_saved(&self, version: u64) -> Answer<()> {
+        let followed = self.followed.clone();
+        Box::pin(async move { followed.change(&[Change::May(version)], true).await.map_err(not_changed) })
+    }
+
     fn is_saved(&self) {
         self.followed.saved();
     }

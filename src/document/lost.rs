@@ -94,6 +94,9 @@ impl Document {
         }
         state.on_the_way.lost = Some(Lost { old, is_all });
         self.go_on_from(&mut state, rest);
+        if let Some(version) = state.edits.overruled {
+            self.context.handle.spawn(Arc::clone(self).tell_may_be_saved(version));
+        }
         if !is_restoring {
             self.context.handle.spawn(Arc::clone(self).restore());
         }

@@ -239,6 +239,12 @@ impl Keeper for Told {
         }
     }
 
+    fn may_be_saved(&self, version: u64) {
+        if let Some(document) = self.0.upgrade() {
+            document.may_be_saved(version);
+        }
+    }
+
     fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64) {
         if let Some(document) = self.0.upgrade() {
             document.waits_elsewhere(writer, round_trip);

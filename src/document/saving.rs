@@ -31,6 +31,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Wait between two tries while the hub ends.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
+/// How often it is tried to tell what the app may have.
+const TELLS: u32 = 30;
+
 /// Longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
@@ -233,21 +236,31 @@ impl Document {
         };
         let mut state = lock(&self.state);
         state.edits.unsure = None;
-        // Whatever else the app has is nobody's of the hub, and it refuses to have it overwritten.
-        if matches!(&copy, AppCopy::Some(snapshot) if snapshot.version == saving)
-            && state.edits.saved != saving
+        // Beyond that it is nobody's of the hub, and the app refuses to have it overwritten.
+        if let AppCopy::Some(Snapshot { version, .. }) = copy
+            && version <= saving
+            && version != state.edits.saved
         {
-            state.edits.overruled = Some(saving);
+            state.edits.overruled = Some(version);
         }
         Ok(())
     }
 
     /// Writes to the store that the app has it. Where several processes have the document it is tried until they all know, or
     /// another one saves it, which asks the app then.
-    async fn note(&self, version: u64, writes: Vec<Write>) -> Result<(), HookError> {
+    async fn note(
+        self: &Arc<Self>,
+        version: u64,
+        generation: u64,
+        writes: Vec<Write>,
+    ) -> Result<(), HookError> {
         loop {
             let Err(HookError(reason)) = self.write(writes.clone()).await else { return Ok(()) };
             let Some(together) = &self.together else { return Err(HookError(reason)) };
+            if lock(&self.state).generation() != generation {
+                self.context.handle.spawn(Arc::clone(self).tell_may_be_saved(version));
+                return Err(HookError(reason));
+            }
             if !together.is_saver() {
                 // Whoever looks after it now does not know.
                 together.tell_saved(version);
@@ -281,6 +294,7 @@ impl Document {
                     if self.together.is_some() && state.generation() != generation {
                         // Its versions are of what it was.
                         state.edits.overruled = Some(version);
+                        self.context.handle.spawn(Arc::clone(self).tell_may_be_saved(version));
                         return Err(HookError("it has gone on as another one meanwhile".to_owned()));
                     }
                     let message = self.saved_message(&state, version);
@@ -300,7 +314,7 @@ impl Document {
                 if let Some(Snapshot { doc, .. }) = snapshot {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
-                self.note(version, writes).await?;
+                self.note(version, generation, writes).await?;
                 if let Some(together) = &self.together {
                     together.tell_saved(version);
                     self.note_saved();
@@ -311,6 +325,18 @@ impl Document {
                 Ok(())
             }
             SaveOutcome::BadSteps { good, reason } => self.cut_out(good, &reason).await,
+        }
+    }
+
+    /// Tells whoever saves it next that the app may have a version that is of what was lost. For a while: what it is told beside
+    /// may have to be put there again first.
+    pub(super) async fn tell_may_be_saved(self: Arc<Self>, version: u64) {
+        let Some(together) = &self.together else { return };
+        for _ in 0..TELLS {
+            if together.may_be_saved(version).await.is_ok() {
+                return;
+            }
+            sleep(FIRST_WAIT).await;
         }
     }
 

@@ -46,6 +46,9 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
     /// Tells the other processes that it is saved at this version.
     fn tell_saved(&self, version: u64);
 
+    /// Tells whoever saves it next that the app may have this version, of what was lost.
+    fn may_be_saved(&self, version: u64) -> Answer<()>;
+
     /// Nothing of it has to be saved any more.
     fn is_saved(&self);
 

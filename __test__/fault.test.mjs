@@ -12,8 +12,8 @@ const SECONDS = 20;
 /** Over several processes; every fault comes once. */
 const MINUTES_OVER_REDIS = Number(process.env.FAULT_MINUTES ?? 0.5);
 
-/** Kinds of documents, beside relays, over several processes: `FAULT_KINDS=steps,updates` has all there are. */
-const KINDS = process.env.FAULT_KINDS ?? 'relay';
+/** Kinds of documents, beside relays, over several processes. */
+const KINDS = process.env.FAULT_KINDS ?? 'steps,updates';
 
 /** The same in every run; another is tried by `npm run fault`. */
 const SEED = process.env.FAULT_SEED ?? '2026';

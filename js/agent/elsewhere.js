@@ -60,7 +60,8 @@ class Elsewhere {
   /**
    * Asks the other processes what they have of the thread, and waits until the streams that run there are known.
    *
-   * @returns {Promise<Map<string, number> | undefined>} by process, how many clients it has; undefined where nobody knows
+   * @returns {Promise<{ watchers: Map<string, number>, isComplete: boolean } | undefined>} by process, how many clients it has, and
+   *   whether all have answered; undefined where nobody knows
    */
   async look() {
     await this.#listening;
@@ -80,7 +81,7 @@ class Elsewhere {
       const isGone = !ask.answers.has(mirror.owner) && !this.#channels.isThere(mirror.owner);
       if (isGone && !mirror.isWanted) this.#drop(mirror);
     }
-    return ask.answers;
+    return { watchers: ask.answers, isComplete: ask.answers.size >= reached };
   }
 
   /** The same, and waits a moment for a Redis that is away: it may be back at once. Resolves with whether they are known. */
@@ -118,11 +119,11 @@ class Elsewhere {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const holder = await this.#channels.claim(this.#path, this.#room, streamId, maxStreamMs + keepMs, gone);
       if (holder === undefined || holder === this.#channels.process) return undefined;
-      const answers = await this.look();
+      const seen = await this.look();
       const found = this.#thread.streams.get(streamId);
       if (found) return found;
       // Its process has forgotten it, or is gone; one that does not answer may only be busy.
-      const isFree = answers?.has(holder) ? tries > 0 : !this.#channels.isThere(holder);
+      const isFree = seen?.watchers.has(holder) ? tries > 0 : !this.#channels.isThere(holder);
       if (isFree) gone = holder;
       else await sleep(PAUSE_MS);
     }

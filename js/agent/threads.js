@@ -107,8 +107,9 @@ class AgentThread {
     if (this.elsewhere) {
       const grace = this.#grace;
       // While Redis is away nobody knows, and nothing ends for that.
-      const answers = await this.elsewhere.look();
-      const isWatched = answers === undefined || [...answers.values()].some((watchers) => watchers > 0);
+      const seen = await this.elsewhere.look();
+      // Nor does anybody know what a process has that is too busy to answer.
+      const isWatched = !seen?.isComplete || [...seen.watchers.values()].some((watchers) => watchers > 0);
       // Somebody has come, or left, meanwhile.
       if (this.#grace !== grace || this.connections.size > 0) return;
       if (isWatched) return this.#abortAfter(Math.max(this.#graceMs, SHORTEST_LOOK_MS), true);

@@ -52,12 +52,15 @@ pub(super) async fn claim(
     }
 }
 
-/// Lets go of what this process has.
+/// Lets go of what this process has, where another has not claimed it since.
 pub(super) fn release(shared: &Arc<Shared>, (path, room, name): (&str, &str, &str)) {
     let key = key_of(shared, path, room, name);
     let shared = Arc::clone(shared);
     shared.handle.clone().spawn(async move {
-        if let Some(link) = shared.link_now(slot_of(&key)) {
+        let Some(link) = shared.link_now(slot_of(&key)) else { return };
+        let holder = link.call(redis::cmd("GET").arg(&key)).await;
+        // It lasts for as long as the stream may be asked for, so nobody else has got it between the look and this.
+        if holder.is_ok_and(|holder| text(&holder) == Some(&format!("{:016x}", shared.process))) {
             // Where that is lost, it expires.
             let _ = link.call(redis::cmd("DEL").arg(&key)).await;
         }

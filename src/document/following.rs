@@ -190,7 +190,7 @@ impl Document {
         let snapshot = Snapshot { version: *version, doc: (&**doc).into() };
         match &mut state.on_the_way.lost {
             // It is put there again, and what the app has is known here.
-            Some(lost) => lost.is_there(),
+            Some(lost) => lost.is_all = false,
             None => state.edits.overruled = None,
         }
         self.go_on_from(state, Rest { snapshot, batches: Batches::new(*version), saved: *saved });

@@ -12,7 +12,7 @@ use super::{
     live::{Document, State},
     reading::content_of,
     store::{Kind, Write},
-    together::Rest,
+    together::{Lost, Rest},
 };
 use crate::{
     room::publication::{Content, Replaced, Steps},
@@ -28,22 +28,6 @@ const LETS_FIRST: Duration = Duration::from_millis(250);
 /// How often, and how long in all, it is looked whether what was put there has come back.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 500;
-
-/// What was delivered here and Redis has lost.
-#[derive(Debug)]
-pub(super) struct Lost {
-    /// The document as it was here.
-    old: Rest,
-    /// Redis has nothing of it.
-    is_all: bool,
-}
-
-impl Lost {
-    /// Something of the document is there.
-    pub(super) fn is_there(&mut self) {
-        self.is_all = false;
-    }
-}
 
 /// What is to be done about what is lost.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use super::{
     batches::Batches,
     hooks::{Answer, Snapshot},
-    lost::Lost,
     store::{SetAside, Write},
 };
 use crate::{
@@ -78,6 +77,15 @@ pub(super) struct Rest {
     pub(super) snapshot: Snapshot,
     pub(super) batches: Batches,
     pub(super) saved: u64,
+}
+
+/// What was delivered here and Redis has lost.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// The document as it was here.
+    pub(super) old: Rest,
+    /// Redis has nothing of it.
+    pub(super) is_all: bool,
 }
 
 /// What of a document is on its way to the log, or back.

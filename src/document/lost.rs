@@ -223,7 +223,7 @@ fn next(kind: Kind, old: &Batches, snapshot: u64, there: &Batches) -> Next {
             return Next::GiveUp(batch.before);
         }
     }
-    if old.start() > there.version() { Next::GiveUp(0) } else { Next::Nothing }
+    Next::Nothing
 }
 
 fn contents<'a>(kind: Kind, batches: Option<impl Iterator<Item = &'a Batch>>) -> Vec<Content> {
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(of(batches(6, &[])), Err(None), "a snapshot has all of it");
         assert_eq!(of(batches(9, &["x"])), Err(None));
         assert_eq!(of(batches(3, &["a", "x"])), Err(Some(4)), "something else stands there");
-        assert_eq!(of(batches(1, &["a"])), Err(Some(0)), "it begins before what is here");
+        assert_eq!(of(batches(1, &["a"])), Err(Some(3)), "it ends before what is here");
     }
 
     #[test]

@@ -281,7 +281,10 @@ impl Document {
         // Where that cannot be noted it is saved all the same: a full disk is no reason not to.
         let saving = Write::Saving { document: document.clone(), position: version };
         if let Err(HookError(reason)) = self.write(vec![saving]).await {
-            if self.together.as_ref().is_some_and(|together| !together.is_saver()) {
+            // Another process could not know that the app has it, if this one dies. The last one to go knows no better.
+            let is_alone =
+                self.together.as_ref().is_none_or(|together| together.is_saver() && self.context.is_ending());
+            if !is_alone {
                 return Err(HookError(reason));
             }
             log::warn!(document = document.text(); "document {document:?} is saved without a note of it: {reason}");

@@ -57,12 +57,8 @@ pub(super) fn release(shared: &Arc<Shared>, (path, room, name): (&str, &str, &st
     let key = key_of(shared, path, room, name);
     let shared = Arc::clone(shared);
     shared.handle.clone().spawn(async move {
-        let Some(link) = shared.link_now(slot_of(&key)) else { return };
-        let holder = link.call(redis::cmd("GET").arg(&key)).await;
-        // It lasts for as long as the stream may be asked for, so nobody else has got it between the look and this.
-        if holder.is_ok_and(|holder| text(&holder) == Some(&format!("{:016x}", shared.process))) {
-            // Where that is lost, it expires.
-            let _ = link.call(redis::cmd("DEL").arg(&key)).await;
+        if let Some(link) = shared.link_now(slot_of(&key)) {
+            link.let_go(&key, &format!("{:016x}", shared.process)).await;
         }
     });
 }

@@ -1,41 +1,30 @@
 //! One document whose log is in Redis, as long as a room has it open.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, Weak},
 };
 
 use super::{
     follower::{Asks, CaughtUp, Follower, Next},
     keeper::Kept,
     keys::Keys,
+    publishing::{Batch, Numbers, Publishing},
     soft::{Record, Told},
-    wire::{Mark, Outcome, Push, Reading, Reply},
+    wire::{Mark, Push, Reading, Reply},
 };
 use crate::{
     ids::{ClientSessionId, Epoch, Id},
     room::{
-        document_log::{Appended, Deliver, News, Shown, Start},
-        publication::{Content, Publication, Refusal},
+        document_log::{Deliver, News, Shown, Start},
+        publication::Publication,
     },
     sync::lock,
 };
 
-/// Most publications, and bytes of them, that go to Redis at once: others are served in between.
-const MAX_BATCH: usize = 256;
-const MAX_BATCH_BYTES: usize = 1 << 20;
-
 /// Most publications whose members are still to be counted.
 const MAX_ASKED: usize = 4096;
-
-/// The number of the batch that was made last, of whatever document: what has become of a batch stands in Redis for longer than
-/// a room is open, and a document that is opened again is not to take it for what has become of another.
-pub(super) type Numbers = Arc<AtomicU64>;
 
 /// A document whose log is in Redis.
 pub(super) struct Document {
@@ -54,12 +43,7 @@ struct State {
     follower: Option<Follower>,
     /// What came before that.
     early: Vec<Push>,
-    /// What waits to be sent.
-    queue: VecDeque<(Publication, Instant)>,
-    /// What was sent, and is not answered.
-    in_flight: Option<InFlight>,
-    /// Whether somebody sends.
-    is_sending: bool,
+    publishing: Publishing,
     /// Whether somebody reads the log.
     is_reading: bool,
     /// What is true now, and is to be told.
@@ -70,23 +54,6 @@ struct State {
     asked: HashMap<u64, u64>,
     /// Client sessions that have come here, until that has come back: what others say before was earlier.
     taking: Vec<ClientSessionId>,
-    /// Client sessions of which something was refused, until the room has heard that.
-    refused: HashSet<ClientSessionId>,
-    /// Client sessions that have gone to another process while something of them was on its way here.
-    gone: HashSet<ClientSessionId>,
-}
-
-struct InFlight {
-    number: u64,
-    publications: Vec<Publication>,
-}
-
-/// A batch on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) number: u64,
-    /// When the oldest of it was published.
-    pub(super) since: Instant,
 }
 
 impl fmt::Debug for Document {
@@ -98,8 +65,7 @@ impl fmt::Debug for Document {
 impl Document {
     /// Publications that wait to be sent, or for an answer.
     pub(super) fn waiting(&self) -> usize {
-        let state = lock(&self.state);
-        state.queue.len() + state.in_flight.as_ref().map_or(0, |in_flight| in_flight.publications.len())
+        lock(&self.state).publishing.waiting()
     }
 
     pub(super) fn new(id: Id, keys: Keys, room: Weak<dyn Deliver>, numbers: &Numbers) -> Self {
@@ -119,8 +85,7 @@ impl Document {
 
     /// Whether nothing of this process is on its way into the log.
     pub(super) fn is_at_rest(&self) -> bool {
-        let state = lock(&self.state);
-        state.queue.is_empty() && state.in_flight.is_none()
+        lock(&self.state).publishing.is_at_rest()
     }
 
     /// The log was read for the first time. Returns where the room begins, what it is to be told behind that, and what went
@@ -159,17 +124,12 @@ impl Document {
     /// The publication, where one before it of the same client session was refused and the room has not heard of that: with
     /// a place it would say that those before it have theirs.
     pub(super) fn enqueue(&self, publication: Publication) -> Result<bool, Box<Publication>> {
-        let mut state = lock(&self.state);
-        if publication.author.is_some_and(|author| state.refused.contains(&author.client_session)) {
-            return Err(Box::new(publication));
-        }
-        state.queue.push_back((publication, Instant::now()));
-        Ok(!std::mem::replace(&mut state.is_sending, true))
+        lock(&self.state).publishing.enqueue(publication)
     }
 
     /// The room has heard that publications of a client session were refused.
     pub(super) fn knows_refused(&self, client_session: ClientSessionId) {
-        lock(&self.state).refused.remove(&client_session);
+        lock(&self.state).publishing.knows_refused(client_session);
     }
 
     /// A client session is over, whatever of it is on its way.
@@ -179,21 +139,7 @@ impl Document {
 
     /// The next batch; `None` where nothing waits: then nobody sends any more.
     pub(super) fn next_batch(&self) -> Option<Batch> {
-        let mut state = lock(&self.state);
-        let Some((_, since)) = state.queue.front() else {
-            state.is_sending = false;
-            return None;
-        };
-        let since = *since;
-        let (mut publications, mut bytes) = (Vec::new(), 0);
-        while publications.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            let Some((publication, _)) = state.queue.pop_front() else { break };
-            bytes += publication.bytes();
-            publications.push(publication);
-        }
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        state.in_flight = Some(InFlight { number, publications });
-        Some(Batch { number, since })
+        lock(&self.state).publishing.next_batch(&self.numbers)
     }
 
     /// Calls `put` with what is in flight, where it is this batch and has not been answered.
@@ -203,18 +149,19 @@ impl Document {
         put: impl FnOnce(&[Publication], Epoch, Mark) -> T,
     ) -> Option<T> {
         let state = lock(&self.state);
-        let in_flight = state.in_flight.as_ref().filter(|in_flight| in_flight.number == batch.number)?;
+        let publications = state.publishing.in_flight(batch.number)?;
         let follower = state.follower.as_ref()?;
-        Some(put(&in_flight.publications, follower.epoch(), follower.at()))
+        Some(put(publications, follower.epoch(), follower.at()))
     }
 
     /// A batch was answered. Returns whether something before it has not come.
-    pub(super) fn answered(&self, batch: Batch, reply: Reply) -> bool {
+    pub(super) fn answered(&self, batch: Batch, mut reply: Reply) -> bool {
         let mut news = Vec::new();
         let has_gap = {
             let mut state = lock(&self.state);
-            let Some(mut publications) = state.take_in_flight(batch.number) else { return false };
-            let reply = state.with_followers(reply, &mut publications);
+            let Some(publications) = state.publishing.answered(batch.number, &mut reply) else {
+                return false;
+            };
             let Some(follower) = &mut state.follower else { return false };
             follower.own(reply, publications, &mut news);
             follower.has_gap()
@@ -228,13 +175,12 @@ impl Document {
         let mut news = Vec::new();
         let has_gap = {
             let mut state = lock(&self.state);
-            let mut own = if is_own { state.take_in_flight(push.number) } else { None };
-            if let Some(publications) = &mut own {
-                push.reply = state.with_followers(push.reply, publications);
-            }
-            if !is_own {
+            let own = if is_own {
+                state.publishing.answered(push.number, &mut push.reply)
+            } else {
                 state.ask_of(&push);
-            }
+                None
+            };
             let Some(follower) = &mut state.follower else {
                 state.early.push(push);
                 return false;
@@ -296,7 +242,7 @@ impl Document {
                     kept.restarted(reading);
                 }
             }
-            let refused = state.append_again(void, self.kept.is_some(), is_restarted);
+            let refused = state.publishing.append_again(void, self.kept.is_some(), is_restarted);
             news.into_iter().chain(refused).collect()
         };
         self.tell(news);
@@ -313,7 +259,7 @@ impl Document {
             if let Some(kept) = &self.kept {
                 kept.restarted(reading);
             }
-            news.extend(state.append_again(void, true, true));
+            news.extend(state.publishing.append_again(void, true, true));
             news
         };
         self.tell(news);
@@ -330,7 +276,7 @@ impl Document {
                 });
             }
             Record::Take(client_session) => {
-                state.gone.remove(client_session);
+                state.publishing.came(*client_session);
                 state.taking.push(*client_session);
             }
             Record::Hide(client_session) => state.taking.retain(|taking| taking != client_session),
@@ -400,97 +346,17 @@ impl Document {
 
     /// Redis was away for too long: what waits for it is refused, and nobody sends any more.
     pub(super) fn give_up(&self) {
-        let refused = {
-            let mut state = lock(&self.state);
-            state.is_sending = false;
-            let in_flight = state.in_flight.take().map(|in_flight| in_flight.publications);
-            let waiting = state.queue.drain(..).map(|(publication, _)| publication);
-            let refused: Vec<_> = in_flight.into_iter().flatten().chain(waiting).collect();
-            state.refuse(refused)
-        };
+        let refused = lock(&self.state).publishing.give_up();
         log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
         self.tell(refused);
     }
 }
 
 impl State {
-    /// What was appended to a log that is no more comes before everything that was published behind it. Not that of a client
-    /// session that is elsewhere by now: its client was told there what was published, and sends again what was not. Nor steps:
-    /// a version of another log is not what they were made for. Returns what the room is told of those.
-    fn append_again(&mut self, void: Vec<Publication>, is_kept: bool, is_restarted: bool) -> Vec<News> {
-        if void.is_empty() && !(is_kept && is_restarted) {
-            return Vec::new();
-        }
-        let (now, in_flight) = (Instant::now(), self.in_flight.take());
-        let in_flight = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
-        let sent = void.into_iter().chain(in_flight).map(|publication| (publication, now));
-        let is_gone = |publication: &Publication| {
-            publication.author.is_some_and(|author| self.gone.contains(&author.client_session))
-        };
-        let (mut gone, mut stale, mut again) = (Vec::new(), Vec::new(), VecDeque::new());
-        for (publication, since) in sent.chain(std::mem::take(&mut self.queue)) {
-            match &publication.content {
-                Content::Steps(_) => stale.push(publication),
-                _ if is_gone(&publication) => gone.push(publication),
-                _ => again.push_back((publication, since)),
-            }
-        }
-        self.queue = again;
-        let outcome = Err(Refusal::Stale { current: 0, retry_in_ms: None });
-        let stale = stale.into_iter().map(|publication| News::Answer(Appended { publication, outcome }));
-        stale.chain(self.refuse(gone)).collect()
-    }
-
-    /// What of a batch was refused that takes a version takes with it what was made directly behind it and waits to be sent.
-    fn with_followers(&mut self, mut reply: Reply, publications: &mut Vec<Publication>) -> Reply {
-        let mut behind = None;
-        for (publication, outcome) in publications.iter().zip(&reply.outcomes) {
-            if let Content::Steps(steps) = &publication.content {
-                behind = if let Outcome::Stale(current) = outcome {
-                    Some((steps.after(), *current))
-                } else {
-                    None
-                };
-            }
-        }
-        let Some((mut behind, current)) = behind else { return reply };
-        let mut follows = |(publication, _): &mut (Publication, Instant)| match &publication.content {
-            Content::Steps(steps) if steps.version == behind => {
-                behind = steps.after();
-                true
-            }
-            _ => false,
-        };
-        let mut left = VecDeque::new();
-        for mut waiting in std::mem::take(&mut self.queue) {
-            if follows(&mut waiting) {
-                publications.push(waiting.0);
-                reply.outcomes.push(Outcome::Stale(current));
-            } else {
-                left.push_back(waiting);
-            }
-        }
-        self.queue = left;
-        reply
-    }
-
-    /// What the room is told of publications that are refused.
-    fn refuse(&mut self, publications: Vec<Publication>) -> Vec<News> {
-        self.refused.extend(publications.iter().filter_map(|each| Some(each.author?.client_session)));
-        let outcome = Err(Refusal::Unavailable);
-        publications.into_iter().map(|publication| News::Answer(Appended { publication, outcome })).collect()
-    }
-
     /// A client session has gone to another process.
     fn went(&mut self, client_session: ClientSessionId) {
-        let is_at_rest = self.in_flight.is_none()
-            && self.queue.is_empty()
-            && self.follower.as_ref().is_none_or(|follower| !follower.has_gap());
-        if is_at_rest {
-            self.gone.clear();
-        } else {
-            self.gone.insert(client_session);
-        }
+        let has_gap = self.follower.as_ref().is_some_and(Follower::has_gap);
+        self.publishing.went(client_session, has_gap);
     }
 
     /// Notes who is to be told of what of a push.
@@ -504,11 +370,4 @@ impl State {
             self.asked.insert(offset, push.process);
         }
     }
-
-    fn take_in_flight(&mut self, number: u64) -> Option<Vec<Publication>> {
-        Some(self.in_flight.take_if(|in_flight| in_flight.number == number)?.publications)
-    }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,11 @@
 -- Changes what is kept of a document with an authority, if whoever asks looks after it.
 --
--- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of the server,
--- a nonce, how far offsets leap after a restart, how long it stays what is set aside, and how long a document that is saved ('0' for
--- ever); then what to do, each with its own
--- arguments: 'saving' version; 'saved' version; 'may' a version that the app may have, of what was lost; 'snapshot' version, document, the offset up to which it has everything;
--- 'aside' record; 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what
--- its log says of it ('' nothing).
+-- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of
+-- the server, a nonce, how far offsets leap after a restart, how long it stays what is set aside, and how long a document that
+-- is saved ('0' for ever); then what to do, each with its own arguments: 'saving' version; 'saved' version; 'may' a version that
+-- the app may have, of what was lost; 'snapshot' version, document, the offset up to which it has everything; 'aside' record;
+-- 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what its log says of
+-- it ('' nothing).
 --
 -- Answers 'done'; 'lost' where somebody else looks after it, or 'stale' where there is another version, and then everything
 -- is as it was.

@@ -130,11 +130,7 @@ pub(super) async fn complain(link: &Link, document: &Document, error: &RedisErro
 /// Gives a lease back: the others look for it once in a while.
 pub(super) async fn release(shared: &Shared, document: &Document) {
     let (Some(link), Some(kept)) = (shared.link_now(document.keys.slot), &document.kept) else { return };
-    let found = link.call(redis::cmd("GET").arg(&document.keys.lease)).await;
-    // It lasts for seconds after it was renewed, so nobody else has got it between the look and this.
-    if found.is_ok_and(|found| text(&found) == Some(&kept.token)) {
-        let _ = link.call(redis::cmd("DEL").arg(&document.keys.lease)).await;
-    }
+    link.let_go(&document.keys.lease, &kept.token).await;
 }
 
 /// How a process marks a document.

@@ -23,6 +23,7 @@ use super::{
     dial::{Dialled, Manner, dial},
     place::Place,
     server_info::ServerInfo,
+    wire::text,
 };
 use crate::sync::lock;
 
@@ -246,6 +247,15 @@ impl Link {
             );
         }
         called.inspect_err(|error| self.judge(error))
+    }
+
+    /// Deletes a key that has this value. It must last for longer than this takes: nobody else gets it between the look and that.
+    /// Where it fails the key expires.
+    pub(super) async fn let_go(&self, key: &str, value: &str) {
+        let found = self.call(redis::cmd("GET").arg(key)).await;
+        if found.is_ok_and(|found| text(&found) == Some(value)) {
+            let _ = self.call(redis::cmd("DEL").arg(key)).await;
+        }
     }
 
     /// Declares the link lost where an error says so.

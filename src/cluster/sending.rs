@@ -6,9 +6,10 @@ use redis::{Cmd, RedisError, Value};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
-    document::{Batch, Document},
+    document::Document,
     entry, leases,
     link::{Link, is_elsewhere},
+    publishing::Batch,
     reading,
     shared::{Shared, milliseconds, random},
     wire::{Mark, Reply, nonce_text, text},

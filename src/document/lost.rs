@@ -2,7 +2,7 @@
 //! of it, or all. What was delivered here and does not stand there is put there again, all at once and before anybody writes
 //! something else, as far as it still fits.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -31,16 +31,16 @@ const LOOKS: u32 = 500;
 
 /// What is to be done about what is lost.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum Next<'a> {
     /// All of it is there.
     Nothing,
     /// To be put there, behind this version; all of it behind the snapshot, where there is none.
-    Put(Option<u64>, Vec<Content>),
+    Put(Option<u64>, Vec<&'a Batch>),
     /// Something else is there, instead of what was behind this version.
     GiveUp(u64),
 }
 
-/// The same, with all that it takes.
+/// The same, with all that it takes where the document is not locked.
 enum Look {
     Nothing,
     Put { at: Option<u64>, begins: Replaced, batches: Vec<Content> },
@@ -142,6 +142,7 @@ impl Document {
             Next::Put(at, batches) => {
                 let Snapshot { version, doc } = &lost.old.snapshot;
                 let begins = Replaced { version: *version, saved: lost.old.saved, doc: (&**doc).into() };
+                let batches = batches.into_iter().map(|batch| content_of_batch(self.kind, batch)).collect();
                 return Look::Put { at, begins, batches };
             }
             Next::Nothing => Look::Nothing,
@@ -164,10 +165,11 @@ impl Document {
         }
     }
 
-    fn next(&self, state: &State) -> Next {
+    fn next<'a>(&self, state: &'a State) -> Next<'a> {
         let Some(lost) = &state.on_the_way.lost else { return Next::Nothing };
         if lost.is_all {
-            return Next::Put(None, contents(self.kind, lost.old.batches.since(lost.old.snapshot.version)));
+            let behind = lost.old.batches.since(lost.old.snapshot.version);
+            return Next::Put(None, behind.into_iter().flatten().collect());
         }
         next(self.kind, &lost.old.batches, state.snapshot.version, &state.batches)
     }
@@ -192,29 +194,29 @@ impl Document {
 }
 
 /// What is to be done where `old` was delivered, and there is a snapshot with these batches.
-fn next(kind: Kind, old: &Batches, snapshot: u64, there: &Batches) -> Next {
+fn next<'a>(kind: Kind, old: &'a Batches, snapshot: u64, there: &Batches) -> Next<'a> {
     // What stands before is in the snapshot, and can be compared with nothing.
     let begin = if there.is_empty() { snapshot } else { there.start() };
     let behind = |version| old.since(version).into_iter().flatten();
     if kind == Kind::Updates {
-        let is_there = |update: &&Batch| {
-            let mut all = there.since(there.start()).into_iter().flatten();
-            all.any(|other| (&other.client, &other.steps) == (&update.client, &update.steps))
-        };
-        let left: Vec<_> =
-            behind(begin.clamp(old.start(), old.version())).filter(|each| !is_there(each)).collect();
-        return if left.is_empty() {
-            Next::Nothing
-        } else {
-            Next::Put(Some(there.version()), contents(kind, Some(left.into_iter())))
-        };
+        let text = |update: &'a Batch| (&update.client, &update.steps);
+        let all: HashSet<_> = there
+            .since(there.start())
+            .into_iter()
+            .flatten()
+            .map(|each| (&each.client, &each.steps))
+            .collect();
+        let left: Vec<_> = behind(begin.clamp(old.start(), old.version()))
+            .filter(|each| !all.contains(&text(each)))
+            .collect();
+        return if left.is_empty() { Next::Nothing } else { Next::Put(Some(there.version()), left) };
     }
     if old.version() <= begin {
         return Next::Nothing;
     }
     for batch in behind(begin.max(old.start())) {
         if batch.before == there.version() {
-            return Next::Put(Some(batch.before), contents(kind, old.since(batch.before)));
+            return Next::Put(Some(batch.before), behind(batch.before).collect());
         }
         let same = there.since(batch.before).and_then(|mut others| others.next());
         if same.is_none_or(|other| {
@@ -226,28 +228,26 @@ fn next(kind: Kind, old: &Batches, snapshot: u64, there: &Batches) -> Next {
     Next::Nothing
 }
 
-fn contents<'a>(kind: Kind, batches: Option<impl Iterator<Item = &'a Batch>>) -> Vec<Content> {
-    let content = |batch: &Batch| match kind {
+fn content_of_batch(kind: Kind, batch: &Batch) -> Content {
+    let client = batch.client.clone();
+    match kind {
         Kind::Steps => Content::Steps(Steps {
-            client: batch.client.clone(),
+            client,
             user: None,
             version: batch.before,
             count: batch.count,
             steps: Arc::clone(&batch.steps),
             change_id: batch.change_id.as_deref().map(str::to_owned),
         }),
-        Kind::Updates => {
-            Content::Update { client: batch.client.clone(), user: None, update: batch.steps.to_string() }
-        }
-    };
-    batches.into_iter().flatten().map(content).collect()
+        Kind::Updates => Content::Update { client, user: None, update: batch.steps.to_string() },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Content, Next, next};
+    use super::{Next, next};
     use crate::{
         document::{
             batches::{Batch, Batches},
@@ -279,12 +279,7 @@ mod tests {
             Next::Nothing => Err(None),
             Next::GiveUp(behind) => Err(Some(behind)),
             Next::Put(at, batches) => {
-                let text = |content| match content {
-                    Content::Steps(steps) => steps.steps.to_string(),
-                    Content::Update { update, .. } => update,
-                    other => panic!("{other:?}"),
-                };
-                Ok((at.unwrap(), batches.into_iter().map(text).collect()))
+                Ok((at.unwrap(), batches.into_iter().map(|batch| &*batch.steps).collect()))
             }
         }
     }

@@ -29,17 +29,15 @@ pub(super) struct OpeningHandler {
     rooms: Arc<Rooms>,
     deadline: Pin<Box<Sleep>>,
     /// What the document's log is asked.
-    asks: Asks,
+    asked: Option<Asked>,
     stage: Stage,
 }
 
-/// What the log of a document is asked about a client that comes back.
-enum Asks {
-    Nothing,
-    /// What was applied of it.
-    Applied(Recalling),
-    /// That this is all there will ever be, because it has to reload.
-    Fence(Recalling),
+/// What the log of a document is asked about a client that comes back: what was applied of it, and, where it has to reload, that
+/// this is all there will ever be.
+struct Asked {
+    recalling: Recalling,
+    is_fence: bool,
 }
 
 enum Stage {
@@ -58,7 +56,7 @@ impl OpeningHandler {
         Self {
             rooms,
             deadline: Box::pin(sleep(timeout)),
-            asks: Asks::Nothing,
+            asked: None,
             stage: Stage::Waiting(Box::new(joining), Vec::new()),
         }
     }
@@ -68,34 +66,24 @@ impl OpeningHandler {
         let Stage::Waiting(joining, _) = &mut self.stage else { return Poll::Ready(Phase::Failed) };
         let phase = ready!(joining.room.poll_phase(joining.connection.id(), cx));
         let (Phase::Live, Some(ask)) = (phase, &joining.request) else { return Poll::Ready(phase) };
-        loop {
-            match &mut self.asks {
-                Asks::Nothing => match self.rooms.recall(joining.room.document(), ask) {
-                    Some(recalling) => self.asks = Asks::Applied(recalling),
-                    None => return Poll::Ready(phase),
-                },
-                Asks::Applied(recalling) => {
-                    let Ok(applied) = ready!(Pin::new(recalling).poll(cx)) else {
-                        return Poll::Ready(Phase::Failed);
-                    };
-                    joining.remembered = Remembered::InLog(applied);
-                    let fencing = applied
-                        .filter(|_| joining.has_gone())
-                        .and_then(|_| self.rooms.fence(joining.room.document(), ask));
-                    match fencing {
-                        Some(fencing) => self.asks = Asks::Fence(fencing),
-                        None => return Poll::Ready(phase),
-                    }
-                }
-                Asks::Fence(fencing) => {
-                    let Ok(applied) = ready!(Pin::new(fencing).poll(cx)) else {
-                        return Poll::Ready(Phase::Failed);
-                    };
-                    joining.remembered = Remembered::Fenced(applied);
-                    return Poll::Ready(phase);
-                }
-            }
+        if self.asked.is_none() {
+            let recalling = self.rooms.recall(joining.room.document(), ask);
+            self.asked = recalling.map(|recalling| Asked { recalling, is_fence: false });
         }
+        while let Some(Asked { recalling, is_fence }) = &mut self.asked {
+            let Ok(applied) = ready!(Pin::new(recalling).poll(cx)) else { return Poll::Ready(Phase::Failed) };
+            if *is_fence {
+                joining.remembered = Remembered::Fenced(applied);
+                break;
+            }
+            joining.remembered = Remembered::InLog(applied);
+            if applied.is_none() || !joining.has_gone() {
+                break;
+            }
+            let Some(recalling) = self.rooms.fence(joining.room.document(), ask) else { break };
+            self.asked = Some(Asked { recalling, is_fence: true });
+        }
+        Poll::Ready(phase)
     }
 
     /// Why the connection is closed, where it does not become a member.

@@ -1,24 +1,13 @@
-use std::{
-    sync::{Arc, Weak},
-    time::Instant,
-};
+use std::time::Instant;
 
-use super::{Document, InFlight, Outcome, Reply, State};
+use super::{InFlight, Numbers, Outcome, Publishing, Reply};
 use crate::{
-    cluster::keys::Keys,
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     room::{
-        document_log::{Deliver, News},
+        document_log::News,
         publication::{Author, Content, Publication, Refusal, Steps},
     },
 };
-
-/// Only its type is needed: nobody listens.
-struct Nobody;
-
-impl Deliver for Nobody {
-    fn hear(self: std::sync::Arc<Self>, _: Vec<News>) {}
-}
 
 fn of_client(client_session: u64, number: u64) -> Publication {
     Publication {
@@ -41,11 +30,9 @@ fn of_client(client_session: u64, number: u64) -> Publication {
 
 #[test]
 fn nothing_of_a_client_session_is_taken_behind_what_was_refused_before_its_room_knows_that() {
-    let id = Id::new("doc").unwrap();
-    let document =
-        Document::new(id.clone(), Keys::of("hub:", &id, "p"), Weak::<Nobody>::new(), &Arc::default());
+    let mut document = Publishing::default();
     assert!(document.enqueue(of_client(7, 1)).unwrap());
-    assert_eq!(document.next_batch().unwrap().number, 1);
+    assert_eq!(document.next_batch(&Numbers::default()).unwrap().number, 1);
     assert!(!document.enqueue(of_client(7, 2)).unwrap());
     document.give_up();
     // With a place, 3 would say that 1 and 2 have theirs.
@@ -63,7 +50,7 @@ fn steps(version: u64, count: u32) -> Publication {
 
 #[test]
 fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
-    let mut state = State::default();
+    let mut state = Publishing::default();
     let waiting = [steps(9, 2), steps(8, 1), of_client(7, 1), steps(11, 1)];
     state.queue.extend(waiting.map(|publication| (publication, Instant::now())));
     let reply = |outcomes: &str| -> Reply {
@@ -71,14 +58,16 @@ fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
             .parse()
             .unwrap()
     };
-    let mut sent = vec![steps(7, 1), steps(8, 1)];
-    let accepted = state.with_followers(reply("s8,a"), &mut sent);
-    assert_eq!(
-        (accepted.outcomes.len(), sent.len(), state.queue.len()),
-        (2, 2, 4),
-        "the last one has a place"
-    );
-    let refused = state.with_followers(reply("a,s12"), &mut sent);
+    let mut answer = |outcomes: &str| {
+        state.in_flight = Some(InFlight { number: 1, publications: vec![steps(7, 1), steps(8, 1)] });
+        let mut reply = reply(outcomes);
+        let sent = state.answered(1, &mut reply).unwrap();
+        assert!(state.answered(1, &mut reply).is_none(), "once");
+        (reply, sent, state.queue.len())
+    };
+    let (accepted, sent, left) = answer("s8,a");
+    assert_eq!((accepted.outcomes.len(), sent.len(), left), (2, 2, 4), "the last one has a place");
+    let (refused, sent, _) = answer("a,s12");
     assert_eq!(refused.outcomes[1..], [Outcome::Stale(12); 3]);
     let versions = |publication: &Publication| match &publication.content {
         Content::Steps(steps) => Some(steps.version),
@@ -90,12 +79,12 @@ fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
 
 #[test]
 fn steps_that_were_made_for_another_log_are_not_appended_to_this_one() {
-    let mut state = State::default();
+    let mut state = Publishing::default();
     state.queue.push_back((steps(7, 1), Instant::now()));
     state.queue.push_back((of_client(1, 1), Instant::now()));
     state.in_flight = Some(InFlight { number: 1, publications: vec![steps(5, 2), of_client(2, 1)] });
     assert_eq!(state.append_again(Vec::new(), false, true).len(), 0, "it is sent again as it is");
-    state.went(ClientSessionId::new(1));
+    state.went(ClientSessionId::new(1), false);
     let told = state.append_again(vec![of_client(3, 1)], true, true);
     let outcomes = told.iter().map(|news| match news {
         News::Answer(appended) => appended.outcome,

@@ -4,20 +4,15 @@
 
 mod support;
 
-use std::{
-    collections::HashSet,
-    net::TcpStream,
-    sync::{Arc, mpsc::Sender},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use captify_hub::{
     Error,
     handlers::{Event, HandlerConnection, MAX_ROOMS},
-    server::accept::Incoming,
 };
 use support::{
     Client, eventually,
-    handlers::{Busy, Handlers, PATH},
+    handlers::{Handlers, Occupied, PATH},
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -34,15 +29,6 @@ fn members(handlers: &mut Handlers, count: usize) -> Vec<(Client, Arc<HandlerCon
 
 fn publish(handlers: &Handlers, room: &str, message: &str) -> usize {
     handlers.queue.publish_text(PATH, room, message, None).unwrap()
-}
-
-/// Has the one thread of the hub busy until what is returned is gone.
-fn occupy(handlers: &Handlers) -> (Sender<()>, TcpStream) {
-    let free = Busy::serve(&handlers.server);
-    let (client, stream) = support::socket_pair();
-    let incoming = Incoming { stream, upgrade: support::upgrade(Busy::PATH), early: Vec::new() };
-    handlers.server.hub.accept(incoming).unwrap();
-    (free, client)
 }
 
 #[test]
@@ -216,14 +202,14 @@ fn publications_beyond_what_may_be_pending_are_refused_until_the_thread_has_sent
         config.max_pending_bytes = 1 << 20;
     });
     let mut member = members(&mut handlers, 1).pop().unwrap();
-    let free = occupy(&handlers);
+    let occupied = Occupied::thread_of(&handlers.server);
     let message = "x".repeat(100_000);
     let publish = || handlers.queue.publish_text(PATH, "room", &message, None);
     let taken = (0..100).take_while(|_| publish().is_ok()).count();
     assert_eq!(taken, 11, "1 MiB and the message that passed it");
     assert!(matches!(publish(), Err(Error::Overloaded)));
     assert!(member.1.buffered_bytes() > 1 << 20, "what is on its way counts");
-    drop(free);
+    drop(occupied);
     for _ in 0..taken {
         assert_eq!(member.0.text(), message);
     }
@@ -235,7 +221,7 @@ fn publications_beyond_what_may_be_pending_are_refused_until_the_thread_has_sent
 fn a_member_is_flushed_when_what_is_on_its_way_has_been_written() {
     let mut handlers = Handlers::start(|config| config.threads = 1);
     let (mut client, connection) = members(&mut handlers, 1).pop().unwrap();
-    let free = occupy(&handlers);
+    let occupied = Occupied::thread_of(&handlers.server);
     handlers.queue.send_text(connection.id(), "hello");
     publish(&handlers, "room", "world");
     assert_eq!(connection.buffered_bytes(), 14);
@@ -243,7 +229,7 @@ fn a_member_is_flushed_when_what_is_on_its_way_has_been_written() {
     handlers.queue.when_sent(PATH, "room", 2);
     handlers.take();
     assert_eq!(handlers.seen, []);
-    drop(free);
+    drop(occupied);
     assert_eq!((client.text(), client.text()), ("hello".to_owned(), "world".to_owned()));
     handlers.until(|event| *event == Event::Flushed(1));
     assert_eq!(handlers.until(|event| *event == Event::Sent(2)).0.number(), 0, "of no connection");
@@ -259,11 +245,11 @@ fn what_is_sent_to_a_member_has_a_bound_also_while_its_thread_is_busy() {
         config.max_pending_bytes = 1 << 20;
     });
     let (mut client, connection) = members(&mut handlers, 1).pop().unwrap();
-    let free = occupy(&handlers);
+    let occupied = Occupied::thread_of(&handlers.server);
     let message = vec![0; 100_000];
     let sent = (0..100).take_while(|_| handlers.queue.send_binary(connection.id(), &message)).count();
     assert_eq!(sent, 12);
-    drop(free);
+    drop(occupied);
     assert_eq!(client.closed().0, 1013);
 }
 

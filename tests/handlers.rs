@@ -15,7 +15,7 @@ use captify_hub::{
 };
 use support::{
     eventually, frame,
-    handlers::{Busy, Handlers, PATH},
+    handlers::{Handlers, Occupied, PATH},
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -280,14 +280,12 @@ fn reset(client: TcpStream) {
 #[test]
 fn a_client_that_resets_before_it_is_answered_is_told_as_closed() {
     let mut handlers = Handlers::start(|config| config.threads = 1);
-    let free = Busy::serve(&handlers.server);
-    let (_waits, stream) = support::socket_pair();
+    let occupied = Occupied::thread_of(&handlers.server);
     let (client, leaving) = support::socket_pair();
-    let incoming = |stream, path| Incoming { stream, upgrade: support::upgrade(path), early: Vec::new() };
-    handlers.server.hub.accept(incoming(stream, Busy::PATH)).unwrap();
-    let id = handlers.server.hub.accept(incoming(leaving, PATH)).unwrap();
+    let incoming = Incoming { stream: leaving, upgrade: support::upgrade(PATH), early: Vec::new() };
+    let id = handlers.server.hub.accept(incoming).unwrap();
     reset(client);
-    drop(free);
+    drop(occupied);
     assert_eq!(handlers.until(|event| *event == Event::Open).0, id);
     let (ended, event) = handlers.until(|event| matches!(event, Event::Closed { .. }));
     assert_eq!((ended, event), (id, Event::Closed { code: 1006, reason: String::new() }));

@@ -1,9 +1,12 @@
 //! A hub with an endpoint whose handler is the test.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-    mpsc::{Receiver, Sender, channel},
+use std::{
+    net::TcpStream,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 use captify_hub::{
@@ -15,10 +18,11 @@ use captify_hub::{
     },
     handlers::{Event, EventQueue, Events, HandlerConnection, HandlerEndpoint, Notifier},
     ids::ConnectionId,
+    server::accept::Incoming,
     websocket::close::Close,
 };
 
-use super::{Client, PATIENCE, Server};
+use super::{Client, PATIENCE, Server, socket_pair, upgrade};
 
 /// Where it is served.
 pub const PATH: &str = "/ws/handler";
@@ -89,29 +93,43 @@ impl Handlers {
     }
 }
 
-/// Keeps the thread of a connection busy until its sender is gone.
+/// Keeps the thread of a connection busy, which it says, until it may go on.
 #[derive(Debug)]
-pub struct Busy(Mutex<Receiver<()>>);
-
-impl Busy {
-    /// Where it is served.
-    pub const PATH: &str = "/ws/busy";
-
-    /// Serves it; dropping what is returned frees the thread.
-    pub fn serve(server: &Server) -> Sender<()> {
-        let (free, busy) = channel();
-        server.hub.serve(Arc::new(Self(Mutex::new(busy))));
-        free
-    }
+struct Busy {
+    busy: Sender<()>,
+    free: Mutex<Receiver<()>>,
 }
 
 impl Endpoint for Busy {
     fn path(&self) -> &'static str {
-        Self::PATH
+        "/ws/busy"
     }
 
     fn open(&self, _: &Arc<Connection>, _: &Upgrade) -> Result<Box<dyn Handler>, Close> {
-        let _ = self.0.lock().unwrap().recv();
+        self.busy.send(()).unwrap();
+        let _ = self.free.lock().unwrap().recv();
         Err(Close::internal())
+    }
+}
+
+/// A thread that does nothing else until this is gone.
+#[derive(Debug)]
+pub struct Occupied {
+    _free: Sender<()>,
+    _client: TcpStream,
+}
+
+impl Occupied {
+    /// Returns once the one thread of the hub is occupied, so that it takes nothing of what is called from then on.
+    pub fn thread_of(server: &Server) -> Self {
+        let (busy, is_busy) = channel();
+        let (free, is_free) = channel();
+        let endpoint = Arc::new(Busy { busy, free: Mutex::new(is_free) });
+        server.hub.serve(Arc::clone(&endpoint) as Arc<dyn Endpoint>);
+        let (client, stream) = socket_pair();
+        let incoming = Incoming { stream, upgrade: upgrade(endpoint.path()), early: Vec::new() };
+        server.hub.accept(incoming).unwrap();
+        is_busy.recv_timeout(PATIENCE).expect("the thread came to it");
+        Self { _free: free, _client: client }
     }
 }

@@ -94,11 +94,42 @@ fn a_stream_keeps_its_bound_of_bytes_whatever_the_sizes_are() {
         // The one that went last did not fit.
         assert!(id < 60 || bytes > BYTES / 2, "{bytes} of {} after {id}", sizes.len());
         assert_eq!(number(&redis.command("XLEN hub:{doc}:log")), sizes.len() as u64);
-        assert_eq!(
-            redis.command("HGET hub:{doc}:meta b"),
-            redis::Value::BulkString(bytes.to_string().into())
-        );
+        assert_eq!(counted(&redis), [sizes.len(), bytes]);
     }
+}
+
+#[test]
+fn a_stream_that_has_expired_is_counted_anew() {
+    let redis = Redis::start();
+    let history = HistoryLimits { messages: 32, ..config().history };
+    let one = keeping(&redis, history);
+    let (mut a, _) = join(&one, "doc", "a");
+    let mut publish = |ids: std::ops::RangeInclusive<u64>| {
+        for id in ids {
+            send(&mut a, id);
+            acknowledged(&mut a, id);
+        }
+    };
+    publish(1..=40);
+    // As it is when it was said last that both stay, and that was long ago.
+    redis.command("HSET hub:{doc}:meta x 1");
+    redis.command("DEL hub:{doc}:log");
+    publish(41..=60);
+    assert_eq!(number(&redis.command("XLEN hub:{doc}:log")), 20);
+    assert_eq!(counted(&redis)[0], 20);
+    assert!(number(&redis.command("PTTL hub:{doc}:log")) > 0);
+    publish(61..=100);
+    let length = number(&redis.command("XLEN hub:{doc}:log"));
+    assert!((30..=32).contains(&length), "{length}");
+}
+
+/// What the log of a document takes itself to have: entries, and bytes of them.
+fn counted(redis: &Redis) -> [usize; 2] {
+    ["l", "b"].map(|field| {
+        let counted = redis.command(&format!("HGET hub:{{doc}}:meta {field}"));
+        let redis::Value::BulkString(counted) = counted else { panic!("{counted:?}") };
+        String::from_utf8(counted).unwrap().parse().unwrap()
+    })
 }
 
 fn size_of_entry(entry: &redis::Value) -> usize {

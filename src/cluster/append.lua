@@ -21,34 +21,28 @@ local most_entries, most_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
 local stream_ttl, meta_ttl, count = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
 
 local function text(value)
-  return string.format('%.0f', value)
+  return string.format('%d', value)
 end
 
--- Drops the oldest entries, a few more than must go: to look for them costs as much as the rest of the script. Nothing goes
--- that stands behind an offset, where one is given. Returns how many entries and bytes stay.
-local function trim(length, bytes, last)
-  local entries_left, bytes_left = most_entries - math.floor(most_entries / 16), most_bytes - math.floor(most_bytes / 16)
-  local from, first_left, reaches = '-', nil, true
-  while reaches and length > 0 and (length > entries_left or bytes > bytes_left) do
-    -- As many as it takes where all are of a size.
-    local share = math.max((length - entries_left) / length, (bytes - bytes_left) / bytes)
-    for _, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', math.ceil(length * share))) do
-      local offset = tonumber(string.match(entry[1], '^%d+'))
-      if last and offset > last then
-        reaches = false
-        break
-      end
-      length, bytes, first_left = length - 1, bytes - #entry[2][2], text(offset + 1)
-      if length <= entries_left and bytes <= bytes_left then
-        break
-      end
+-- A stream is trimmed by portions, each a sixteenth of what it may have: to look at entries for how much they are costs more
+-- than to append them. Those that are full stand in meta: the last offset of each, how many entries it has and how many bytes.
+-- Drops the oldest, until a portion fits. Nothing goes that stands behind an offset, where one is given. Returns the portions
+-- that stay, and how many entries and bytes went.
+local portion_entries, portion_bytes = math.floor(most_entries / 16), math.floor(most_bytes / 16)
+local function trim(portions, length, bytes, last)
+  local entries_left, bytes_left = most_entries - math.max(portion_entries - 1, 0), most_bytes - portion_bytes
+  local went, bytes_went, last_gone, rest = 0, 0, nil, 1
+  for offset, entries, size, behind in string.gmatch(portions, '(%d+) (%d+) (%d+)\n()') do
+    local fits = length - went <= entries_left and bytes - bytes_went <= bytes_left
+    if fits or (last and tonumber(offset) > last) then
+      break
     end
-    from = first_left or '+'
+    went, bytes_went, last_gone, rest = went + entries, bytes_went + size, offset, behind
   end
-  if first_left then
-    redis.call('XTRIM', stream, 'MINID', first_left)
+  if last_gone then
+    redis.call('XTRIM', stream, 'MINID', text(last_gone + 1))
   end
-  return length, bytes
+  return string.sub(portions, rest), went, bytes_went
 end
 
 local before = redis.call('GET', attempt)
@@ -63,13 +57,13 @@ if before then
   end
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'x', 'v', 'sv', 'so')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'l', 'b', 'pl', 'pb', 'x', 'v', 'sv', 'so')
 local top, top_nonce = tonumber(known[2] or 0), known[3]
 if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
   return { 'forked' }
 end
 
-local version, snapshot, snapshot_at = tonumber(known[7] or '-1'), tonumber(known[8] or '-1'), tonumber(known[9] or '0')
+local version, snapshot, snapshot_at = tonumber(known[10] or '-1'), tonumber(known[11] or '-1'), tonumber(known[12] or '0')
 local is_kept, begun_at = version >= 0, version
 for index = 1, is_kept and 0 or count do
   -- What was kept of it is gone: whoever has it open is to load it again.
@@ -84,13 +78,20 @@ local at = top
 if known[4] ~= run then
   at = top + leap
 end
-local length = redis.call('XLEN', stream)
-local bytes = length > 0 and tonumber(known[5]) or 0
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = text(clock)
+local length, bytes, in_portions, bytes_in_portions = 0, 0, 0, 0
+local renewed = tonumber(known[9] or '0')
+local has_expired = not is_kept and clock - renewed >= stream_ttl
+if not has_expired then
+  length, bytes = tonumber(known[5] or '0'), tonumber(known[6] or '0')
+  in_portions, bytes_in_portions = tonumber(known[7] or '0'), tonumber(known[8] or '0')
+end
 
-local applied, changed, outcomes, said = {}, {}, {}, {}
+local full = {}
+-- Its first is what comes before.
+local applied, changed, outcomes, said = {}, {}, {}, { '' }
 local offset, previous, previous_text, previous_nonce, is_broken = at, top, text(top), top_nonce, false
 for index = 1, count do
   local first = 11 + index * 4
@@ -122,13 +123,19 @@ for index = 1, count do
     local offset_text = text(offset)
     local value = nonce .. ' ' .. previous_nonce .. ' ' .. previous_text .. ' ' .. now .. ' ' .. payload
     redis.call('XADD', stream, offset_text .. '-0', 'd', value)
-    bytes = bytes + #value
+    length, bytes = length + 1, bytes + #value
+    if length - in_portions >= portion_entries or bytes - bytes_in_portions >= portion_bytes then
+      full[#full + 1] = offset_text .. ' ' .. text(length - in_portions) .. ' ' .. text(bytes - bytes_in_portions) .. '\n'
+      in_portions, bytes_in_portions = length, bytes
+    end
     if key then
       applied[key] = tonumber(own)
       changed[key] = own
     end
     outcomes[index] = 'a'
-    said[#said + 1] = #payload .. ':' .. payload
+    said[#said + 1] = #payload
+    said[#said + 1] = ':'
+    said[#said + 1] = payload
     previous, previous_text, previous_nonce = offset, offset_text, nonce
   end
 end
@@ -139,17 +146,19 @@ end
 local heard = 0
 local reply = table.concat({ epoch, nonce, top_nonce, text(top), text(at + 1), now, table.concat(outcomes, ',') }, ' ')
 redis.call('SET', attempt, number .. ' ' .. reply, 'PX', ARGV[12])
-if #said > 0 then
-  -- Each command costs as much as the rest of the script: not every message has to say again when all of it expires.
-  local renewed = length > 0 and tonumber(known[6] or 0) or 0
-  length = length + #said
-  if length > most_entries or bytes > most_bytes then
-    length, bytes = trim(length, bytes, is_kept and version ~= snapshot and snapshot_at)
+if #said > 1 then
+  if #full > 0 or has_expired then
+    local portions = (not has_expired and redis.call('HGET', meta, 'p') or '') .. table.concat(full)
+    local went, bytes_went
+    portions, went, bytes_went = trim(portions, length, bytes, is_kept and version ~= snapshot and snapshot_at)
+    length, bytes = length - went, bytes - bytes_went
+    in_portions, bytes_in_portions = in_portions - went, bytes_in_portions - bytes_went
+    redis.call('HSET', meta, 'p', portions, 'pl', text(in_portions), 'pb', text(bytes_in_portions))
   end
-  if is_kept or (clock >= renewed and clock - renewed < stream_ttl / 8) then
-    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes))
-  else
-    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'b', text(bytes), 'x', now)
+  redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'l', text(length), 'b', text(bytes))
+  -- Each command costs as much as the rest of the script: not every message has to say again when all of it expires.
+  if not is_kept and (clock < renewed or clock - renewed >= stream_ttl / 8) then
+    redis.call('HSET', meta, 'x', now)
     redis.call('PEXPIRE', meta, meta_ttl)
     redis.call('PEXPIRE', stream, ARGV[12])
   end
@@ -159,6 +168,7 @@ if #said > 0 then
       redis.call('PERSIST', key)
     end
   end
-  heard = redis.call('PUBLISH', channel, process .. ' ' .. number .. ' ' .. reply .. '\n' .. table.concat(said))
+  said[1] = process .. ' ' .. number .. ' ' .. reply .. '\n'
+  heard = redis.call('PUBLISH', channel, table.concat(said))
 end
 return { 'done', reply, heard }

@@ -14,23 +14,23 @@ local token, channel, run, nonce, leap = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ton
 local aside_ttl, stays = ARGV[6], ARGV[7]
 
 local function text(value)
-  return string.format('%.0f', value)
+  return string.format('%d', value)
 end
 
 if token ~= '' and redis.call('GET', lease) ~= token then
   return 'lost'
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'b', 'v')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v')
 local arguments = { saving = 1, saved = 1, may = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
 local index = 8
 -- What must be so before anything is done.
 while index <= #ARGV do
   local what = ARGV[index]
-  if what == 'create' and (not known[1] or (known[6] or '') ~= ARGV[index + 5]) then
+  if what == 'create' and (not known[1] or (known[5] or '') ~= ARGV[index + 5]) then
     return 'stale'
   end
-  if what ~= 'create' and what ~= 'aside' and not known[6] then
+  if what ~= 'create' and what ~= 'aside' and not known[5] then
     return 'stale'
   end
   index = index + 1 + arguments[what]
@@ -46,7 +46,9 @@ local function say(payload)
   local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
   local value = nonce .. ' ' .. known[3] .. ' ' .. text(top) .. ' ' .. now .. ' ' .. payload
   redis.call('XADD', stream, text(at + 1) .. '-0', 'd', value)
-  redis.call('HSET', meta, 'o', text(at + 1), 'n', nonce, 'r', run, 'b', text(tonumber(known[5]) + #value))
+  redis.call('HSET', meta, 'o', text(at + 1), 'n', nonce, 'r', run)
+  redis.call('HINCRBY', meta, 'l', 1)
+  redis.call('HINCRBY', meta, 'b', #value)
   local reply = table.concat({ known[1], nonce, known[3], text(top), text(at + 1), now, 'a' }, ' ')
   redis.call('PUBLISH', channel, '0000000000000000 0 ' .. reply .. '\n' .. #payload .. ':' .. payload)
   return text(at + 1)
@@ -62,7 +64,7 @@ while index <= #ARGV do
     redis.call('HSET', kept, 'saved', ARGV[first])
     redis.call('HDEL', kept, 'saving', 'may')
     -- Whoever looks after it may be gone before it is said again.
-    if stays ~= '0' and known[6] == ARGV[first] then
+    if stays ~= '0' and known[5] == ARGV[first] then
       for _, key in ipairs({ meta, stream, kept }) do
         redis.call('PEXPIRE', key, stays)
       end
@@ -74,7 +76,7 @@ while index <= #ARGV do
   elseif what == 'snapshot' then
     -- One that was overtaken is of no use, nor is one of what was lost.
     local base, offset = tonumber(redis.call('HGET', kept, 'base') or '0'), tonumber(ARGV[first + 2])
-    if tonumber(ARGV[first]) >= base and tonumber(ARGV[first]) <= tonumber(known[6]) and offset <= tonumber(known[2]) then
+    if tonumber(ARGV[first]) >= base and tonumber(ARGV[first]) <= tonumber(known[5]) and offset <= tonumber(known[2]) then
       redis.call('HSET', kept, 'base', ARGV[first], 'doc', ARGV[first + 1])
       redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2])
     end

@@ -11,14 +11,14 @@ local known = redis.call('HMGET', KEYS[1], 'e', 'o', 'n', 'v')
 if not known[1] then
   -- What is left of a log whose meta was lost belongs to nobody.
   redis.call('DEL', KEYS[2], KEYS[3])
-  redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', '0', 'n', ARGV[2], 'r', ARGV[3], 'b', '0')
+  redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', '0', 'n', ARGV[2], 'r', ARGV[3])
   known = { ARGV[1], '0', ARGV[2], false }
 end
 if not known[4] then
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
 end
 local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
 local answer = { known[1], known[2], known[3], now, redis.call('XRANGE', KEYS[2], ARGV[4], '+') }
 if ARGV[6] == '1' then
   answer[6] = redis.call('GET', KEYS[4]) or ''

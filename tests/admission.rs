@@ -14,7 +14,7 @@ use captify_hub::{
     server::{accept::Incoming, users::Sessions},
     websocket::close::Close,
 };
-use support::{Client, Server, eventually, read_head, socket_pair, upgrade};
+use support::{Client, Server, eventually, frame, read_head, socket_pair, upgrade};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -128,23 +128,34 @@ fn a_decision_about_another_document_than_the_one_that_is_asked_for_lets_nobody_
     assert_eq!(client.closed().0, 1003);
 }
 
+/// Sends so many updates that the hub reads them together, and waits until they were too many.
+fn flood(client: &mut Client, updates: usize) {
+    client.write_raw(&frame(0x81, br#"{"type":"update","documentId":"doc","update":1}"#).repeat(updates));
+    assert!(client.text().contains("RATE_LIMITED"));
+}
+
 #[test]
-fn a_user_who_comes_back_is_held_to_the_rate_and_forgotten_once_it_has_rested() {
+fn a_user_who_comes_back_is_held_to_the_rate_that_was_used_up_before() {
+    // It is a newcomer's again after 100 seconds.
+    let server = Server::start(|config| {
+        config.limits = Limits { user_messages: Rate::new(1, 100), ..Limits::default() };
+    });
+    for updates in [101, 99] {
+        let mut client = join(&server, "doc", "anna", Admission::default());
+        flood(&mut client, updates);
+        drop(client);
+        eventually("she leaves", || server.hub.user_count() == 0);
+    }
+    assert_eq!(server.hub.resting_user_count(), 1);
+}
+
+#[test]
+fn a_user_who_has_rested_is_forgotten() {
     let server = Server::start(|config| {
         config.limits = Limits { user_messages: Rate::new(5, 10), ..Limits::default() };
     });
-    let flood = |client: &mut Client, messages: usize| {
-        for _ in 0..messages {
-            client.send(r#"{"type":"awareness","documentId":"doc","awareness":1}"#);
-        }
-        assert!(client.text().contains("RATE_LIMITED"));
-    };
     let mut client = join(&server, "doc", "anna", Admission::default());
     flood(&mut client, 12);
-    drop(client);
-    eventually("she leaves", || server.hub.user_count() == 0);
-    let mut client = join(&server, "doc", "anna", Admission::default());
-    flood(&mut client, 6);
     drop(client);
     eventually("she leaves", || server.hub.user_count() == 0);
     eventually("she has rested", || {
@@ -200,9 +211,9 @@ fn a_flood_is_slowed_down_to_the_rate_and_nothing_of_it_is_lost() {
     });
     let (mut writer, mut reader) = (server.join("doc", "writer"), server.join("doc", "reader"));
     let begun = std::time::Instant::now();
-    for number in 0..550 {
-        writer.send(&format!(r#"{{"type":"update","documentId":"doc","update":{number}}}"#));
-    }
+    // All at once, so that it is a flood however slow this machine is.
+    let update = |number| format!(r#"{{"type":"update","documentId":"doc","update":{number}}}"#);
+    writer.write_raw(&(0..550).flat_map(|number| frame(0x81, update(number).as_bytes())).collect::<Vec<_>>());
     for number in 0..550 {
         assert!(reader.text().contains(&format!(r#""update":{number},"#)));
     }

@@ -32,13 +32,16 @@ fn a_route_handler_is_told_how_many_connections_of_all_processes_got_it() {
     let [one, two, three] = [(); 3].map(|()| process(&over(&redis.url())));
     let (_a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
     let _others = [two.join("doc", "c"), two.join("doc", "b"), three.join("other", "d")];
-    let started = Instant::now();
-    for server in [&one, &two, &three] {
-        assert_eq!(publish(server, None, r#"{"type":"steps"}"#), Ok(4));
-        assert_eq!(publish(server, Some("b"), r#"{"type":"for b"}"#), Ok(2));
-        assert_eq!(publish(server, Some("nobody"), r#"{"type":"for nobody"}"#), Ok(0));
-    }
-    assert!(started.elapsed() < Duration::from_secs(1), "nobody was waited for in vain");
+    // As long as one is waited for that says nothing.
+    support::eventually("nobody is waited for in vain", || {
+        let started = Instant::now();
+        for server in [&one, &two, &three] {
+            assert_eq!(publish(server, None, r#"{"type":"steps"}"#), Ok(4));
+            assert_eq!(publish(server, Some("b"), r#"{"type":"for b"}"#), Ok(2));
+            assert_eq!(publish(server, Some("nobody"), r#"{"type":"for nobody"}"#), Ok(0));
+        }
+        started.elapsed() < Duration::from_secs(1)
+    });
     assert_eq!(json(&mut b)["type"], "steps");
 }
 

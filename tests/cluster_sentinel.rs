@@ -142,7 +142,11 @@ fn a_primary_that_is_relieved_as_planned_is_left_at_once() {
     acknowledged(&mut a, 1);
     assert_eq!(primary.command_as(PASSWORD, "WAIT 1 5000"), redis::Value::Int(1));
     sentinel.command(&format!("SENTINEL FAILOVER {NAME}"));
-    away(&one);
+    let heard =
+        redis::Value::Array(vec![redis::Value::BulkString(b"hub:{doc}:said".to_vec()), redis::Value::Int(2)]);
+    support::eventually("both have gone over", || {
+        replica.try_command_as(PASSWORD, "PUBSUB NUMSUB hub:{doc}:said").is_ok_and(|said| said == heard)
+    });
     send(&mut a, 2);
     acknowledged(&mut a, 2);
     assert_eq!(updates(&mut b, 2), numbered(1..=2));

@@ -209,13 +209,16 @@ fn a_condition_holds_for_one_of_two_and_the_other_is_told_what_is_current() {
     };
     assert!(submit(0, "first"));
     assert!(!submit(0, "second"));
-    assert_eq!(answers.recv().unwrap(), ("second", Err(Refusal::Stale { current: 1, retry_in_ms: None })));
+    assert_eq!(
+        answers.recv_timeout(support::PATIENCE).unwrap(),
+        ("second", Err(Refusal::Stale { current: 1, retry_in_ms: None }))
+    );
     log.answer(1);
-    assert_eq!(answers.recv().unwrap(), ("first", Ok(1)));
+    assert_eq!(answers.recv_timeout(support::PATIENCE).unwrap(), ("first", Ok(1)));
     assert_eq!(message(&mut a), json!({ "type": "steps", "of": "first", "offset": 1 }));
     assert!(submit(1, "third"));
     log.fail();
-    assert_eq!(answers.recv().unwrap(), ("third", Err(Refusal::Unavailable)));
+    assert_eq!(answers.recv_timeout(support::PATIENCE).unwrap(), ("third", Err(Refusal::Unavailable)));
     a.hears_nothing("doc");
 }
 
@@ -282,7 +285,7 @@ fn a_document_without_members_and_memory_stays_until_its_log_has_answered() {
     a.close();
     eventually("it has left", || server.hub.total_count() == 0);
     log.answer(2);
-    assert_eq!(answers.recv().unwrap(), Ok(2));
+    assert_eq!(answers.recv_timeout(support::PATIENCE).unwrap(), Ok(2));
     let publication = Publication::of_route_handler(None, r#"{"type":"steps"}"#);
     eventually("the room is gone", || {
         server

@@ -142,9 +142,10 @@ impl Hooks for OfProcess {
                     app.refused.lock().unwrap().push((save.previous, there));
                     return Err(HookError(format!("the row is at version {there}, not {}", save.previous)));
                 }
+                // Whoever sees the row sees by whom it was saved.
+                app.saves.lock().unwrap().push((name, version, save.reason.name()));
                 rows.insert(save.document.text().to_owned(), row);
             }
-            app.saves.lock().unwrap().push((name, version, save.reason.name()));
             let before_answer = app.before_answer.lock().unwrap().take();
             if let Some(deed) = before_answer {
                 deed();

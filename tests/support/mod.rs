@@ -22,7 +22,7 @@ pub mod redis_proxy;
 pub mod sentinel;
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::Arc,
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ use captify_hub::{
     websocket::handshake::Request,
 };
 use tokio_tungstenite::tungstenite::{
-    Message, WebSocket,
+    Error, Message, WebSocket,
     protocol::{CloseFrame, Role},
 };
 
@@ -49,6 +49,7 @@ pub fn socket_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
     (client, listener.accept().unwrap().0)
 }
 
@@ -120,7 +121,8 @@ pub fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        if stream.read(&mut byte).unwrap() == 0 {
+        // Not as `read`, this goes on where it is interrupted.
+        if stream.read_exact(&mut byte).is_err() {
             break;
         }
         head.push(byte[0]);
@@ -135,10 +137,20 @@ impl Client {
         self.0.send(Message::text(text)).unwrap();
     }
 
+    /// The next message; also of a process that was stopped and went on, which interrupts what waits with a deadline.
+    fn message(&mut self) -> Message {
+        loop {
+            match self.0.read() {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                message => return message.unwrap(),
+            }
+        }
+    }
+
     /// The next text message.
     pub fn text(&mut self) -> String {
         loop {
-            match self.0.read().unwrap() {
+            match self.message() {
                 Message::Text(text) => return text.to_string(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("expected a text message, not {other:?}"),
@@ -150,7 +162,7 @@ impl Client {
     pub fn closed(&mut self) -> (u16, String, usize) {
         let mut messages = 0;
         loop {
-            match self.0.read().unwrap() {
+            match self.message() {
                 Message::Close(Some(CloseFrame { code, reason })) => {
                     return (code.into(), reason.to_string(), messages);
                 }

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use captify_hub::{
@@ -15,7 +15,7 @@ use captify_hub::{
     config::Secret,
 };
 
-use super::{Server, eventually};
+use super::{PATIENCE, Server, eventually};
 
 /// A `redis-server` on a port and in a folder of its own, until it is dropped.
 pub struct Redis {
@@ -178,9 +178,16 @@ pub fn config() -> Config {
     Config { threads: 2, token_secret: Some(Secret::new([7; 32])), ..Config::default() }
 }
 
-/// A hub over a Redis, as another process would have it.
+/// A hub over a Redis, as another process would have it. On a machine that stands still for a while the first attempt may be
+/// too late.
 pub fn process(redis: &ClusterConfig) -> Server {
-    Server { hub: Hub::start_cluster(config(), redis, Box::new(drop)).unwrap() }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Hub::start_cluster(config(), redis, Box::new(drop)) {
+            Err(late) if late.to_string().contains("timed out") && Instant::now() < deadline => {}
+            started => return Server { hub: started.unwrap() },
+        }
+    }
 }
 
 /// Waits until a hub can publish.

@@ -115,7 +115,8 @@ test('what one process is told about users every process does, also one that hea
   assert.equal((await reader.receivedAll('access', 1))[0].access, 'read');
   await two.ask({ ask: 'disconnectUser', userId: 'l' });
   assert.equal((await left.closing()).code, 4401);
-  const [renewed, other] = [await join('n', 1500), await join('o', 1500)];
+  // So long that it is told to go on before it has ended.
+  const [renewed, other] = [await join('n', 5000), await join('o', 5000)];
   await two.ask({ ask: 'renewSession', userId: 'n', expiresAt: Date.now() + HOUR_MS });
   assert.equal((await other.closing()).code, 4401);
   await renewed.synced('doc');

@@ -24,7 +24,7 @@ before(async () => {
       yield { type: 'piece', piece: PIECE };
     }
   }
-  server = await AgentServer.start(createAgentHandler({ path: '/ws/slow', onRequest, slowWatcherMs: 2000 }));
+  server = await AgentServer.start(createAgentHandler({ path: '/ws/slow', onRequest, slowWatcherMs: 5000 }));
 });
 after(() => server.close());
 

@@ -392,7 +392,7 @@ describe('what a client has sent', () => {
         socket.send('{"type":"connected","token":"t","epoch":"e","offset":0}');
         socket.on('message', (data) => {
           texts.push(JSON.parse(data.toString()));
-          if (texts.length === 1) socket.send('{"type":"error","code":"RATE_LIMITED","retryInMs":100}');
+          if (texts.length === 1) socket.send('{"type":"error","code":"RATE_LIMITED","retryInMs":1000}');
         });
       });
       const client = await connected(uniqueId(), { base: `ws://127.0.0.1:${strict.address().port}` });

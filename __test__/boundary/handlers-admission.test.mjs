@@ -75,11 +75,12 @@ overEveryWay(
 
     test("a session that ends, and disconnectUser, end a handler's connections: onClose once, with the code", async () => {
       for (const [user, end, code] of [
-        [{ id: 'eve', expiresAt: Date.now() + 300 }, () => {}, 4401],
+        [{ id: 'eve', forMs: 2000 }, () => {}, 4401],
         [{ id: 'dan' }, () => disconnectUser('dan', 4402, 'Gone'), 4402],
       ]) {
         const { path, of, called } = recordingHandler();
-        const client = await ask(at.server, path, as(user));
+        const { id, forMs } = user;
+        const client = await ask(at.server, path, as(forMs ? { id, expiresAt: Date.now() + forMs } : user));
         assert.equal((await client.response()).status, 101);
         await called('onConnect');
         await end();

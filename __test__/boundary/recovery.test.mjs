@@ -175,7 +175,8 @@ for (const tokenSecret of [undefined, 'known to every process of the app']) {
 }
 
 test('a document that everybody has left is remembered for the window, and counted by nobody', async () => {
-  const server = await HubServer.start({ recoveryWindowMs: 400 });
+  const recoveryWindowMs = 2000;
+  const server = await HubServer.start({ recoveryWindowMs });
   try {
     const documentId = uniqueId();
     const client = await server.connect(documentId, 'me');
@@ -185,7 +186,7 @@ test('a document that everybody has left is remembered for the window, and count
     const again = await back(server, documentId, 'me', position(client));
     await again.receivedAll('steps', 1);
     await cut(again, documentId, 0);
-    await new Promise((done) => setTimeout(done, 1000));
+    await new Promise((done) => setTimeout(done, 1.5 * recoveryWindowMs));
     const late = await back(server, documentId, 'me', position(again));
     assert.deepEqual(late.messages[1], { type: 'reload', reason: 'OTHER_EPOCH' });
   } finally {

@@ -46,10 +46,14 @@ describe('a signal', { skip: isWindows }, () => {
     ['SIGTERM', 143],
   ]) {
     test(`${signal} a second time later ends the process at once, with ${code}`, async (t) => {
-      const { service, port } = await running(t);
-      const silent = await silentUpgrade(port, TARGET);
-      t.after(() => silent.destroy());
+      const { service, client, port } = await running(t);
+      // A page that is never ready: the process waits for it longer than for a client.
+      const page = http.get({ host: '127.0.0.1', port, path: '/never' }).on('error', () => {});
+      t.after(() => page.destroy());
+      await service.printed(/asked for \/never/);
       service.child.kill('SIGTERM');
+      // It has begun to end.
+      await client.closing();
       await delay(600);
       service.child.kill(signal);
       assert.deepEqual(await service.exit, { code, signal: null });
@@ -153,7 +157,7 @@ describe('the end of a server', { skip: isWindows }, () => {
     const answered = new Promise((resolve, reject) => {
       http.get({ host: '127.0.0.1', port, path: '/slow', agent }, resolve).on('error', reject);
     });
-    await delay(100);
+    await service.printed(/asked for \/slow/);
     const began = Date.now();
     service.child.kill('SIGTERM');
     const response = await answered;

@@ -14,15 +14,24 @@ export async function redisProgram({ tls = false } = {}) {
 }
 
 async function start(t, label, printed, args, program) {
-  const [[port], command] = await Promise.all([freePorts(1), redisProgram(program)]);
+  const command = await redisProgram(program);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'captify-hub-redis-'));
-  const service = new Service(label, command, args(folder, port), { cwd: folder, env: childEnvironment() });
+  let service;
   t.after(async () => {
-    await service.stop('SIGKILL');
+    await service?.stop('SIGKILL');
     fs.rmSync(folder, { recursive: true, force: true });
   });
-  await service.printed(printed);
-  return { service, port };
+  for (let attempt = 1; ; attempt += 1) {
+    const [port] = await freePorts(1);
+    service = new Service(label, command, args(folder, port), { cwd: folder, env: childEnvironment() });
+    try {
+      await service.printed(printed);
+      return { service, port };
+    } catch (error) {
+      // Another process may have taken the port between the look and the start.
+      if (attempt === 5 || !service.output.includes('Address already in use')) throw error;
+    }
+  }
 }
 
 /** Starts a Redis on a free port, which forgets everything when it ends. */

@@ -8,7 +8,7 @@ import { Service, childEnvironment } from './processes.mjs';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * `GET /slow` is answered after half a second, `/count` with the process and its connections. STUB_SLOW_START never ends its
+ * `GET /slow` is answered after half a second, `/never` not at all, which both are printed, `/count` with the process and its connections. STUB_SLOW_START never ends its
  * start, STUB_START_MS makes it longer, STUB_TALKS writes at its end, STUB_BASE_PATH is its configuration's.
  */
 const NEXT = `
@@ -21,6 +21,8 @@ module.exports = (options) => ({
   },
   getRequestHandler: () => (request, response) => {
     const answer = () => response.end('page in ' + process.env.NODE_ENV);
+    if (['/slow', '/never'].includes(request.url)) console.log('asked for ' + request.url);
+    if (request.url === '/never') return;
     if (request.url === '/slow') setTimeout(answer, 500);
     else if (request.url === '/count') {
       const { getConnectionCount } = require(${JSON.stringify(path.join(root, 'js', 'index.js'))});

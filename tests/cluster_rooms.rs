@@ -16,6 +16,7 @@ use support::{
     grid::Grid,
     handlers::{Handlers, PATH},
     redis::{Redis, away, over, process, ready},
+    redis_proxy::Proxy,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -162,12 +163,58 @@ fn handlers_of_several_processes_speak_over_a_room_that_nobody_is_in() {
     let (_, heard) = two.until(|event| matches!(event, Event::Heard(_)));
     let Event::Heard(heard) = heard else { unreachable!() };
     assert_eq!((&*heard.path, &*heard.room, &heard.message[..]), (PATH, "\0thread", &b"to two"[..]));
-    assert_eq!(heard.process, of_one.process());
+    assert_eq!(heard.process, Some(of_one.process()));
     of_two.leave(PATH, "\0thread");
     heard_by(&redis, "NUMSUB", "hub:{/ws/handler \0thread}:room", 0);
     redis.kill();
     away(&one.server);
     assert_eq!(tell("while Redis is away"), None);
+}
+
+#[test]
+fn whoever_waits_to_be_told_is_told_that_nobody_knows_when_the_hub_ends() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port);
+    let Handlers { server, queue, .. } = handlers(&over(&proxy.url()));
+    let channels = server.hub.room_channels().unwrap();
+    let (reached, told) = channel();
+    let tell = || {
+        let reached = reached.clone();
+        channels.tell(PATH, "\0thread", b"to whom?", Box::new(move |count| reached.send(count).unwrap()));
+    };
+    tell();
+    assert_eq!(told.recv_timeout(support::PATIENCE).unwrap(), Some(0));
+    proxy.swallow(true, true);
+    // More than goes there at once.
+    (0..1000).for_each(|_| tell());
+    drop(server);
+    for _ in 0..1000 {
+        assert_eq!(told.recv_timeout(support::PATIENCE).unwrap(), None);
+    }
+    // Whoever still has the hub's queue.
+    tell();
+    assert_eq!(told.recv_timeout(support::PATIENCE).unwrap(), None);
+    drop(queue);
+}
+
+#[test]
+fn a_room_that_nobody_is_in_is_told_that_something_may_have_been_missed_once_it_hears_again() {
+    let mut redis = Redis::start();
+    let mut one = handlers(&over(&redis.url()));
+    let channels = one.server.hub.room_channels().unwrap();
+    let (done, listens) = channel();
+    channels.listen(PATH, "\0thread", move |is_heard| done.send(is_heard).unwrap());
+    assert!(listens.recv_timeout(support::PATIENCE).unwrap());
+    let (_member, connection) = one.connect();
+    assert!(connection.join(ROOM, usize::MAX).unwrap());
+    redis.kill();
+    away(&one.server);
+    redis.restart();
+    let (_, missed) = one.until(|event| matches!(event, Event::Heard(_)));
+    let Event::Heard(missed) = missed else { unreachable!() };
+    assert_eq!((&*missed.room, missed.process, missed.message.len()), ("\0thread", None, 0));
+    // Subscribed to, before that is said.
+    heard(&redis, "hub:{/ws/handler \0thread}:room", 1);
 }
 
 #[test]
@@ -187,7 +234,7 @@ fn what_one_process_alone_may_have_is_had_by_the_first_until_it_lets_go_or_is_go
     assert_eq!([claim(&two, None), claim(&two, Some(&three))], [Some(one.process()); 2]);
     assert_eq!(claim(&two, Some(&one)), Some(two.process()), "one is gone");
     assert_eq!(claim(&three, Some(&one)), Some(two.process()), "and another was first to see that");
-    two.release(PATH, "\0thread", "a {stream}");
+    two.release(PATH, "\0thread", "a {stream}", || ());
     eventually("it is free", || redis.command("KEYS *") == redis::Value::Array(Vec::new()));
     assert_eq!(claim(&three, None), Some(three.process()));
 }

@@ -47,8 +47,11 @@ const PROGRAM = `
   const server = http.createServer();
   hub.attach(server);
   server.listen(0, '127.0.0.1', () => console.log('listening on ' + server.address().port));
-  process.on('message', ({ id, chunks, repeat, ...changes }) => {
+  // As a process that is replaced ends.
+  process.on('SIGTERM', () => hub.close({ timeoutMs: 1000 }).then(() => process.exit()));
+  process.on('message', ({ id, chunks, repeat, busyForMs, ...changes }) => {
     const of = stream(id);
+    if (busyForMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busyForMs);
     if (chunks) of.chunks.push(...chunks);
     if (repeat) for (let n = 0; n < repeat.times; n += 1) of.chunks.push(repeat.chunk);
     Object.assign(of, changes);

@@ -1,8 +1,9 @@
 'use strict';
 
 const { runningHub } = require('../shared/global-hub.js');
+const { HEARD } = require('./heard.js');
 const { Mirror } = require('./mirror.js');
-const { Relay, portion } = require('./relay.js');
+const { Relay } = require('./relay.js');
 
 /** Longest wait for the other processes to say what they have of a thread. */
 const ANSWER_MS = 1000;
@@ -15,6 +16,12 @@ const PAUSE_MS = 100;
 
 /** How often others are asked for a stream that should be there. */
 const MOST_TRIES = 5;
+
+/** Within this time all threads of a process that was cut off ask what they have missed, and not at once. */
+const SPREAD_MS = 500;
+
+/** How long a process that ends waits for what its streams have said to be told. */
+const LAST_WORDS_MS = 300;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -34,6 +41,9 @@ class Elsewhere {
   /** By number: those who wait for what the others have. */
   #asks = new Map();
   #lastAsk = 0;
+  /** Streams that were forgotten here and may be named again by their process, each with until when. */
+  #dropped = new Map();
+  #missing;
 
   /** @param options of createAgentHandler */
   constructor(thread, channels, options) {
@@ -42,7 +52,13 @@ class Elsewhere {
     this.#path = options.path;
     this.#options = options;
     this.#room = `\0thread:${thread.threadId}`;
-    this.#listening = channels.listen(this.#path, this.#room, (from, text) => this.#hear(from, JSON.parse(text)));
+    this.#listening = channels.listen(this.#path, this.#room, {
+      hear: (from, text) => this.#hear(from, JSON.parse(text)),
+      missed: () => this.#missed(),
+      leave: () => this.#leave(),
+    });
+    // Those of a hub before this one in the same process.
+    for (const stream of this.#own()) if (stream.end === undefined) this.announce(stream);
   }
 
   /** Of a thread; undefined where there are no other processes. */
@@ -54,6 +70,7 @@ class Elsewhere {
   /** The thread is forgotten here. */
   close() {
     clearInterval(this.#looking);
+    clearTimeout(this.#missing);
     this.#channels.unlisten(this.#path, this.#room);
   }
 
@@ -132,7 +149,7 @@ class Elsewhere {
 
   /** A stream is forgotten that this process has run. */
   release(streamId) {
-    this.#channels.release(this.#path, this.#room, streamId);
+    return this.#channels.release(this.#path, this.#room, streamId);
   }
 
   /** A stream begins here. */
@@ -144,7 +161,33 @@ class Elsewhere {
   /** The last client of this process has left: nobody here follows what runs elsewhere. */
   left() {
     for (const mirror of this.#mirrors()) this.#drop(mirror);
+    this.#dropped.clear();
     this.#tell({ kind: 'left' });
+  }
+
+  /** This process was cut off: it finds out what there is, and what has come of what its clients follow. */
+  #missed() {
+    if (!this.#thread.isWatched) return;
+    this.#missing ??= setTimeout(() => {
+      this.#missing = undefined;
+      for (const mirror of this.#mirrors()) mirror.catchUp();
+      this.look();
+    }, Math.random() * SPREAD_MS);
+    this.#missing.unref?.();
+  }
+
+  /** The hub of this process ends, and for those elsewhere its streams end with it. */
+  async #leave() {
+    const own = this.#own();
+    await Promise.race([Promise.all(own.map(({ relay }) => relay?.told())), sleep(LAST_WORDS_MS)]);
+    await Promise.all([this.#tell({ kind: 'leave' }), ...own.map(({ streamId }) => this.release(streamId))]);
+    for (const mirror of this.#mirrors()) this.#lose(mirror);
+    this.close();
+    this.#thread.elsewhere = undefined;
+  }
+
+  #own() {
+    return [...this.#thread.streams.values()].filter(({ owner }) => owner === undefined);
   }
 
   #mirrors() {
@@ -170,15 +213,18 @@ class Elsewhere {
     return {
       thread: this.#thread,
       tell: (message) => this.#tell(message),
-      own: (streamId) => this.#own(streamId),
+      own: (streamId) => this.#ownOf(streamId),
       mirror: (streamId, from) => this.#mirror(streamId, from),
       add: (...given) => this.#add(...given),
       drop: (mirror) => this.#drop(mirror),
+      lose: (mirror) => this.#lose(mirror),
+      greet: (...given) => this.#greet(...given),
+      wasDropped: (streamId) => this.#dropped.has(streamId),
       answer: (number, from, watchers) => this.#answer(number, from, watchers),
     };
   }
 
-  #own(streamId) {
+  #ownOf(streamId) {
     const stream = this.#thread.streams.get(streamId);
     return stream?.owner === undefined ? stream : undefined;
   }
@@ -202,117 +248,63 @@ class Elsewhere {
     if (!this.#thread.isWatched) return undefined;
     const before = streams.get(streamId);
     if (before && (before.owner === undefined || before.end === undefined)) return undefined;
-    const tell = (message) => this.#tell({ to: owner, ...message });
-    const mirror = new Mirror({ threadId, streamId, owner }, known, this.#options, tell);
+    if (before) this.#drop(before);
+    const mirror = new Mirror({ threadId, streamId, owner }, known, this.#options, {
+      tell: (message) => this.#tell({ to: owner, ...message }),
+      onEnd: (ended) => this.#keep(ended),
+    });
     streams.set(streamId, mirror);
+    if (known.state !== 'running') this.#keep(mirror);
     this.#looking ??= setInterval(() => this.#lookAtAll(), LOOK_MS);
     this.#looking.unref?.();
     return mirror;
   }
 
+  /** Tells clients of a stream that they have not heard of: one that runs, or `ageMs` after its begin has ended meanwhile. */
+  #greet(mirror, ageMs) {
+    const { connections } = this.#thread;
+    const beganAt = Date.now() - ageMs;
+    for (const [socket, joinedAt] of connections) {
+      if (mirror.state !== 'running' && !(joinedAt < beganAt)) continue;
+      socket.send(mirror.started);
+      mirror.follow(socket, 0);
+    }
+  }
+
+  /** It has ended, and is forgotten after a while, or before where there is too much. */
+  #keep(mirror) {
+    if (this.#thread.streams.get(mirror.streamId) !== mirror) return;
+    this.#thread.keep(mirror, this.#options, () => this.#drop(mirror));
+  }
+
   #drop(mirror) {
-    // Who still reads one that has ended reads on.
-    if (mirror.end === undefined) mirror.close();
-    if (this.#thread.streams.get(mirror.streamId) === mirror) this.#thread.streams.delete(mirror.streamId);
+    const { streamId } = mirror;
+    this.#thread.unkeep(mirror);
+    if (this.#thread.streams.get(streamId) === mirror) {
+      this.#thread.streams.delete(streamId);
+      this.#dropped.set(streamId, Date.now() + this.#options.keepMs);
+    }
+    mirror.close();
+  }
+
+  /** Its process is gone, or does not know it. What is here of it stays for those who come back, if it is of any use. */
+  #lose(mirror) {
+    mirror.lose();
+    if (!mirror.isWhole) this.#drop(mirror);
   }
 
   #lookAtAll() {
+    const now = Date.now();
+    for (const [streamId, until] of this.#dropped) if (until < now) this.#dropped.delete(streamId);
     const mirrors = this.#mirrors();
-    if (mirrors.length === 0) {
+    if (mirrors.length === 0 && this.#dropped.size === 0) {
       clearInterval(this.#looking);
       this.#looking = undefined;
     }
     for (const mirror of mirrors) {
-      if (mirror.isOver) this.#drop(mirror);
-      else mirror.look(this.#channels.isThere(mirror.owner));
+      if (mirror.look(this.#channels.isThere(mirror.owner))) this.#lose(mirror);
     }
   }
 }
-
-/** What each kind of message of another process does; `to` is one that it is for alone. */
-const HEARD = {
-  ask({ thread, tell }, from, { number }) {
-    const streams = [];
-    for (const { streamId, state, history, owner } of thread.streams.values()) {
-      if (owner === undefined) streams.push({ streamId, state, seq: history.seq });
-    }
-    tell({ kind: 'have', to: from, number, watchers: thread.connections.size, streams });
-  },
-
-  have({ thread, mirror, add, drop, answer }, from, { number, watchers, streams }) {
-    const named = new Set();
-    for (const { streamId, state, seq } of streams) {
-      named.add(streamId);
-      const known = mirror(streamId, from);
-      if (known) known.update({ state, seq });
-      else add(streamId, from, { state, seq, isNew: false });
-    }
-    // What it has forgotten is forgotten here, too.
-    for (const each of [...thread.streams.values()]) {
-      if (each.owner === from && !named.has(each.streamId) && (each.end !== undefined || !each.isWanted)) drop(each);
-    }
-    answer(number, from, watchers);
-  },
-
-  started({ thread, add }, from, { streamId, seq }) {
-    const mirror = add(streamId, from, { state: 'running', seq, isNew: seq === 0 });
-    if (!mirror) return;
-    for (const socket of thread.connections) {
-      socket.send(mirror.started);
-      mirror.follow(socket, 0);
-    }
-  },
-
-  async read({ own, tell }, from, { streamId, after }) {
-    const stream = own(streamId);
-    if (!stream) return tell({ kind: 'gone', to: from, streamId });
-    const { history } = stream;
-    // What is still to come is told to all from here on.
-    stream.relay?.begin();
-    for (let last = after; ;) {
-      const { seq, frames } = portion(history, last + 1);
-      last = seq + frames.length - 1;
-      const isLast = last >= history.seq;
-      const told = tell({ kind: 'chunks', to: from, streamId, seq, frames, isAnswer: true, isLast });
-      if (isLast) break;
-      await told;
-    }
-    if (stream.ending !== undefined) tell({ ...stream.ending, to: from });
-  },
-
-  gone({ mirror, drop }, from, { streamId }) {
-    const found = mirror(streamId, from);
-    if (!found || found.end !== undefined) return;
-    found.lose();
-    drop(found);
-  },
-
-  chunks({ mirror }, from, message) {
-    mirror(message.streamId, from)?.take(message);
-  },
-
-  end({ mirror }, from, message) {
-    mirror(message.streamId, from)?.takeEnd(message);
-  },
-
-  abort({ own, tell }, from, { streamId }) {
-    const stream = own(streamId);
-    stream?.abort();
-    // Nobody there may have followed it.
-    if (stream?.ending !== undefined) tell({ ...stream.ending, to: from });
-  },
-
-  hold({ own }, from, { streamId }) {
-    own(streamId)?.relay?.hold(from);
-  },
-
-  go({ own }, from, { streamId }) {
-    own(streamId)?.relay?.go(from);
-  },
-
-  left({ thread }) {
-    thread.othersLeft();
-  },
-};
 
 module.exports = { Elsewhere };

@@ -158,7 +158,7 @@ async function claim(ws, thread, asked, options, threads) {
   const known = running ?? thread.streams.get(asked.streamId);
   if (known) return again(ws, known);
   if (!threads.hasRoom(thread, options)) {
-    thread.elsewhere.release(asked.streamId);
+    thread.elsewhere?.release(asked.streamId);
     return 'TOO_MANY_STREAMS';
   }
   thread.start(asked, options);

@@ -10,6 +10,11 @@ const QUIET_MS = 2500;
 /** Questions in a row that were heard by nobody who answers, after which a process that is silent otherwise, too, is gone. */
 const MOST_UNANSWERED = 2;
 
+/** Longest wait for what a process has that is there and does not answer, or that Redis does not reach: then clients come back. */
+const LONGEST_WAIT_MS = 10_000;
+
+const TRY_AGAIN_LATER = 1013;
+
 /**
  * A stream that runs in another process, as far as clients of this one follow it: what comes of it is kept and sent as if it ran
  * here. Its chunks are numbered, so what comes twice is left out, and what is missing is asked for.
@@ -20,7 +25,7 @@ class Mirror {
   #audience;
   /** Whether the history is that of the stream. Before, nobody here has asked for it. */
   #isWhole;
-  /** Sockets that have asked, each with its last chunk, until it is known what there is. */
+  /** Sockets that have asked, each with its last chunk and since when it waits, until it is known what there is. */
   #wanted = new Map();
   #over = [];
   #isReading = false;
@@ -29,7 +34,7 @@ class Mirror {
   #isAborted = false;
   #unanswered = 0;
   #heardAt = Date.now();
-  #endedAt;
+  #onEnd;
 
   state;
   end;
@@ -38,12 +43,14 @@ class Mirror {
    * @param {{ threadId: string, streamId: string, owner: string }} names the process that runs it
    * @param {{ state: string, seq: number, isNew: boolean }} known what is known of it; a new one is followed from its first chunk
    * @param options of createAgentHandler
-   * @param {(message: object) => Promise<number | undefined>} tell tells it to the process that runs it
+   * @param {(message: object) => Promise<number | undefined>} hooks.tell tells it to the process that runs it
+   * @param {(mirror: Mirror) => void} hooks.onEnd called when it is known to have ended, and when more of it has come after that
    */
-  constructor({ threadId, streamId, owner }, { state, seq, isNew }, options, tell) {
+  constructor({ threadId, streamId, owner }, { state, seq, isNew }, options, { tell, onEnd }) {
     Object.assign(this, { threadId, streamId, owner, state });
     this.#options = options;
     this.#tell = tell;
+    this.#onEnd = onEnd;
     this.#isWhole = isNew;
     this.#startAt(seq);
     this.#audience = new Audience(this, options);
@@ -63,9 +70,19 @@ class Mirror {
     return this.#isWhole || this.#wanted.size > 0 || this.#over.length > 0;
   }
 
-  /** Whether it has ended so long ago that nobody can come back to it. */
-  get isOver() {
-    return this.end !== undefined && Date.now() - this.#endedAt > this.#options.keepMs;
+  /** Whether what is here is the stream's, as far as it is known. */
+  get isWhole() {
+    return this.#isWhole;
+  }
+
+  /** Whether a client waits until it is known what there is. */
+  get isAwaited() {
+    return this.#wanted.size > 0;
+  }
+
+  /** Whether its process is to be asked for what does not come. */
+  get #asks() {
+    return this.isAwaited || (this.end === undefined && this.isWanted);
   }
 
   /** It is decided when it is known what there is: `follow` tells those who ask for more. */
@@ -81,7 +98,8 @@ class Mirror {
   follow(socket, seq) {
     if (this.#isWhole && seq <= this.history.seq) return this.#decide(socket, seq);
     this.#audience.unfollow(socket);
-    this.#wanted.set(socket, seq);
+    const since = this.#wanted.get(socket)?.since ?? Date.now();
+    this.#wanted.set(socket, { seq, since });
     this.#read();
   }
 
@@ -110,6 +128,7 @@ class Mirror {
     if (this.#isWhole || this.end !== undefined) return;
     this.state = state;
     this.#startAt(seq);
+    if (state !== 'running') this.#onEnd(this);
   }
 
   /** Chunks have come: those that are told to all, or the answer to what this process has asked. */
@@ -143,25 +162,53 @@ class Mirror {
   /** Its process does not know it, or is gone. */
   lose() {
     this.#isReading = false;
-    for (const socket of this.#wanted.keys()) socket.send(this.#refusal('UNKNOWN_STREAM'));
-    this.#wanted.clear();
     this.#finish('error', this.#refusal('STREAM_FAILED', this.history.seq));
+    this.#answerAll();
   }
 
-  /** Asks its process where nothing was heard of it for a while; loses it where there is none. */
+  /**
+   * Asks its process where nothing was heard of it for a while.
+   *
+   * @param {boolean} isThere whether that was heard of lately
+   * @returns {boolean} whether there is nobody who could answer
+   */
   look(isThere) {
-    if (this.end !== undefined || !this.isWanted || Date.now() - this.#heardAt < QUIET_MS) return;
-    if (this.#unanswered >= MOST_UNANSWERED && !isThere) return this.lose();
+    this.#turnAway();
+    if (!this.#asks || Date.now() - this.#heardAt < QUIET_MS) return false;
+    if (this.#unanswered >= MOST_UNANSWERED && !isThere) return true;
+    this.#askAgain();
+    return false;
+  }
+
+  /** This process was cut off: something may have been missed, and the process that runs it may come back later than this one. */
+  catchUp() {
+    if (!this.#asks) return;
+    this.#unanswered = -1;
+    this.#askAgain();
+  }
+
+  /** It is forgotten here. Who reads one that has ended reads on. */
+  close() {
+    if (this.end === undefined) this.#audience.dismiss();
+    this.#isWhole = false;
+    this.#answerAll();
+  }
+
+  #askAgain() {
     // What was asked before may be lost.
-    if (this.#isAborted) this.abort();
+    if (this.#isAborted && this.end === undefined) this.abort();
     this.#isReading = false;
     this.#read();
   }
 
-  /** Nobody here follows it any more. */
-  close() {
-    this.#audience.dismiss();
-    this.#wanted.clear();
+  /** Closes those who have waited for too long, where nobody knows what there is: they come back. */
+  #turnAway() {
+    const now = Date.now();
+    for (const [socket, { since }] of this.#wanted) {
+      if (now - since < LONGEST_WAIT_MS) continue;
+      this.#wanted.delete(socket);
+      socket.close(TRY_AGAIN_LATER, 'Another process does not answer');
+    }
   }
 
   async #read() {
@@ -182,14 +229,21 @@ class Mirror {
   #answered() {
     this.#isReading = false;
     this.#unanswered = 0;
+    this.#answerAll();
+    if (this.end !== undefined) this.#onEnd(this);
+  }
+
+  /** Tells those who wait what there is. */
+  #answerAll() {
     const wanted = [...this.#wanted];
     this.#wanted.clear();
-    for (const [socket, seq] of wanted) this.#decide(socket, seq);
+    for (const [socket, { seq }] of wanted) this.#decide(socket, seq);
   }
 
   #decide(socket, seq) {
-    if (seq > this.history.seq || seq + 1 < this.history.first) socket.send(this.unrecoverable(seq));
-    else this.#audience.follow(socket, seq);
+    if (!this.#isWhole) return socket.send(this.#refusal('UNKNOWN_STREAM'));
+    if (seq > this.history.seq || seq + 1 < this.history.first) return socket.send(this.unrecoverable(seq));
+    return this.#audience.follow(socket, seq);
   }
 
   /** Has the producer wait for those who do not keep up here, as it does for those where it is. */
@@ -207,9 +261,9 @@ class Mirror {
     if (this.end !== undefined) return;
     this.state = state;
     this.end = end;
-    this.#endedAt = Date.now();
     this.#audience.advance();
     for (const tell of this.#over.splice(0)) tell(end);
+    this.#onEnd(this);
   }
 
   #startAt(seq) {

@@ -19,6 +19,7 @@ class Relay {
   /** Whether somebody elsewhere hears it, as far as is known. */
   #isOn = false;
   #isTelling = false;
+  #telling;
   /** Counts who has asked: an answer that nobody hears is of no use once somebody has. */
   #asked = 0;
   /** Processes whose clients have to be waited for, and those that were waited for in vain. */
@@ -53,9 +54,13 @@ class Relay {
   }
 
   /** Tells the others that the stream has begun, and all of it to those that hear; once Redis is there. */
-  async announce() {
+  announce() {
     this.#isOn = true;
     this.#isTelling = true;
+    this.#telling = this.#announce();
+  }
+
+  async #announce() {
     const reached = await this.#tellOfStart();
     this.#isTelling = false;
     this.#isOn = reached !== undefined && this.#heard(reached, 0);
@@ -105,11 +110,17 @@ class Relay {
 
   /** There is more to tell. */
   advance() {
-    if (this.#isOn && !this.#isTelling) this.#advance();
+    if (!this.#isOn || this.#isTelling) return;
+    this.#isTelling = true;
+    this.#telling = this.#advance();
+  }
+
+  /** Resolves once all was told that there is to tell. */
+  async told() {
+    while (this.#isTelling) await this.#telling;
   }
 
   async #advance() {
-    this.#isTelling = true;
     const { streamId, history } = this.#stream;
     while (this.#isOn && this.seq < history.seq) {
       const asked = this.#asked;

@@ -40,6 +40,7 @@ class AgentStream {
   #isGivenUp = false;
 
   state = State.RUNNING;
+  beganAt = Date.now();
   /** The last message of the stream, `done` or `error`, once there is one. */
   end;
   /** Tells other processes; undefined where there are none. */

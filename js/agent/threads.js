@@ -16,7 +16,8 @@ class AgentThread {
   #grace;
   #graceMs;
 
-  connections = new Set();
+  /** By socket: since when it is there. */
+  connections = new Map();
   /** Clients who wait for what other processes have. */
   arriving = 0;
   /** Stream id to stream, the oldest first. */
@@ -25,8 +26,23 @@ class AgentThread {
   constructor(threads, threadId, options) {
     this.#threads = threads;
     this.threadId = threadId;
+    this.beAmong(options);
+  }
+
+  /** Makes it known to other processes, where there are any and it is not: also to those that the hub of another time had. */
+  beAmong(options) {
     /** The thread in other processes; undefined where there are none. */
-    this.elsewhere = Elsewhere.of(this, options);
+    this.elsewhere ??= Elsewhere.of(this, options);
+  }
+
+  /** Counts a stream that ended elsewhere, and has `drop` called once it is to be forgotten here. */
+  keep(mirror, options, drop) {
+    this.#threads.keepCopy(this, mirror, options, drop);
+  }
+
+  /** It is forgotten. */
+  unkeep(mirror) {
+    this.#threads.unkeep(mirror);
   }
 
   /**
@@ -66,7 +82,7 @@ class AgentThread {
   join(socket) {
     clearTimeout(this.#grace);
     this.#grace = undefined;
-    this.connections.add(socket);
+    this.connections.set(socket, Date.now());
   }
 
   /** Too much waits for a connection that is in `room`. */
@@ -130,7 +146,7 @@ class AgentThread {
     this.streams.set(streamId, stream);
     threads.count(this);
     this.elsewhere?.announce(stream);
-    for (const socket of this.connections) {
+    for (const socket of this.connections.keys()) {
       socket.send(stream.started);
       stream.follow(socket, 0);
     }
@@ -148,8 +164,10 @@ class AgentThread {
 class AgentThreads {
   #threads = new Map();
   #producers = new Map();
-  /** Ended streams that can still be asked for, the oldest first, each with its thread, its timer and what it counts. */
+  /** Ended streams that can still be asked for, the oldest first, each with its timer, what it counts and how it is forgotten. */
   #kept = new Map();
+  /** The same of what other processes have run: they have the originals. */
+  #copies = new Map();
   #keptBytes = 0;
   #running = 0;
   /** Streams that have ended, by how. */
@@ -168,6 +186,7 @@ class AgentThreads {
   open(threadId, options) {
     const thread = this.#threads.get(threadId) ?? new AgentThread(this, threadId, options);
     this.#threads.set(threadId, thread);
+    thread.beAmong(options);
     return thread;
   }
 
@@ -189,19 +208,47 @@ class AgentThreads {
   }
 
   /** Keeps an ended stream for a while, and drops older ones where there are too many. */
-  keep(thread, stream, { keepMs, maxKeptBytes, maxKeptStreamsPerThread }) {
+  keep(thread, stream, options) {
     this.ended[stream.state] += 1;
-    const timer = setTimeout(() => this.#forget(stream), keepMs);
+    this.#hold(this.#kept, stream, options, () => this.#forget(thread, stream));
+    let ended = [...thread.streams.values()].filter((each) => this.#kept.has(each));
+    while (ended.length > options.maxKeptStreamsPerThread) this.#forget(thread, ended.shift());
+    this.#shrink(options);
+  }
+
+  /** The same with one that another process has run, also where more of it has come since. */
+  keepCopy(thread, mirror, options, drop) {
+    this.#hold(this.#copies, mirror, options, drop);
+    this.#shrink(options);
+  }
+
+  #hold(kept, stream, { keepMs }, forget) {
+    const before = kept.get(stream);
+    const timer = before?.timer ?? setTimeout(forget, keepMs);
     timer.unref?.();
     // What it has now: its history may still shrink, when the last one who was waited for has got it.
     const { bytes } = stream.history;
-    this.#kept.set(stream, { thread, timer, bytes });
-    this.#keptBytes += bytes;
-    let ended = [...thread.streams.values()].filter((each) => this.#kept.has(each));
-    while (ended.length > maxKeptStreamsPerThread) this.#forget(ended.shift());
-    for (const oldest of this.#kept.keys()) {
-      if (this.#keptBytes <= maxKeptBytes) break;
-      this.#forget(oldest);
+    kept.set(stream, { timer, bytes, forget });
+    this.#keptBytes += bytes - (before?.bytes ?? 0);
+  }
+
+  /** Copies go first: of them there is another one. */
+  #shrink({ maxKeptBytes }) {
+    for (const kept of [this.#copies, this.#kept]) {
+      for (const [stream, { bytes, forget }] of kept) {
+        if (this.#keptBytes <= maxKeptBytes) return;
+        if (bytes > 0 && !stream.isAwaited) forget();
+      }
+    }
+  }
+
+  /** A stream counts no more. */
+  unkeep(stream) {
+    for (const kept of [this.#copies, this.#kept]) {
+      const { timer, bytes } = kept.get(stream) ?? { bytes: 0 };
+      clearTimeout(timer);
+      this.#keptBytes -= bytes;
+      kept.delete(stream);
     }
   }
 
@@ -210,11 +257,8 @@ class AgentThreads {
     if (this.#threads.delete(thread.threadId)) thread.elsewhere?.close();
   }
 
-  #forget(stream) {
-    const { thread, timer, bytes } = this.#kept.get(stream);
-    clearTimeout(timer);
-    this.#kept.delete(stream);
-    this.#keptBytes -= bytes;
+  #forget(thread, stream) {
+    this.unkeep(stream);
     thread.streams.delete(stream.streamId);
     thread.elsewhere?.release(stream.streamId);
     this.forgetIfIdle(thread);

@@ -10,6 +10,7 @@ const keyOf = (path, room) => `${path} ${room}`;
  */
 class Channels {
   #native;
+  /** By path and room. */
   #listeners = new Map();
 
   constructor(native) {
@@ -24,11 +25,14 @@ class Channels {
   /**
    * Hears what other processes say in a room, whose name begins with U+0000.
    *
-   * @param {(from: string, text: string) => void} hear given the process that said it
+   * @param {object} listener
+   * @param {(from: string, text: string) => void} listener.hear given the process that said it
+   * @param {() => void} listener.missed something may have been said that was not heard, as while this process was cut off
+   * @param {() => Promise<void>} listener.leave the hub ends: the last moment to say something
    * @returns {Promise<boolean>} once it is heard; `false` where Redis is away, and it will be when that is back
    */
-  listen(path, room, hear) {
-    this.#listeners.set(keyOf(path, room), hear);
+  listen(path, room, listener) {
+    this.#listeners.set(keyOf(path, room), listener);
     return this.#answer(() => this.#native.listen(path, room)).then((isHeard) => isHeard === true);
   }
 
@@ -61,13 +65,25 @@ class Channels {
     return (await this.#answer(() => this.#native.claim([path, room, name], keptMs, gone))) ?? undefined;
   }
 
-  release(path, room, name) {
-    this.#answer(() => this.#native.release(path, room, name));
+  /** Resolves once this process has let go of what it has claimed. */
+  async release(path, room, name) {
+    await this.#answer(() => this.#native.release(path, room, name));
   }
 
-  /** Another process has said something. */
+  /** Another process has said something, or may have where it is not said which. */
   heard([path, room, from, text]) {
-    this.#listeners.get(keyOf(path, room))?.(from, text);
+    const listener = this.#listeners.get(keyOf(path, room));
+    if (typeof from === 'string') listener?.hear(from, text);
+    else listener?.missed();
+  }
+
+  /** The hub ends: those who listen here say so to those elsewhere, for so long at most. */
+  async leave(timeoutMs) {
+    let timer;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+    const all = [...this.#listeners.values()].map((listener) => listener.leave());
+    await Promise.race([Promise.all(all), late]);
+    clearTimeout(timer);
   }
 
   async #answer(call) {

@@ -33,6 +33,9 @@ const { takeOver } = require('./upgrade.js');
 
 const PREFIX = '/ws';
 const DEFAULT_CLOSE_MS = 5000;
+
+/** Longest time a hub that ends takes to say so to handlers of other processes. */
+const GOODBYE_MS = 1000;
 const RESTARTING = 'The server is restarting.';
 
 /** How long a process waits for the one before, which serves until this one is ready, to leave what it remembers. */
@@ -391,6 +394,7 @@ class Hub {
     this.#gate.close();
     const terminated = await this.#native.close(timeoutMs, awayMs);
     await this.#handlers.finish(deadline - performance.now());
+    await this.#handlers.channels?.leave(GOODBYE_MS);
     this.#native.discard();
     this.#security.close();
     for (const detach of this.#detachers) detach();

@@ -1,42 +1,19 @@
 //! What handlers of several processes say to each other. `js/hub/channels.js` is the other side.
 
-use std::{marker::PhantomData, time::Duration};
+use std::time::Duration;
 
 use napi::{Env, bindgen_prelude::Object};
 use napi_derive::napi;
 
-use super::hub::{NativeHub, Result, invalid};
+use super::{
+    hub::{NativeHub, Result, invalid},
+    settles::Settles,
+};
 use crate::{Error, cluster::RoomChannels};
 
 /// A process, as JavaScript has it.
 fn name(process: u64) -> String {
     format!("{process:016x}")
-}
-
-/// Tells `None` where it is dropped without a word, as when the hub ends: a promise that never settles would keep Node alive.
-struct Settles<T, F: FnOnce(Option<T>)> {
-    tell: Option<F>,
-    of: PhantomData<fn(T)>,
-}
-
-impl<T, F: FnOnce(Option<T>)> Settles<T, F> {
-    fn by(tell: F) -> Self {
-        Self { tell: Some(tell), of: PhantomData }
-    }
-
-    fn settle(mut self, value: Option<T>) {
-        if let Some(tell) = self.tell.take() {
-            tell(value);
-        }
-    }
-}
-
-impl<T, F: FnOnce(Option<T>)> Drop for Settles<T, F> {
-    fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(None);
-        }
-    }
 }
 
 fn process(name: &str) -> Option<u64> {
@@ -118,10 +95,19 @@ impl NativeHub {
         Ok(promise)
     }
 
-    /// Lets go of what this process has claimed.
+    /// Lets go of what this process has claimed. Resolves once it has, or could not.
     #[napi(catch_unwind)]
-    pub fn release(&self, path: String, room: String, name: String) -> Result<()> {
-        self.channels()?.release(&path, &room, &name);
-        Ok(())
+    pub fn release<'env>(
+        &self,
+        env: &'env Env,
+        path: String,
+        room: String,
+        name: String,
+    ) -> Result<Object<'env>> {
+        let channels = self.channels()?;
+        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
+        let done = Settles::by(move |_: Option<()>| deferred.resolve(|_| Ok(())));
+        channels.release(&path, &room, &name, move || done.settle(Some(())));
+        Ok(promise)
     }
 }

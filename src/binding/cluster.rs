@@ -6,6 +6,7 @@ use napi_derive::napi;
 use super::{
     documents::NativeSubmitted,
     hub::{NativeHub, Result, count, invalid},
+    settles::Settles,
 };
 use crate::{Hub, ids::Id, room::publication::Refusal};
 
@@ -99,10 +100,11 @@ impl NativeHub {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
         let to = client.map(|client| Id::new(&client).ok_or_else(|| invalid("no id"))).transpose()?;
         let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let tell = move |outcome: std::result::Result<usize, Refusal>| {
+        let told = Settles::by(move |outcome: Option<std::result::Result<usize, Refusal>>| {
+            let outcome = outcome.unwrap_or(Err(Refusal::Unavailable));
             deferred.resolve(move |_| Ok(NativeDelivered::from(outcome)));
-        };
-        publish(&*self.hub()?, document, to, message, tell)?;
+        });
+        publish(&*self.hub()?, document, to, message, move |outcome| told.settle(Some(outcome)))?;
         Ok(promise)
     }
 

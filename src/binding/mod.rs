@@ -25,3 +25,4 @@ mod rooms;
 mod script;
 #[expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned values")]
 mod security;
+mod settles;

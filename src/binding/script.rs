@@ -94,7 +94,7 @@ impl NativeHub {
                     let mut value = env.create_array(4)?;
                     value.set(0, &**path)?;
                     value.set(1, &**room)?;
-                    value.set(2, format!("{process:016x}"))?;
+                    value.set(2, process.map(|process| format!("{process:016x}")))?;
                     value.set(3, std::str::from_utf8(message).unwrap_or_default())?;
                     array.set(at + 2, value)?;
                 }

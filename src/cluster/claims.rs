@@ -52,13 +52,18 @@ pub(super) async fn claim(
     }
 }
 
-/// Lets go of what this process has, where another has not claimed it since.
-pub(super) fn release(shared: &Arc<Shared>, (path, room, name): (&str, &str, &str)) {
+/// Lets go of what this process has, where another has not claimed it since; `done` is told once that was tried.
+pub(super) fn release(
+    shared: &Arc<Shared>,
+    (path, room, name): (&str, &str, &str),
+    done: impl FnOnce() + Send + 'static,
+) {
     let key = key_of(shared, path, room, name);
     let shared = Arc::clone(shared);
     shared.handle.clone().spawn(async move {
         if let Some(link) = shared.link_now(slot_of(&key)) {
             link.let_go(&key, &format!("{:016x}", shared.process)).await;
         }
+        done();
     });
 }

@@ -347,6 +347,9 @@ impl Document {
     /// Redis was away for too long: what waits for it is refused, and nobody sends any more.
     pub(super) fn give_up(&self) {
         let refused = lock(&self.state).publishing.give_up();
+        if refused.is_empty() {
+            return;
+        }
         log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
         self.tell(refused);
     }

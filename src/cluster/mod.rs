@@ -142,8 +142,9 @@ impl Cluster {
                     until.notified().await;
                     counting::leave(&of_thread).await;
                 });
-                drop(of_thread);
-                // Dropping the runtime drops every task, and with them the connections.
+                // Every task with it, and the connections.
+                drop(runtime);
+                of_thread.end();
             })
             .map_err(failed)?;
         let cluster = Self { shared, stop };
@@ -281,9 +282,10 @@ impl RoomChannels {
         });
     }
 
-    /// Lets go of what this process has claimed.
-    pub fn release(&self, path: &str, room: &str, name: &str) {
-        claims::release(&self.0, (path, room, name));
+    /// Lets go of what this process has claimed. `done` is told once that was tried, unless the hub has ended; on the thread of
+    /// Redis.
+    pub fn release(&self, path: &str, room: &str, name: &str, done: impl FnOnce() + Send + 'static) {
+        claims::release(&self.0, (path, room, name), done);
     }
 
     /// This process, as others hear of it.

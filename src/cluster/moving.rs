@@ -54,7 +54,7 @@ fn follow_channel(shared: &Arc<Shared>, channel: &str, is_wanted: fn(&Shared, &s
                 && (channel != shared.calls_key() || calls::catch_up(&shared, &link).await.is_ok())
                 && shared.link_now(slot).is_some_and(|now| Arc::ptr_eq(&now, &link))
             {
-                return;
+                return shared.rooms.missed(&channel);
             }
             sleep(PAUSE).await;
         }

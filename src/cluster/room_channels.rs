@@ -13,13 +13,38 @@ use crate::sync::lock;
 /// Most that goes to Redis at once.
 pub(super) const AT_ONCE: usize = 256;
 
-/// Is given what another process has published to a room: the path of its endpoint, its name, the process, and the frame. On the
-/// thread of Redis.
-pub type HearRoom = Box<dyn Fn(&str, &str, u64, Bytes) + Send + Sync>;
+/// Is given what another process has published to a room: the path of its endpoint, its name, the process, and the frame. Where
+/// something may have been missed, as by who was cut off, it is given no process and an empty frame. On the thread of Redis.
+pub type HearRoom = Box<dyn Fn(&str, &str, Option<u64>, Bytes) + Send + Sync>;
 
-/// Is told how many processes got a message, this one among them where it hears the room; `None` where nobody knows. On the
-/// thread of Redis, or at once.
+/// Is told once how many processes got a message, this one among them where it hears the room; `None` where nobody knows, also
+/// because the hub has ended. On the thread of Redis, or at once.
 pub type Reached = Box<dyn FnOnce(Option<u32>) + Send>;
+
+/// Whoever waits to be told how many processes got a message: wherever it is dropped it tells that nobody knows.
+pub(super) struct Waits(Option<Reached>);
+
+impl Waits {
+    pub(super) fn new(reached: Option<Reached>) -> Self {
+        Self(reached)
+    }
+
+    pub(super) fn tell(mut self, processes: u32) {
+        self.tell_once(Some(processes));
+    }
+
+    fn tell_once(&mut self, processes: Option<u32>) {
+        if let Some(reached) = self.0.take() {
+            reached(processes);
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.tell_once(None);
+    }
+}
 
 /// A room: the path of its endpoint, and its name.
 pub(super) type Room = Arc<(String, String)>;
@@ -42,13 +67,15 @@ pub(super) struct Queue<T> {
     is_taken_from: bool,
     /// More was put there than may be, since it was empty last.
     pub(super) is_over: bool,
+    /// Nobody takes from it any more, and nothing is to be put there.
+    pub(super) is_closed: bool,
 }
 
 /// Something that was published here.
 pub(super) struct Told {
     pub(super) channel: String,
     pub(super) message: Vec<u8>,
-    pub(super) reached: Option<Reached>,
+    pub(super) waits: Waits,
 }
 
 impl fmt::Debug for Rooms {
@@ -68,6 +95,22 @@ impl Rooms {
         lock(&self.by_channel).get(channel).cloned()
     }
 
+    /// The room of a channel hears again: what was published between is remembered by nobody.
+    pub(super) fn missed(&self, channel: &str) {
+        if let Some(room) = self.of_channel(channel)
+            && let Some(hear) = self.hear.get()
+        {
+            hear(&room.0, &room.1, None, Bytes::new());
+        }
+    }
+
+    /// The hub has ended: nothing more is told, and whoever waits for that is told so.
+    pub(super) fn end(&self) {
+        let waiting = lock(&self.outgoing).close();
+        // With nothing locked: who is told may publish.
+        drop(waiting);
+    }
+
     /// The channels of all rooms that have members here.
     pub(super) fn channels(&self) -> Vec<String> {
         lock(&self.by_channel).keys().cloned().collect()
@@ -76,7 +119,7 @@ impl Rooms {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, is_taken_from: false, is_over: false }
+        Self { waiting: VecDeque::new(), bytes: 0, is_taken_from: false, is_over: false, is_closed: false }
     }
 }
 
@@ -85,6 +128,12 @@ impl<T> Queue<T> {
     pub(super) fn push(&mut self, one: T) -> bool {
         self.waiting.push_back(one);
         !mem::replace(&mut self.is_taken_from, true)
+    }
+
+    /// Nobody takes from it any more. Returns what waits.
+    pub(super) fn close(&mut self) -> VecDeque<T> {
+        self.is_closed = true;
+        mem::take(&mut self.waiting)
     }
 
     /// Some of it; where there is none, the task that asks ends.

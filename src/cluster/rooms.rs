@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     link::Link,
     moving,
-    room_channels::{AT_ONCE, Reached, Room, Told},
+    room_channels::{AT_ONCE, Reached, Room, Told, Waits},
     routes::Node,
     shared::Shared,
     slots::slot_of,
@@ -81,6 +81,9 @@ pub(super) async fn subscribe_all(shared: &Arc<Shared>, link: &Link, node: &Node
             return;
         }
         settle(shared, link, some.to_vec()).await;
+        for channel in some {
+            shared.rooms.missed(channel);
+        }
     }
 }
 
@@ -96,18 +99,19 @@ pub(super) fn publish(
     told.extend_from_slice(&shared.process.to_be_bytes());
     told.extend_from_slice(message);
     let bytes = told.len();
-    let told = Told { channel: channel_of(shared, path, room), message: told, reached };
+    let told = Told { channel: channel_of(shared, path, room), message: told, waits: Waits::new(reached) };
     {
         let mut outgoing = lock(&shared.rooms.outgoing);
-        if outgoing.bytes + bytes > MAX_WAITING_BYTES {
+        if outgoing.is_closed || outgoing.bytes + bytes > MAX_WAITING_BYTES {
             // Once, and not for each of them.
-            if !std::mem::replace(&mut outgoing.is_over, true) {
+            if !outgoing.is_closed && !std::mem::replace(&mut outgoing.is_over, true) {
                 log::warn!(
                     "rooms are told more than Redis takes: members in other processes miss some, first of {path}"
                 );
             }
             drop(outgoing);
-            return answer(told.reached, None);
+            // Whoever waits for it may publish at once.
+            return drop(told);
         }
         outgoing.bytes += bytes;
         if !outgoing.push(told) {
@@ -126,39 +130,30 @@ pub(super) fn publish(
     });
 }
 
-fn answer(reached: Option<Reached>, processes: Option<u32>) {
-    if let Some(reached) = reached {
-        reached(processes);
-    }
-}
-
 /// What goes to one server, and who is told how many processes got it.
 struct Sending {
     link: Arc<Link>,
     calls: redis::Pipeline,
-    reached: Vec<Option<Reached>>,
+    waiting: Vec<Waits>,
 }
 
 /// Sends to each server what is for its channels. While it is away nobody elsewhere is told.
 async fn send(shared: &Shared, some: Vec<Told>) {
     let mut sendings: Vec<Sending> = Vec::new();
-    for Told { channel, message, reached } in some {
-        let Some(link) = shared.link_now(slot_of(&channel)) else {
-            answer(reached, None);
-            continue;
-        };
+    for Told { channel, message, waits } in some {
+        let Some(link) = shared.link_now(slot_of(&channel)) else { continue };
         let mut call = link.publish(&channel);
         call.arg(message);
         let index =
             sendings.iter().position(|sending| Arc::ptr_eq(&sending.link, &link)).unwrap_or_else(|| {
-                sendings.push(Sending { link, calls: redis::pipe(), reached: Vec::new() });
+                sendings.push(Sending { link, calls: redis::pipe(), waiting: Vec::new() });
                 sendings.len() - 1
             });
         sendings[index].calls.add_command(call);
-        sendings[index].reached.push(reached);
+        sendings[index].waiting.push(waits);
     }
     let mut sending = JoinSet::new();
-    for Sending { link, calls, reached } in sendings {
+    for Sending { link, calls, waiting } in sendings {
         sending.spawn(async move {
             let sent: RedisResult<Vec<u32>> = calls.query_async(&mut link.commands.clone()).await;
             let counts = sent.unwrap_or_else(|error| {
@@ -166,9 +161,8 @@ async fn send(shared: &Shared, some: Vec<Told>) {
                 log::debug!("members of rooms in other processes miss something: {error}");
                 Vec::new()
             });
-            let counts = counts.into_iter().map(Some).chain(std::iter::repeat(None));
-            for (reached, count) in reached.into_iter().zip(counts) {
-                answer(reached, count);
+            for (waits, count) in waiting.into_iter().zip(counts) {
+                waits.tell(count);
             }
         });
     }
@@ -198,6 +192,6 @@ pub(super) fn hear(shared: &Shared, room: &Room, message: Vec<u8>) {
     let Some((process, _)) = message.split_first_chunk() else { return };
     let process = u64::from_be_bytes(*process);
     if let Some(hear) = shared.rooms.hear.get().filter(|_| process != shared.process) {
-        hear(&room.0, &room.1, process, message.slice(8..));
+        hear(&room.0, &room.1, Some(process), message.slice(8..));
     }
 }

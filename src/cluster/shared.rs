@@ -31,7 +31,7 @@ use super::{
     routes::{Node, Routes},
     slots::{Layout, slot_of},
     state::State,
-    tallies::Tallies,
+    tallies::{Tallies, Told},
 };
 use crate::{
     admission::elsewhere::{About, Census, Elsewhere},
@@ -153,6 +153,16 @@ impl Shared {
     /// A channel on which a process hears from itself; in a cluster there are many, so that each server has one.
     pub(super) fn probe_channel(&self, number: u32) -> String {
         format!("{}probe:{:016x}:{number}", self.config.prefix, self.process)
+    }
+
+    /// The hub has ended, and its thread: whoever waits for something is told that it does not come.
+    pub(super) fn end(&self) {
+        self.rooms.end();
+        for document in self.all() {
+            document.give_up();
+        }
+        let told = lock(&self.tallies).end();
+        told.into_iter().for_each(Told::tell);
     }
 
     /// The channel on which all processes say that they are there.

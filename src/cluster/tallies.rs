@@ -23,8 +23,10 @@ pub(super) type Key = (String, u64);
 /// Publications whose connections are counted.
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
-    tallies: HashMap<Key, Tally>,
+    by_key: HashMap<Key, Tally>,
     swept: Option<Instant>,
+    /// Nothing more becomes known.
+    is_over: bool,
 }
 
 struct Tally {
@@ -84,19 +86,26 @@ impl Tallies {
 
     /// Who wants to know has waited for long enough.
     pub(super) fn give_up(&mut self, key: &Key) -> Told {
-        let tally = self.tallies.remove(key);
+        let tally = self.by_key.remove(key);
         Told(tally.and_then(|tally| {
             let sum = tally.sum();
             Some((tally.tell?, sum))
         }))
     }
 
+    /// The hub has ended: who waits is told what is known, and so is whoever asks after this.
+    pub(super) fn end(&mut self) -> Vec<Told> {
+        self.is_over = true;
+        let keys: Vec<_> = self.by_key.keys().cloned().collect();
+        keys.iter().map(|key| self.give_up(key)).collect()
+    }
+
     fn of(&mut self, key: &Key) -> &mut Tally {
         if self.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
             self.swept = Some(Instant::now());
-            self.tallies.retain(|_, tally| tally.tell.is_some() || tally.since.elapsed() < KEPT);
+            self.by_key.retain(|_, tally| tally.tell.is_some() || tally.since.elapsed() < KEPT);
         }
-        self.tallies.entry(key.clone()).or_insert_with(|| Tally {
+        self.by_key.entry(key.clone()).or_insert_with(|| Tally {
             since: Instant::now(),
             processes: None,
             counts: Vec::new(),
@@ -105,10 +114,10 @@ impl Tallies {
     }
 
     fn complete(&mut self, key: &Key) -> Told {
-        let is_complete = self.tallies.get(key).is_some_and(|tally| {
+        let is_complete = self.by_key.get(key).is_some_and(|tally| {
             tally.tell.is_some() && tally.processes.is_some_and(|processes| tally.counts.len() >= processes)
         });
-        if is_complete { self.give_up(key) } else { Told(None) }
+        if is_complete || self.is_over { self.give_up(key) } else { Told(None) }
     }
 }
 
@@ -151,7 +160,7 @@ mod tests {
                     tallies.ask(&key(), tell).tell();
                 }
                 assert_eq!(*lock(&told), [7]);
-                assert!(tallies.tallies.is_empty());
+                assert!(tallies.by_key.is_empty());
             }
         }
     }

@@ -289,18 +289,21 @@ impl EventQueue {
     }
 
     /// Another process has published to a room: a frame for its members, which leaves at once, or where the room has none by its
-    /// name, what the handlers' thread is to hear. From any thread.
-    pub fn hear(&self, path: &str, room: &str, process: u64, message: Bytes) {
+    /// name, what the handlers' thread is to hear; so does it where something may have been missed, which members are not told.
+    /// From any thread.
+    pub fn hear(&self, path: &str, room: &str, process: Option<u64>, message: Bytes) {
         if !is_shared(room) {
-            return self.hear_of(Heard { path: path.into(), room: room.into(), process, message });
+            self.hear_of(Heard { path: path.into(), room: room.into(), process, message });
+        } else if process.is_some() {
+            self.hear_frame(path, room, message);
         }
-        self.hear_frame(path, room, message);
     }
 
     fn hear_of(&self, heard: Heard) {
         let bytes = heard.message.len();
-        // Who says it finds out, and says it again.
-        if self.heard.fetch_add(bytes, Ordering::Relaxed) > self.max_pending_bytes {
+        // Who says it finds out, and says it again. Nobody else says that something was missed.
+        if heard.process.is_some() && self.heard.fetch_add(bytes, Ordering::Relaxed) > self.max_pending_bytes
+        {
             self.heard.fetch_sub(bytes, Ordering::Relaxed);
             return self.misses(&heard.path, "handlers do not take what has come");
         }

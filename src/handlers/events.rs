@@ -45,7 +45,7 @@ pub enum Event {
     Slow(Box<str>),
     /// What was published to a room before this number was asked for has been sent to its members. Of no connection.
     Sent(u32),
-    /// Another process has said something in a room of this path which no connection is in. Of no connection.
+    /// Another process has said something in a room of this path which no connection is in, or may have. Of no connection.
     Heard(Box<Heard>),
     /// The connection is closing: nothing more comes, and nothing more is sent.
     Closing,
@@ -65,8 +65,8 @@ pub struct Heard {
     pub path: Box<str>,
     /// The room's name.
     pub room: Box<str>,
-    /// Who has said it.
-    pub process: u64,
+    /// Who has said it; `None` where something may have been said that did not come.
+    pub process: Option<u64>,
     /// What it has said.
     pub message: Bytes,
 }

@@ -47,6 +47,7 @@ impl Hub {
                     queue.hear(path, room, process, frame);
                 }
             } else if let Some(shared) = shared.upgrade()
+                && process.is_some()
                 && let Err(error) = broadcast::send(&shared, path, || frame)
             {
                 log::warn!("{path} misses what another process has broadcast: {error}");

@@ -69,7 +69,12 @@ console.log(
   `seed ${options.seed}: ${minutes} minutes, ${processes > 1 ? `processes: ${processes}` : `restarts: ${options.restarts}`}`,
 );
 const began = Date.now();
-const progress = (line) => console.log(`${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s  ${line}`);
+const progress = (line) => {
+  const timed = `${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s  ${line}`;
+  console.log(timed);
+  // Among what processes say, so that it is seen what that was about.
+  if (values.log) fs.appendFileSync(values.log, `---- ${timed}\n`);
+};
 const { findings, ...found } = await runFaults({ ...options, progress });
 console.log(JSON.stringify(found, null, 2));
 for (const finding of findings.slice(0, 50)) console.log(`WRONG ${finding}`);

@@ -1,5 +1,6 @@
 // What must hold of one document over several processes, from what Redis was told of it, branch by branch.
 import { expectedOf, judgeSent } from './judge.mjs';
+import { Tree } from './redis-log.mjs';
 
 /** What may have been published how often on a branch, by what its author was told. */
 const ALLOWED = {
@@ -104,9 +105,13 @@ export class Branches {
   /** What was published when Redis was killed may have reached a process, and not this test. */
   #adopt(logs, wrong) {
     for (const log of logs) {
-      for (const { epoch, entries } of log.episodes) {
+      for (const { epoch, start, entries } of log.episodes) {
         const tree = this.trees.find((each) => each.epoch === epoch);
-        if (!tree) continue;
+        if (!tree) {
+          // Redis may have lost it before anything was published that this test could have heard it by.
+          if (start === 0 && entries.length === 0) this.trees.unshift(new Tree(epoch));
+          continue;
+        }
         for (const entry of entries) {
           const known = tree.entries.get(entry.offset);
           if (!known) tree.adopt(entry);

@@ -28,7 +28,7 @@ export class EditorClient {
     this.state = EditorState.create({ schema, plugins: fabricCollab(this.#client) });
     this.#session = new CollabSession(this, this.#client, {
       onReload: (reload) => (this.#reload = reload),
-      onError: ({ code, message }) => log.wrong(`the editor says ${code}: ${message}`),
+      onError: ({ code, message }) => log.wrong(`the editor says ${code}: ${message}; ${this.#client.lately()}`),
     });
     this.#client.on('message', (message) => this.#receive(message));
   }

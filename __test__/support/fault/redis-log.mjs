@@ -3,7 +3,7 @@
 import { decode } from './log-entry.mjs';
 
 /** One epoch of a document. */
-class Tree {
+export class Tree {
   /** By offset: `{ offset, previous, label, to }` and what else log-entry.mjs says of it. */
   entries = new Map();
 

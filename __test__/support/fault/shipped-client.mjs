@@ -3,11 +3,15 @@ import WebSocket from 'ws';
 import { FabricClient } from '../../../js/client.js';
 import { labelOf } from './labels.mjs';
 
+/** What goes over a connection that a failure can be due to: so much of it, newest last. */
+const REMEMBERED = 400;
+
 /**
  * A client whose connections are written down.
  *
  * @param of it `isEnded()`, and `reloaded(detail)`, which answers the labels of what may be published or not
- * @returns {FabricClient} with `seen`: the offset of the last message, or where the first would have followed
+ * @returns {FabricClient} with `seen`: the offset of the last message, or where the first would have followed; and `lately()`:
+ *   what went to and fro last, counted by type and version
  */
 export function connectedClient(
   { documentId, clientID, base, random, isSlowToReturn, patienceMs, log },
@@ -15,13 +19,25 @@ export function connectedClient(
 ) {
   /** Where the newest connection began, read off the wire. */
   let offered;
+  const passed = [];
+  const note = (direction, data) => {
+    const { type, code, version } = JSON.parse(data.toString());
+    passed.push({ at: Date.now(), what: `${direction} ${code ?? type}`, version });
+    if (passed.length > REMEMBERED) passed.shift();
+  };
   class Tapped extends WebSocket {
     constructor(url) {
       super(url);
       this.on('message', (data) => {
+        note('from', data);
         const message = JSON.parse(data.toString());
         if (message.type === 'connected') offered = message;
       });
+    }
+
+    send(data, ...more) {
+      note('to', data);
+      super.send(data, ...more);
     }
   }
   const client = new FabricClient({
@@ -36,6 +52,12 @@ export function connectedClient(
     answerTimeoutMs: patienceMs / 2,
   });
   client.seen = -1;
+  client.lately = () => {
+    const counts = {};
+    for (const { what, version = '' } of passed) counts[`${what} ${version}`] = (counts[`${what} ${version}`] ?? 0) + 1;
+    const newest = Object.entries(counts).slice(-20);
+    return `${passed.length} in ${Date.now() - (passed[0]?.at ?? 0)} ms: ${newest.map(([what, count]) => `${count} ${what}`).join(', ')}`;
+  };
   const begin = () => {
     client.seen = offered.offset;
     log.began(offered);

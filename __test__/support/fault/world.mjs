@@ -176,7 +176,7 @@ export class World {
         for (const episode of log.episodes) {
           const isLast = episode === log.episode;
           const published = truth.publishedIn(episode, isLast);
-          if (!published) log.wrong(`was in epoch ${episode.epoch}, which there was none of`);
+          if (!published) log.wrong(`was in an epoch which there was none of: ${shown(episode, log)}`);
           else delivered += judgeEpisode(log, episode, published, isLast);
         }
         sent += truth.judgeSent(log);
@@ -213,6 +213,12 @@ export class World {
     await this.proxy?.close();
     await this.stage.end();
   }
+}
+
+/** Where in its log a stretch is, for whoever looks for what went wrong. */
+function shown({ epoch, start, recoveries, entries }, { episodes }) {
+  const place = `${episodes.findIndex((each) => each.epoch === epoch && each.start === start) + 1} of ${episodes.length}`;
+  return `${epoch} from ${start}, stretch ${place}, ${recoveries} recoveries, ${entries.length} messages`;
 }
 
 /** Runs it for so many seconds, with `restarts` of the hub where that is one process, and answers what was found. */

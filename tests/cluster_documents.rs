@@ -407,7 +407,9 @@ fn steps_behind_steps_that_find_no_place_find_none_either() {
         }
         let (epoch, offset, nonce, run) = (field("e"), field("o"), field("n"), field("r"));
         call.arg("hub:{doc}:said").arg("x").arg(1).arg(run).arg(epoch).arg(offset).arg(nonce);
-        call.arg("00000000000000aa").arg(1).arg(100).arg(100_000).arg(10_000).arg(10_000).arg(places.len());
+        call.arg("00000000000000aa").arg(1).arg(100).arg(100_000).arg(10_000).arg(10_000);
+        // Published in times to come.
+        call.arg(1_u64 << 50).arg(places.len());
         for place in places {
             call.arg(0).arg("").arg(*place).arg("x");
         }

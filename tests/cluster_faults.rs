@@ -139,6 +139,42 @@ fn a_process_that_was_behind_what_was_lost_goes_on() {
 }
 
 #[test]
+fn what_a_replica_that_takes_over_may_publish_late_no_client_is_told_is_not() {
+    let primary = Redis::start();
+    let between = Proxy::to(primary.port);
+    let port = between.port.to_string();
+    let replica =
+        Redis::with(&["--save", "", "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", &port]);
+    support::eventually("the replica follows", || replication(&replica).contains("master_link_status:up"));
+    let mut hub = config();
+    hub.history.messages = 3;
+    let one = Server { hub: Hub::start_cluster(hub, &over(&primary.url()), Box::new(drop)).unwrap() };
+    let (mut writer, _) = join(&one, "doc", "writer");
+    let comes_back = |writer: &mut Client, first: u64| {
+        let (mut client, position) = join(&one, "doc", "a");
+        send(&mut client, 1);
+        acknowledged(&mut client, 1);
+        drop(client);
+        for id in first..first + 5 {
+            send(writer, id);
+            acknowledged(writer, id);
+        }
+        back(&one, "a", &position).2
+    };
+    let word = comes_back(&mut writer, 1);
+    assert_eq!(word, json!({ "type": "reload", "reason": "HISTORY_GONE", "upTo": 1 }));
+    // It hears nothing of the client session that is over.
+    between.swallow(true, true);
+    let word = comes_back(&mut writer, 6);
+    assert_eq!(word, json!({ "type": "reload", "reason": "HISTORY_GONE" }));
+}
+
+fn replication(redis: &Redis) -> String {
+    let redis::Value::BulkString(text) = redis.command("INFO replication") else { panic!("no text") };
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
 fn nothing_is_published_late_that_a_client_was_told_is_not() {
     let redis = Redis::start();
     let proxy = Proxy::to(redis.port);

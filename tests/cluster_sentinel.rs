@@ -11,7 +11,9 @@ use captify_hub::{
     Hub,
     cluster::{State, config::ClusterConfig},
 };
+use serde_json::json;
 use support::{
+    Server,
     clients::{acknowledged, join, numbered, send, send_to, updates},
     recovery::back,
     redis::{Redis, away, config, over, process, ready},
@@ -130,6 +132,26 @@ fn a_replica_that_was_behind_has_those_documents_reload_that_diverged() {
     let (mut again, _, word) = back(&two, "early", &of_early.at(1));
     assert_eq!(word["type"], "recovered", "{word}");
     assert_eq!(updates(&mut again, 1), numbered(1..=1));
+}
+
+#[test]
+fn without_a_replica_that_follows_nobody_is_told_that_nothing_is_published_late() {
+    let (primary, replica) = pair();
+    let sentinel = sentinel(&primary);
+    let mut small = config();
+    small.history.messages = 3;
+    let hub = Hub::start_cluster(small, &by(&[sentinel.port]), Box::new(drop)).unwrap();
+    let one = Server { hub };
+    let ((mut a, _), (b, position)) = (join(&one, "doc", "a"), join(&one, "doc", "b"));
+    drop(b);
+    for id in 1..=5 {
+        send(&mut a, id);
+        acknowledged(&mut a, id);
+    }
+    replica.command_as(PASSWORD, "CONFIG SET masterauth wrong");
+    primary.command_as(PASSWORD, "CLIENT KILL TYPE replica");
+    let (_, _, word) = back(&one, "b", &position);
+    assert_eq!(word, json!({ "type": "reload", "reason": "HISTORY_GONE" }));
 }
 
 #[test]

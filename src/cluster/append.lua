@@ -4,10 +4,11 @@
 -- session of the batch.
 -- ARGV: the channel, this process, number of the batch, the run of the server, the epoch and the last offset that the caller
 -- has seen with its nonce, the nonce of this attempt, how far offsets leap after a restart, most entries and bytes of the
--- stream, how long stream and client sessions stay, how long meta stays, how many publications; then of each: the place of
--- its client session among the keys (0 none), the client's number ('' none), where it must stand, what it says. Where: ''
--- anywhere; 'o7' directly behind offset 7; 'v7+2' at version 7 of the document, which it takes 2 further; 'v+1' at any;
--- 'v9+1c' at version 9, where the one before of this batch that takes a version was appended, too.
+-- stream, how long stream and client sessions stay, how long meta stays, when the oldest of the publications was published by
+-- this server's clock, how many they are; then of each: the place of its client session among the keys (0 none), the client's
+-- number ('' none), where it must stand, what it says. Where: '' anywhere; 'o7' directly behind offset 7; 'v7+2' at version 7 of
+-- the document, which it takes 2 further; 'v+1' at any; 'v9+1c' at version 9, where the one before of this batch that takes a
+-- version was appended, too.
 --
 -- What a batch has become is kept under its number: a call that is sent again because nobody knows whether it arrived is
 -- answered, and nothing of it is done twice.
@@ -18,7 +19,7 @@ local meta, stream, attempt, kept = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local channel, process, number, run, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local seen, seen_nonce, nonce, leap = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 local most_entries, most_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
-local stream_ttl, meta_ttl, count = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
+local stream_ttl, meta_ttl, published, count = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14]), tonumber(ARGV[15])
 
 local function text(value)
   return string.format('%d', value)
@@ -57,6 +58,14 @@ if before then
   end
 end
 
+local time = redis.call('TIME')
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = text(clock)
+if clock - published > stream_ttl then
+  -- Its process stood still, it may be, and what a client was told of it meanwhile may be forgotten here.
+  return { 'old' }
+end
+
 local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'l', 'b', 'pl', 'pb', 'x', 'v', 'sv', 'so')
 local top, top_nonce = tonumber(known[2] or 0), known[3]
 if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
@@ -67,7 +76,7 @@ local version, snapshot, snapshot_at = tonumber(known[10] or '-1'), tonumber(kno
 local is_kept, begun_at = version >= 0, version
 for index = 1, is_kept and 0 or count do
   -- What was kept of it is gone: whoever has it open is to load it again.
-  if string.sub(ARGV[13 + index * 4], 1, 1) == 'v' then
+  if string.sub(ARGV[14 + index * 4], 1, 1) == 'v' then
     return { 'forked' }
   end
 end
@@ -78,9 +87,6 @@ local at = top
 if known[4] ~= run then
   at = top + leap
 end
-local time = redis.call('TIME')
-local clock = time[1] * 1000 + math.floor(time[2] / 1000)
-local now = text(clock)
 local length, bytes, in_portions, bytes_in_portions = 0, 0, 0, 0
 local renewed = tonumber(known[9] or '0')
 local has_expired = not is_kept and clock - renewed >= stream_ttl
@@ -94,7 +100,7 @@ local full = {}
 local applied, changed, outcomes, said = {}, {}, {}, { '' }
 local offset, previous, previous_text, previous_nonce, is_broken = at, top, text(top), top_nonce, false
 for index = 1, count do
-  local first = 11 + index * 4
+  local first = 12 + index * 4
   local session, own, where, payload = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
   local key = session > 0 and own ~= '' and KEYS[4 + session]
   if key and not applied[key] then

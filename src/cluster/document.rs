@@ -164,7 +164,7 @@ impl Document {
             };
             let Some(follower) = &mut state.follower else { return false };
             follower.own(reply, publications, &mut news);
-            follower.has_gap()
+            state.has_gap()
         };
         self.tell(news);
         has_gap
@@ -189,7 +189,7 @@ impl Document {
                 Some(publications) => follower.own(push.reply, publications, &mut news),
                 None => follower.push(push, &mut news),
             }
-            follower.has_gap()
+            state.has_gap()
         };
         self.tell(news);
         has_gap
@@ -344,13 +344,13 @@ impl Document {
         lock(&self.state).asked.remove(&offset)
     }
 
-    /// Redis was away for too long: what waits for it is refused, and nobody sends any more.
-    pub(super) fn give_up(&self) {
+    /// What waits is refused, and nobody sends any more.
+    pub(super) fn give_up(&self, reason: &str) {
         let refused = lock(&self.state).publishing.give_up();
         if refused.is_empty() {
             return;
         }
-        log::warn!("document {:?}: {} publications are refused: Redis is away", self.id, refused.len());
+        log::warn!("document {:?}: {} publications are refused: {reason}", self.id, refused.len());
         self.tell(refused);
     }
 }
@@ -360,6 +360,15 @@ impl State {
     fn went(&mut self, client_session: ClientSessionId) {
         let has_gap = self.follower.as_ref().is_some_and(Follower::has_gap);
         self.publishing.went(client_session, has_gap);
+    }
+
+    /// Whether something waits for what has not come.
+    fn has_gap(&mut self) -> bool {
+        let has_gap = self.follower.as_ref().is_some_and(Follower::has_gap);
+        if !has_gap {
+            self.publishing.has_no_gap();
+        }
+        has_gap
     }
 
     /// Notes who is to be told of what of a push.

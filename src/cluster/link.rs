@@ -19,9 +19,11 @@ use redis::{
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
 use super::{
+    age::ServerClock,
     config::ClusterConfig,
     dial::{Dialled, Manner, dial},
     place::Place,
+    replicas::Replicas,
     server_info::ServerInfo,
     wire::text,
 };
@@ -68,6 +70,8 @@ pub(super) struct Link {
     /// Locked while it subscribes or unsubscribes, so that one is behind the other.
     pub(super) pushes: tokio::sync::Mutex<MultiplexedConnection>,
     pub(super) server: ServerInfo,
+    pub(super) clock: ServerClock,
+    replicas: Replicas,
     /// `None`: the server has everything.
     sharing: Option<Sharing>,
     /// In a cluster: channels of which the server has said that they are subscribed to.
@@ -154,6 +158,9 @@ impl Link {
         let of_pushes = dial(&place, manner, connection(config, &loss, &subscribed, heard)).await?;
         let mut commands = of_commands.connection.clone();
         let server = ServerInfo::ask(&mut commands).await?;
+        let asked = Instant::now();
+        let (seconds, microseconds): (u64, u64) = redis::cmd("TIME").query_async(&mut commands).await?;
+        let clock = ServerClock::of(asked, seconds * 1000 + microseconds / 1000);
         let in_cluster = sharing.is_some();
         let mut load = async |script: &'static str| -> RedisResult<String> {
             let script = in_words_of(script, in_cluster);
@@ -171,6 +178,8 @@ impl Link {
             answers,
             pushes,
             server,
+            clock,
+            replicas: Replicas::default(),
             sharing,
             subscribed,
             probe_channel,
@@ -247,6 +256,16 @@ impl Link {
             );
         }
         called.inspect_err(|error| self.judge(error))
+    }
+
+    /// Whether what was written by now would outlive the server: all of its replicas have it, at least one where `needs_one`.
+    /// `None` where it cannot be asked.
+    pub(super) async fn is_replicated(&self, needs_one: bool) -> Option<bool> {
+        let ask = async || {
+            let said = self.call(redis::cmd("INFO").arg("replication")).await.ok()?;
+            redis::from_redis_value(said).ok()
+        };
+        self.replicas.have_all(needs_one, ask).await
     }
 
     /// Deletes a key that has this value. It must last for longer than this takes: nobody else gets it between the look and that.

@@ -9,14 +9,16 @@
 //!
 //! - [`config`], [`place`], `url`, `error`, `state`: what it can be told, why it does not start, and whether it can publish.
 //! - `opener`: gives rooms their logs. `sending`: batches of one document, until each was answered. `reading`: what has not
-//!   come. `supervisor`: connects, and finds out that a connection is none. `keeping`: what must not expire.
+//!   come. `replicas`: whether what was written outlives its server. `supervisor`: connects, and finds out that a connection is
+//!   none. `keeping`: what must not expire.
 //! - `calls`, `call_queue`: what every process has to do. `telling`: what members show, whose place they take, and whether the other processes are there.
 //! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`, `claims`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`, `publishing`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`, `once`: where the server is, and that nobody says so. `dial`, `tls`, `link`, `server_info`: the connections.
 //! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
-//! - `keys`, `entry`, `wire`, `soft`, `text`, `topics`, `*.lua`: what stands in Redis, and what is said.
+//! - `keys`, `entry`, `wire`, `soft`, `text`, `topics`, `age`, `*.lua`: what stands in Redis, and what is said.
 
+mod age;
 mod call_queue;
 mod calls;
 mod census;
@@ -46,6 +48,7 @@ pub mod place;
 mod primary;
 mod publishing;
 mod reading;
+mod replicas;
 mod room_channels;
 mod rooms;
 mod routes;

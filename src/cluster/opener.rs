@@ -23,7 +23,7 @@ use crate::{
     ids::{ClientSessionId, Id, Topic},
     room::{
         document_log::{Append, Deliver, DocumentLog, Log},
-        opening::{Opened, OpenedBy, Opener, Recalling},
+        opening::{Opened, OpenedBy, Opener, Recalled, Recalling},
         publication::{Content, Publication, Refusal},
     },
     shard::{Shard, Work},
@@ -81,7 +81,7 @@ impl Opener for RedisOpener {
 enum Asked {
     /// What was applied of it, by one who has seen everything up to `offset`.
     Applied { offset: Option<u64> },
-    /// The same, and that nothing more will be, whatever is still on its way.
+    /// The same, and that nothing more will be, whatever is still on its way; and whether that is sure.
     Fence,
 }
 
@@ -93,9 +93,9 @@ impl RedisOpener {
         self.0.handle.spawn(async move {
             // Where Redis is away nobody is told: dropped without a word it says so.
             if let Some(document) = shared.of_channel(&channel)
-                && let Some(applied) = recall(&shared, &document, client_session, asked).await
+                && let Some(recalled) = recall(&shared, &document, client_session, asked).await
             {
-                let _ = tell.send(applied);
+                let _ = tell.send(recalled);
             }
         });
         recalling
@@ -141,7 +141,8 @@ async fn recall(
     document: &Arc<Document>,
     client_session: ClientSessionId,
     asked: Asked,
-) -> Option<Option<u64>> {
+) -> Option<Recalled> {
+    let mut applied = None;
     let deadline = Instant::now() + shared.config.wait;
     while let Some(link) = shared.link(document.keys.slot, deadline).await {
         let key = document.keys.client_session(client_session);
@@ -163,8 +164,20 @@ async fn recall(
         if is_behind && !reading::catch_up(shared, &link, document).await {
             continue;
         }
-        // A fence is no number: who meets that again knows nothing.
-        return Some(text(&found).and_then(|applied| applied.parse().ok()));
+        // A fence is no number: who meets that again knows what it was told before, or nothing.
+        applied = text(&found).and_then(|applied| applied.parse().ok()).or(applied);
+        let is_final = match asked {
+            Asked::Applied { .. } => true,
+            // A replica that takes over without the fence takes what is still on its way.
+            Asked::Fence => {
+                match link.is_replicated(shared.config.server.is_watched()).await {
+                    Some(is_final) => is_final,
+                    // Another takes over, it may be.
+                    None => continue,
+                }
+            }
+        };
+        return Some(Recalled { applied, is_final });
     }
     None
 }

@@ -152,6 +152,11 @@ impl RedisServer {
         !matches!(self.found, Found::At(_))
     }
 
+    /// Whether sentinels have a replica take over from the one that orders now.
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(self.found, Found::BySentinel { .. })
+    }
+
     /// As whom sentinels are spoken to, where they ask for it.
     ///
     /// # Errors

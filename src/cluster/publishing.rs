@@ -9,7 +9,10 @@ use std::{
     time::Instant,
 };
 
-use super::wire::{Outcome, Reply};
+use super::{
+    age::Since,
+    wire::{Outcome, Reply},
+};
 use crate::{
     ids::ClientSessionId,
     room::{
@@ -30,7 +33,7 @@ pub(super) type Numbers = Arc<AtomicU64>;
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
     /// What waits to be sent.
-    queue: VecDeque<(Publication, Instant)>,
+    queue: VecDeque<Waiting>,
     /// What was sent, and is not answered.
     in_flight: Option<InFlight>,
     /// Whether somebody sends.
@@ -39,20 +42,36 @@ pub(super) struct Publishing {
     refused: HashSet<ClientSessionId>,
     /// Client sessions that have gone to another process while something of them was on its way here.
     gone: HashSet<ClientSessionId>,
+    /// When the oldest was published that was answered while something before it had not come.
+    answered: Option<Since>,
+}
+
+/// A publication that waits.
+#[derive(Debug)]
+struct Waiting {
+    publication: Publication,
+    /// Since when.
+    since: Instant,
+    /// When it was published: before, where it was sent already.
+    published: Since,
 }
 
 #[derive(Debug)]
 struct InFlight {
     number: u64,
     publications: Vec<Publication>,
+    /// When the oldest of them was published.
+    published: Since,
 }
 
 /// A batch on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) number: u64,
-    /// When the oldest of it was published.
+    /// Since when the oldest of it waits.
     pub(super) since: Instant,
+    /// When the oldest of it was published.
+    pub(super) published: Since,
 }
 
 impl Publishing {
@@ -75,7 +94,8 @@ impl Publishing {
         if publication.author.is_some_and(|author| self.refused.contains(&author.client_session)) {
             return Err(Box::new(publication));
         }
-        self.queue.push_back((publication, Instant::now()));
+        let (since, published) = (Instant::now(), Since::now());
+        self.queue.push_back(Waiting { publication, since, published });
         Ok(!std::mem::replace(&mut self.is_sending, true))
     }
 
@@ -86,20 +106,19 @@ impl Publishing {
 
     /// The next batch; `None` where nothing waits: then nobody sends any more.
     pub(super) fn next_batch(&mut self, numbers: &Numbers) -> Option<Batch> {
-        let Some((_, since)) = self.queue.front() else {
+        let Some(&Waiting { since, published, .. }) = self.queue.front() else {
             self.is_sending = false;
             return None;
         };
-        let since = *since;
         let (mut publications, mut bytes) = (Vec::new(), 0);
         while publications.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            let Some((publication, _)) = self.queue.pop_front() else { break };
+            let Some(Waiting { publication, .. }) = self.queue.pop_front() else { break };
             bytes += publication.bytes();
             publications.push(publication);
         }
         let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        self.in_flight = Some(InFlight { number, publications });
-        Some(Batch { number, since })
+        self.in_flight = Some(InFlight { number, publications, published });
+        Some(Batch { number, since, published })
     }
 
     /// What is in flight, where it is this batch.
@@ -111,7 +130,9 @@ impl Publishing {
     /// A batch was answered, with this; `None` where it was before. What was refused of it that takes a version takes with it
     /// what was made directly behind it and waits to be sent, which comes behind it here.
     pub(super) fn answered(&mut self, number: u64, reply: &mut Reply) -> Option<Vec<Publication>> {
-        let mut publications = self.in_flight.take_if(|in_flight| in_flight.number == number)?.publications;
+        let InFlight { mut publications, published, .. } =
+            self.in_flight.take_if(|in_flight| in_flight.number == number)?;
+        self.answered.get_or_insert(published);
         let mut refused = None;
         for (publication, outcome) in publications.iter().zip(&reply.outcomes) {
             if let Content::Steps(steps) = &publication.content {
@@ -122,17 +143,22 @@ impl Publishing {
             }
         }
         let Some((mut behind, current)) = refused else { return Some(publications) };
-        for (publication, since) in std::mem::take(&mut self.queue) {
-            match &publication.content {
+        for waiting in std::mem::take(&mut self.queue) {
+            match &waiting.publication.content {
                 Content::Steps(steps) if steps.version == behind => {
                     behind = steps.after();
-                    publications.push(publication);
+                    publications.push(waiting.publication);
                     reply.outcomes.push(Outcome::Stale(current));
                 }
-                _ => self.queue.push_back((publication, since)),
+                _ => self.queue.push_back(waiting),
             }
         }
         Some(publications)
+    }
+
+    /// Nothing waits any more for what comes before it.
+    pub(super) fn has_no_gap(&mut self) {
+        self.answered = None;
     }
 
     /// What was appended to a log that is no more comes before everything that was published behind it. Not that of a client
@@ -147,18 +173,21 @@ impl Publishing {
         if void.is_empty() && !(is_kept && is_restarted) {
             return Vec::new();
         }
-        let (now, in_flight) = (Instant::now(), self.in_flight.take());
-        let in_flight = in_flight.map(|in_flight| in_flight.publications).unwrap_or_default();
-        let sent = void.into_iter().chain(in_flight).map(|publication| (publication, now));
+        let (since, in_flight) = (Instant::now(), self.in_flight.take());
+        let answered = self.answered.unwrap_or_else(Since::now);
+        let (published, in_flight) =
+            in_flight.map_or_else(|| (answered, Vec::new()), |sent| (sent.published, sent.publications));
+        let of = |published| move |publication| Waiting { publication, since, published };
+        let sent = void.into_iter().map(of(answered)).chain(in_flight.into_iter().map(of(published)));
         let is_gone = |publication: &Publication| {
             publication.author.is_some_and(|author| self.gone.contains(&author.client_session))
         };
         let (mut gone, mut stale, mut again) = (Vec::new(), Vec::new(), VecDeque::new());
-        for (publication, since) in sent.chain(std::mem::take(&mut self.queue)) {
-            match &publication.content {
-                Content::Steps(_) => stale.push(publication),
-                _ if is_gone(&publication) => gone.push(publication),
-                _ => again.push_back((publication, since)),
+        for waiting in sent.chain(std::mem::take(&mut self.queue)) {
+            match &waiting.publication.content {
+                Content::Steps(_) => stale.push(waiting.publication),
+                _ if is_gone(&waiting.publication) => gone.push(waiting.publication),
+                _ => again.push_back(waiting),
             }
         }
         self.queue = again;
@@ -167,11 +196,11 @@ impl Publishing {
         stale.chain(self.refuse(gone)).collect()
     }
 
-    /// Redis was away for too long: nobody sends any more. Returns what the room is told.
+    /// It was not to be sent in time: nobody sends any more. Returns what the room is told.
     pub(super) fn give_up(&mut self) -> Vec<News> {
         self.is_sending = false;
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.publications);
-        let waiting = std::mem::take(&mut self.queue).into_iter().map(|(publication, _)| publication);
+        let waiting = std::mem::take(&mut self.queue).into_iter().map(|waiting| waiting.publication);
         let refused = in_flight.into_iter().flatten().chain(waiting).collect();
         self.refuse(refused)
     }

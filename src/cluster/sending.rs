@@ -38,19 +38,29 @@ enum Answer {
     Forked,
     /// Batches behind it are done.
     Late,
+    /// It was published so long ago that what was said of its authors since may be forgotten.
+    Old,
 }
+
+/// Why what waits is refused.
+const AWAY: &str = "Redis is away";
+const LATE: &str = "they were on their way for too long";
 
 /// Sends until nothing waits. Only one does so for a document.
 pub(super) async fn send(shared: &Arc<Shared>, document: &Arc<Document>) {
     while let Some(batch) = document.next_batch() {
-        if !deliver(shared, document, batch).await {
-            return document.give_up();
+        if let Err(reason) = deliver(shared, document, batch).await {
+            return document.give_up(reason);
         }
     }
 }
 
-/// Sends one batch until it was answered, here or by a push; returns whether it was in time.
-async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> bool {
+/// Sends one batch until it was answered, here or by a push.
+///
+/// # Errors
+///
+/// Why that is not in time.
+async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -> Result<(), &'static str> {
     // What has waited behind others is tried once, however long that was.
     let deadline = (Instant::from_std(batch.since) + shared.config.wait).max(Instant::now() + PAUSE);
     let mut is_forked = false;
@@ -58,11 +68,11 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
         if !leases::mark(shared, document).await {
             sleep(PAUSE).await;
             if Instant::now() >= deadline {
-                return false;
+                return Err(AWAY);
             }
             continue;
         }
-        let Some((call, asks)) = append(shared, &link, document, batch) else { return true };
+        let Some((call, asks)) = append(shared, &link, document, batch) else { return Ok(()) };
         let answer = link.tell(&call).await;
         if link.loss.is_lost() {
             // It may come from a server that is none any more: what it has done is found out over the next link.
@@ -76,7 +86,7 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
                 if document.answered(batch, reply) {
                     reading::catch_up_later(shared, document, PUSHES_BEHIND);
                 }
-                return true;
+                return Ok(());
             }
             Ok(Some(Answer::Forked)) => {
                 // What was sent is void, and goes behind what the log has become.
@@ -85,7 +95,13 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
                 }
                 is_forked = true;
             }
-            Ok(Some(Answer::Late)) => return false,
+            Ok(Some(Answer::Late)) => return Err(LATE),
+            Ok(Some(Answer::Old)) => {
+                if batch.published.age() < shared.kept {
+                    link.loss.declare("its clock was set, or this machine has stood still");
+                }
+                return Err(LATE);
+            }
             Ok(None) => link.loss.declare("its answer to a script was none"),
             Err(error) => {
                 if error.code() == Some("NOSCRIPT") {
@@ -98,10 +114,10 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
             }
         }
         if Instant::now() >= deadline {
-            return false;
+            return Err(AWAY);
         }
     }
-    false
+    Err(AWAY)
 }
 
 fn complain(document: &Document, error: &RedisError) {
@@ -168,6 +184,7 @@ fn call(
         .arg(shared.history.bytes)
         .arg(milliseconds(shared.kept))
         .arg(milliseconds(shared.meta_kept))
+        .arg(link.clock.time_of(batch.published))
         .arg(publications.len());
     let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let mut behind = None;
@@ -197,6 +214,7 @@ fn parse(answer: &Value) -> Option<Answer> {
         ("done", Some(reply)) => Some(Answer::Done(text(reply)?.parse().ok()?, heard(parts.get(2)))),
         ("forked", _) => Some(Answer::Forked),
         ("late", _) => Some(Answer::Late),
+        ("old", _) => Some(Answer::Old),
         _ => None,
     }
 }

@@ -115,8 +115,8 @@ impl Shared {
         handle: Handle,
         hear: Do,
     ) -> Arc<Self> {
-        // Rooms say several times in a window who is there.
-        let kept = (2 * window).max(SHORTEST_KEPT);
+        // Rooms say several times in a window who is there, and what waits for a Redis that is away is known when that is back.
+        let kept = (2 * window).max(SHORTEST_KEPT).max(2 * config.wait);
         Arc::new(Self {
             calls_slot: slot_of(&calls_key(&config.prefix)),
             alive_slot: slot_of(&alive_channel(&config.prefix)),
@@ -159,7 +159,7 @@ impl Shared {
     pub(super) fn end(&self) {
         self.rooms.end();
         for document in self.all() {
-            document.give_up();
+            document.give_up("the hub has ended");
         }
         let told = lock(&self.tallies).end();
         told.into_iter().for_each(Told::tell);

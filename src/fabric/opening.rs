@@ -71,13 +71,13 @@ impl OpeningHandler {
             self.asked = recalling.map(|recalling| Asked { recalling, is_fence: false });
         }
         while let Some(Asked { recalling, is_fence }) = &mut self.asked {
-            let Ok(applied) = ready!(Pin::new(recalling).poll(cx)) else { return Poll::Ready(Phase::Failed) };
+            let Ok(recalled) = ready!(Pin::new(recalling).poll(cx)) else { return Poll::Ready(Phase::Failed) };
             if *is_fence {
-                joining.remembered = Remembered::Fenced(applied);
+                joining.remembered = Remembered::Fenced(recalled);
                 break;
             }
-            joining.remembered = Remembered::InLog(applied);
-            if applied.is_none() || !joining.has_gone() {
+            joining.remembered = Remembered::InLog(recalled.applied);
+            if recalled.applied.is_none() || !joining.has_gone() {
                 break;
             }
             let Some(recalling) = self.rooms.fence(joining.room.document(), ask) else { break };

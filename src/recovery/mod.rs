@@ -152,6 +152,15 @@ impl RecoveryRequest {
     }
 }
 
+/// What a log knows of a client session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recalled {
+    /// The number of its last message that was applied; `None` where nobody knows the client session.
+    pub applied: Option<u64>,
+    /// Where it was asked that nothing more is applied: whether that holds whatever becomes of the log's server.
+    pub is_final: bool,
+}
+
 /// Who remembers the client sessions of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remembered {
@@ -161,7 +170,7 @@ pub(crate) enum Remembered {
     /// session.
     InLog(Option<u64>),
     /// Its log, and nothing more of the client session is applied: it has to begin anew.
-    Fenced(Option<u64>),
+    Fenced(Recalled),
 }
 
 /// Who joins.
@@ -331,7 +340,7 @@ impl RoomRecovery {
                 here.or_else(|| in_log(client_session).map(|applied| Returned { applied, shown: None }))
             }
             // It may have been in another process meanwhile.
-            Remembered::InLog(applied) | Remembered::Fenced(applied) => {
+            Remembered::InLog(applied) | Remembered::Fenced(Recalled { applied, .. }) => {
                 applied.map(|applied| Returned { applied, shown: None })
             }
         };
@@ -341,11 +350,12 @@ impl RoomRecovery {
             let is_lost = matches!(missed, Err(Reload::BadOffset));
             return reload(if is_lost { Reload::BadOffset } else { Reload::TokenExpired });
         };
-        if let Remembered::Fenced(_) = remembered {
+        if let Remembered::Fenced(Recalled { is_final, .. }) = remembered {
             // What it missed may be there again: another has published behind what it had seen and Redis had not.
             let reason = missed.err().unwrap_or(Reload::BadOffset);
             let goes_on = GoesOn { client_session: begun, shown, ended: Some(client_session) };
-            return (RecoveryResult::Reload { reason, up_to: Some(up_to) }, Some(goes_on));
+            let up_to = is_final.then_some(up_to);
+            return (RecoveryResult::Reload { reason, up_to }, Some(goes_on));
         }
         let outcome = match missed {
             Ok((from, missed)) => RecoveryResult::Recovered { from, to: self.history.last(), up_to, missed },

@@ -16,6 +16,7 @@ use super::{
     publication::{Answer, Draft, Publication},
 };
 use crate::ids::{ClientSessionId, ConnectionId, Id};
+pub use crate::recovery::Recalled;
 
 /// Who may wait for one document to be opened. One more is turned away at once, to come back later.
 pub(super) const MAX_WAITING: usize = 1000;
@@ -56,9 +57,8 @@ pub trait Opener: Send + Sync + fmt::Debug {
     }
 }
 
-/// Will say the number of the last message of a client session that was applied, `None` where nobody knows the client
-/// session. An error where the log cannot be reached.
-pub type Recalling = oneshot::Receiver<Option<u64>>;
+/// Will say what the log knows of a client session. An error where the log cannot be reached.
+pub type Recalling = oneshot::Receiver<Recalled>;
 
 /// Who is the first to open a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

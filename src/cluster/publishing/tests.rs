@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::{InFlight, Numbers, Outcome, Publishing, Reply};
+use super::{InFlight, Numbers, Outcome, Publishing, Reply, Since, Waiting};
 use crate::{
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     room::{
@@ -48,18 +48,46 @@ fn steps(version: u64, count: u32) -> Publication {
     Publication { content: Content::Steps(steps), ..Publication::of_route_handler(None, "") }
 }
 
+fn waits(publication: Publication) -> Waiting {
+    Waiting { publication, since: Instant::now(), published: Since::now() }
+}
+
+fn in_flight(publications: Vec<Publication>) -> InFlight {
+    InFlight { number: 1, publications, published: Since::now() }
+}
+
+#[test]
+fn what_is_sent_again_is_as_old_as_it_was() {
+    let mut state = Publishing::default();
+    state.enqueue(of_client(1, 1)).unwrap();
+    let first = state.next_batch(&Numbers::default()).unwrap().published;
+    let again = |state: &mut Publishing, void| {
+        assert!(state.append_again(void, true, true).is_empty());
+        state.next_batch(&Numbers::default()).unwrap().published
+    };
+    assert_eq!(again(&mut state, Vec::new()), first);
+    // It was answered, and then what it stood behind was lost.
+    let mut reply =
+        "00000000000000ff 0000000000000002 0000000000000001 9 10 1700000000000 a".parse().unwrap();
+    let void = state.answered(1, &mut reply).unwrap();
+    assert_eq!(again(&mut state, void), first);
+    let void = state.answered(1, &mut reply).unwrap();
+    state.has_no_gap();
+    assert_ne!(again(&mut state, void), first, "which nothing was before, so it is another");
+}
+
 #[test]
 fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
     let mut state = Publishing::default();
     let waiting = [steps(9, 2), steps(8, 1), of_client(7, 1), steps(11, 1)];
-    state.queue.extend(waiting.map(|publication| (publication, Instant::now())));
+    state.queue.extend(waiting.map(waits));
     let reply = |outcomes: &str| -> Reply {
         format!("00000000000000ff 0000000000000002 0000000000000001 9 10 1700000000000 {outcomes}")
             .parse()
             .unwrap()
     };
     let mut answer = |outcomes: &str| {
-        state.in_flight = Some(InFlight { number: 1, publications: vec![steps(7, 1), steps(8, 1)] });
+        state.in_flight = Some(in_flight(vec![steps(7, 1), steps(8, 1)]));
         let mut reply = reply(outcomes);
         let sent = state.answered(1, &mut reply).unwrap();
         assert!(state.answered(1, &mut reply).is_none(), "once");
@@ -74,15 +102,17 @@ fn what_was_made_directly_behind_refused_steps_is_refused_with_them() {
         _ => None,
     };
     assert_eq!(sent.iter().map(versions).collect::<Vec<_>>(), [Some(7), Some(8), Some(9), Some(11)]);
-    assert_eq!(state.queue.iter().map(|(left, _)| versions(left)).collect::<Vec<_>>(), [Some(8), None]);
+    assert_eq!(
+        state.queue.iter().map(|left| versions(&left.publication)).collect::<Vec<_>>(),
+        [Some(8), None]
+    );
 }
 
 #[test]
 fn steps_that_were_made_for_another_log_are_not_appended_to_this_one() {
     let mut state = Publishing::default();
-    state.queue.push_back((steps(7, 1), Instant::now()));
-    state.queue.push_back((of_client(1, 1), Instant::now()));
-    state.in_flight = Some(InFlight { number: 1, publications: vec![steps(5, 2), of_client(2, 1)] });
+    state.queue.extend([steps(7, 1), of_client(1, 1)].map(waits));
+    state.in_flight = Some(in_flight(vec![steps(5, 2), of_client(2, 1)]));
     assert_eq!(state.append_again(Vec::new(), false, true).len(), 0, "it is sent again as it is");
     state.went(ClientSessionId::new(1), false);
     let told = state.append_again(vec![of_client(3, 1)], true, true);
@@ -92,6 +122,6 @@ fn steps_that_were_made_for_another_log_are_not_appended_to_this_one() {
     });
     let refused = Err(Refusal::Stale { current: 0, retry_in_ms: None });
     assert_eq!(outcomes.collect::<Vec<_>>(), [refused, refused, Err(Refusal::Unavailable)]);
-    let left = state.queue.iter().map(|(left, _)| left.author.unwrap().client_session.number());
+    let left = state.queue.iter().map(|left| left.publication.author.unwrap().client_session.number());
     assert_eq!(left.collect::<Vec<_>>(), [3, 2]);
 }

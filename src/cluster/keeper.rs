@@ -1,6 +1,7 @@
 //! What a process has of a document with an authority beside its log: whether it looks after it, and who is told of that.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -28,8 +29,10 @@ struct State {
     is_held: bool,
     /// This process looks after it no more, whoever else does.
     is_given_up: bool,
-    /// What the log has become, until the room goes on with it.
-    restarted: Option<Reading>,
+    /// How often the log has become another one.
+    history: u64,
+    /// What it has become, until the room goes on with it: each time, in order.
+    restarted: VecDeque<(u64, Reading)>,
 }
 
 /// What Redis answers to one who wants to look after a document.
@@ -151,14 +154,24 @@ impl Kept {
         }
     }
 
-    /// What the log has become that the room is to go on with.
-    pub(super) fn take_restarted(&self) -> Option<Reading> {
-        lock(&self.state).restarted.take()
+    /// What the log has become that the room is to go on with, and which one that is.
+    pub(super) fn take_restarted(&self) -> (u64, Option<Reading>) {
+        let mut state = lock(&self.state);
+        let next = state.restarted.pop_front();
+        next.map_or((state.history, None), |(history, reading)| (history, Some(reading)))
     }
 
     /// The log is another one.
     pub(super) fn restarted(&self, reading: Reading) {
-        lock(&self.state).restarted = Some(reading);
+        let mut state = lock(&self.state);
+        state.history += 1;
+        let history = state.history;
+        state.restarted.push_back((history, reading));
+    }
+
+    /// How often the log has become another one.
+    pub(super) fn history(&self) -> u64 {
+        lock(&self.state).history
     }
 
     /// What another process has said of it.

@@ -11,7 +11,6 @@ use std::{
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use super::keeper::{Keeper, Lease};
 use super::{
     delivered,
     document::Document,
@@ -26,11 +25,15 @@ use super::{
     telling,
     wire::{Reading, nonce_text, text},
 };
+pub(crate) use super::{
+    keeper::{Keeper, Lease},
+    kept_log::KeptLog,
+};
 use crate::{
-    ids::{ClientSessionId, Epoch, Id, Topic},
+    ids::{ClientSessionId, Epoch, Id},
     recovery::history::LEAP,
     room::{
-        document_log::{Append, Deliver, Log, News, Start, Stood},
+        document_log::{Deliver, News, Start, Stood},
         publication::{Content, Publication, Replaced},
     },
 };
@@ -238,10 +241,20 @@ impl Followed {
         None
     }
 
-    /// Changes what stands beside the log; where `by_anybody`, whoever looks after it.
-    pub(crate) async fn change(&self, changes: &[Change], by_anybody: bool) -> Result<(), NotChanged> {
+    /// Changes what stands beside the log; where `by_anybody`, whoever looks after it. Where `history` is given, only while the log
+    /// is that one: versions of another are not what they were made for.
+    pub(crate) async fn change(
+        &self,
+        changes: &[Change],
+        by_anybody: bool,
+        history: Option<u64>,
+    ) -> Result<(), NotChanged> {
         let deadline = Instant::now() + self.shared.config.wait;
         while let Some(link) = self.link(deadline).await {
+            // Over a new connection the log was read again before.
+            if history.is_some_and(|history| history != self.kept().history()) {
+                return Err(NotChanged::Stale);
+            }
             let call = self.call(&link, changes, by_anybody);
             match link.call(&call).await {
                 Ok(answer) => {
@@ -296,11 +309,14 @@ impl Followed {
         call
     }
 
-    /// Puts there again what Redis has lost, all at once.
-    pub(crate) async fn restore(&self, lost: &Lost) -> Result<(), NotChanged> {
+    /// Puts there again what Redis has lost, all at once, while the log is the one that `history` says.
+    pub(crate) async fn restore(&self, lost: &Lost, history: u64) -> Result<(), NotChanged> {
         let deadline = Instant::now() + self.shared.config.wait;
         let Some(epoch) = self.document.epoch() else { return Err(NotChanged::Stale) };
         while let Some(link) = self.link(deadline).await {
+            if history != self.kept().history() {
+                return Err(NotChanged::Stale);
+            }
             match link.call(&self.call_restore(&link, epoch, lost)).await {
                 Ok(answer) if text(&answer) == Some("done") => return Ok(()),
                 Ok(_) => return Err(NotChanged::Stale),
@@ -379,9 +395,10 @@ impl Followed {
         }
     }
 
-    /// What the log has become that the room is to go on with.
-    pub(crate) fn take_restarted(&self) -> Option<Whole> {
-        self.kept().take_restarted().map(Whole::of)
+    /// What the log has become that the room is to go on with, and which one that is.
+    pub(crate) fn take_restarted(&self) -> (u64, Option<Whole>) {
+        let (history, reading) = self.kept().take_restarted();
+        (history, reading.map(Whole::of))
     }
 
     /// Brings the room up to what stands in Redis now; whether that was done.
@@ -427,53 +444,5 @@ impl Followed {
             });
         }
         told
-    }
-}
-
-/// The log of a document with an authority, for a room; as long as it is there, the document is followed.
-#[derive(Debug)]
-pub(crate) struct KeptLog {
-    log: RedisLog,
-    pub(crate) followed: Followed,
-}
-
-impl Log for KeptLog {
-    fn append(&mut self, publication: Publication, room: Arc<dyn Deliver>) -> Append {
-        self.log.append(publication, room)
-    }
-
-    fn counted(&mut self, offset: u64, members: usize) {
-        self.log.counted(offset, members);
-    }
-
-    fn knows_refused(&mut self, client_session: ClientSessionId) {
-        self.log.knows_refused(client_session);
-    }
-
-    fn keep(&mut self, client_sessions: &[ClientSessionId]) {
-        self.log.keep(client_sessions);
-    }
-
-    fn show(&mut self, client_session: ClientSessionId, topic: Topic, frame: &[u8]) {
-        self.log.show(client_session, topic, frame);
-    }
-
-    fn hide(&mut self, client_session: ClientSessionId) {
-        self.log.hide(client_session);
-    }
-
-    fn take(&mut self, client_session: ClientSessionId) {
-        self.log.take(client_session);
-    }
-
-    fn end(&mut self, client_session: ClientSessionId) {
-        self.log.end(client_session);
-    }
-}
-
-impl Drop for KeptLog {
-    fn drop(&mut self) {
-        // Nobody waits for it.
-        drop(self.followed.release());
     }
 }

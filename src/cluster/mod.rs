@@ -15,7 +15,7 @@
 //! - `census`, `counting`: who is in which process. `tallies`, `delivered`: how many connections got something. `rooms`, `room_channels`, `claims`: those of handlers. [`counts`]: what is counted. `shared`: what all of these share. `document`, `follower`, `publishing`: one document.
 //! - `nodes`, `slots`, `routes`, `moving`: the servers of a cluster, and who has what. `hearing`: what is pushed.
 //! - `primary`, `sentinel`, `once`: where the server is, and that nobody says so. `dial`, `tls`, `link`, `server_info`: the connections.
-//! - `kept`, `keeper`, `leases`: documents with an authority, and which process looks after them.
+//! - `kept`, `kept_log`, `keeper`, `leases`: documents with an authority, and which process looks after them.
 //! - `keys`, `entry`, `wire`, `soft`, `text`, `topics`, `age`, `*.lua`: what stands in Redis, and what is said.
 
 mod age;
@@ -36,6 +36,7 @@ mod hearing;
 mod keeper;
 mod keeping;
 pub(crate) mod kept;
+mod kept_log;
 mod keys;
 mod leases;
 mod link;

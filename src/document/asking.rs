@@ -48,7 +48,7 @@ impl Document {
 
     /// A client has sent the document as it is at a version, or up to an offset. Whether it was asked for it.
     pub fn take_snapshot(self: &Arc<Self>, client: &Id, at: u64, doc: &str) -> bool {
-        let (write, version) = {
+        let (write, version, history) = {
             let mut state = lock(&self.state);
             let Some(asked) = state.asked.take_if(|asked| asked.client == *client) else { return false };
             let version = match self.kind {
@@ -65,11 +65,12 @@ impl Document {
             state.snapshot = Snapshot { version, doc: doc.into() };
             self.trim(&mut state);
             let (document, kept_from) = (self.id.clone(), state.batches.start());
-            (Write::Snapshot { document, position: version, kept_from, body: doc.to_owned() }, version)
+            let write = Write::Snapshot { document, position: version, kept_from, body: doc.to_owned() };
+            (write, version, state.on_the_way.history)
         };
         let document = Arc::clone(self);
         self.context.handle.spawn(async move {
-            if let Err(HookError(reason)) = document.write(vec![write]).await {
+            if let Err(HookError(reason)) = document.write(vec![write], Some(history)).await {
                 log::error!(document = document.id.text(); "document {:?}: the snapshot at {version} was not stored: {reason}", document.id);
             }
         });

@@ -96,13 +96,14 @@ impl Document {
         reason: &str,
     ) -> Result<(), HookError> {
         let (tell, told) = oneshot::channel();
-        let (at, set_aside, saved) = {
+        let (at, history, set_aside, saved) = {
             let mut state = lock(&self.state);
             state.on_the_way.goes_on.push(tell);
-            (state.batches.version(), state.content().set_aside(good.version), state.edits.saved)
+            let set_aside = state.content().set_aside(good.version);
+            (state.batches.version(), state.on_the_way.history, set_aside, state.edits.saved)
         };
         let replaced = Replaced { version: at + 1, saved, doc: good.doc.into() };
-        together.replace(replaced, at, reason, set_aside).await?;
+        together.replace(replaced, (at, history), reason, set_aside).await?;
         log::error!(
             document = self.id.text();
             "document {:?}: steps behind version {} do not fit and are set aside, everybody goes on at version {}: {reason}",

@@ -32,7 +32,7 @@ impl Together for OverRedis {
         self.followed.is_held()
     }
 
-    fn write(&self, writes: Vec<Write>, offset: u64) -> Answer<()> {
+    fn write(&self, writes: Vec<Write>, offset: u64, history: Option<u64>) -> Answer<()> {
         // A client's snapshot is what it is, whoever puts it there.
         let by_anybody = writes.iter().all(|write| matches!(write, Write::Snapshot { .. }));
         let change = |write| match write {
@@ -47,10 +47,11 @@ impl Together for OverRedis {
         };
         let changes: Vec<_> = writes.into_iter().filter_map(change).collect();
         let followed = self.followed.clone();
-        Box::pin(async move { followed.change(&changes, by_anybody).await.map_err(not_changed) })
+        Box::pin(async move { followed.change(&changes, by_anybody, history).await.map_err(not_changed) })
     }
 
-    fn replace(&self, replaced: Replaced, at: u64, reason: &str, set_aside: String) -> Answer<()> {
+    fn replace(&self, replaced: Replaced, at: (u64, u64), reason: &str, set_aside: String) -> Answer<()> {
+        let (at, history) = at;
         let changes = [
             set_aside_of(&self.id, reason, set_aside),
             Change::Create {
@@ -63,14 +64,20 @@ impl Together for OverRedis {
             },
         ];
         let followed = self.followed.clone();
-        Box::pin(async move { followed.change(&changes, false).await.map_err(not_changed) })
+        Box::pin(async move { followed.change(&changes, false, Some(history)).await.map_err(not_changed) })
     }
 
-    fn restore(&self, at: Option<u64>, begins: Replaced, batches: Vec<Content>) -> Answer<bool> {
+    fn restore(
+        &self,
+        at: Option<u64>,
+        begins: Replaced,
+        batches: Vec<Content>,
+        history: u64,
+    ) -> Answer<bool> {
         let lost = Lost { at, kind: name_of(self.kind), begins, batches };
         let followed = self.followed.clone();
         Box::pin(async move {
-            match followed.restore(&lost).await {
+            match followed.restore(&lost, history).await {
                 Ok(()) => Ok(true),
                 Err(NotChanged::Stale | NotChanged::Lost) => Ok(false),
                 Err(error) => Err(not_changed(error)),
@@ -101,7 +108,9 @@ impl Together for OverRedis {
 
     fn may_be_saved(&self, version: u64) -> Answer<()> {
         let followed = self.followed.clone();
-        Box::pin(async move { followed.change(&[Change::May(version)], true).await.map_err(not_changed) })
+        Box::pin(
+            async move { followed.change(&[Change::May(version)], true, None).await.map_err(not_changed) },
+        )
     }
 
     fn is_saved(&self) {
@@ -120,15 +129,16 @@ impl Together for OverRedis {
         self.followed.release()
     }
 
-    fn restarted(&self) -> Option<Rest> {
-        let whole = self.followed.take_restarted()?;
-        match rest_of(&whole.kept?) {
+    fn restarted(&self) -> (u64, Option<Rest>) {
+        let (history, whole) = self.followed.take_restarted();
+        let rest = whole.and_then(|whole| whole.kept).and_then(|kept| match rest_of(&kept) {
             Ok(rest) => Some(rest),
             Err(HookError(reason)) => {
                 log::error!(document = self.id.text(); "document {:?}: what Redis has of it is not whole: {reason}", self.id);
                 None
             }
-        }
+        });
+        (history, rest)
     }
 
     fn catch_up(&self) -> Answer<bool> {

@@ -43,7 +43,7 @@ enum Next<'a> {
 /// The same, with all that it takes where the document is not locked.
 enum Look {
     Nothing,
-    Put { at: Option<u64>, begins: Replaced, batches: Vec<Content> },
+    Put { at: Option<u64>, begins: Replaced, batches: Vec<Content>, history: u64 },
     GiveUp { body: String, was: u64 },
 }
 
@@ -52,8 +52,9 @@ impl Document {
     /// there again.
     pub(super) fn restarted(self: &Arc<Self>) {
         let Some(together) = &self.together else { return };
-        let rest = together.restarted();
+        let (history, rest) = together.restarted();
         let mut state = lock(&self.state);
+        state.on_the_way.history = history;
         let before = state.on_the_way.lost.take();
         let is_restoring = before.is_some();
         // Where not everything of the time before is there again, it is what was before that.
@@ -92,20 +93,20 @@ impl Document {
         let mut has_complained = false;
         let mut is_patient = !together.is_saver();
         loop {
-            let (at, begins, batches) = match self.look() {
+            let (at, begins, batches, history) = match self.look() {
                 Look::Nothing => return self.hurry.notify_one(),
                 Look::GiveUp { body, was } => {
                     self.hurry.notify_one();
                     return self.give_up(body, was).await;
                 }
-                Look::Put { at, begins, batches } => (at, begins, batches),
+                Look::Put { at, begins, batches, history } => (at, begins, batches, history),
             };
             if std::mem::take(&mut is_patient) {
                 sleep(LETS_FIRST).await;
                 continue;
             }
             let count = batches.len();
-            match together.restore(at, begins, batches).await {
+            match together.restore(at, begins, batches, history).await {
                 Ok(true) => {
                     log::warn!(
                         document = self.id.text();
@@ -143,7 +144,7 @@ impl Document {
                 let Snapshot { version, doc } = &lost.old.snapshot;
                 let begins = Replaced { version: *version, saved: lost.old.saved, doc: (&**doc).into() };
                 let batches = batches.into_iter().map(|batch| content_of_batch(self.kind, batch)).collect();
-                return Look::Put { at, begins, batches };
+                return Look::Put { at, begins, batches, history: state.on_the_way.history };
             }
             Next::Nothing => Look::Nothing,
             Next::GiveUp(behind) => {
@@ -187,7 +188,7 @@ impl Document {
         }
         let reason = "Redis had lost it, and the document has gone on without it".to_owned();
         let write = Write::SetAside { document: self.id.clone(), reason, body };
-        if let Err(HookError(reason)) = self.write(vec![write]).await {
+        if let Err(HookError(reason)) = self.write(vec![write], None).await {
             log::error!(document = self.id.text(); "document {:?}: it could not be set aside: {reason}", self.id);
         }
     }

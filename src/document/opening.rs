@@ -122,7 +122,7 @@ impl Loaded {
             }
         };
         if !writes.is_empty() {
-            document.write(writes).await?;
+            document.write(writes, None).await?;
         }
         let mut state = lock(&document.state);
         state.edits.overruled = overruled;

@@ -197,7 +197,7 @@ impl Loaded {
             }
             changes.push(Change::Loaded);
         }
-        match followed.change(&changes, false).await {
+        match followed.change(&changes, false, None).await {
             Ok(()) => Ok(Some(overruled)),
             Err(NotChanged::Stale | NotChanged::Lost) => Ok(None),
             Err(NotChanged::Away) => Err(HookError("Redis is away".to_owned())),

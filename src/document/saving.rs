@@ -51,6 +51,10 @@ impl State {
     }
 }
 
+fn gone_on() -> HookError {
+    HookError("it has gone on as another one meanwhile".to_owned())
+}
+
 impl Document {
     /// Sees to it that what is not saved will be.
     pub(super) fn save_later(self: &Arc<Self>, state: &mut State) {
@@ -252,10 +256,13 @@ impl Document {
         self: &Arc<Self>,
         version: u64,
         generation: u64,
+        history: u64,
         writes: Vec<Write>,
     ) -> Result<(), HookError> {
         loop {
-            let Err(HookError(reason)) = self.write(writes.clone()).await else { return Ok(()) };
+            let Err(HookError(reason)) = self.write(writes.clone(), Some(history)).await else {
+                return Ok(());
+            };
             let Some(together) = &self.together else { return Err(HookError(reason)) };
             if lock(&self.state).generation() != generation {
                 self.context.handle.spawn(Arc::clone(self).tell_may_be_saved(version));
@@ -277,10 +284,17 @@ impl Document {
 
     async fn save(self: &Arc<Self>, save: Save, generation: u64) -> Result<(), HookError> {
         let (document, version) = (self.id.clone(), save.content.version);
+        let history = {
+            let state = lock(&self.state);
+            if self.together.is_some() && state.generation() != generation {
+                return Err(gone_on());
+            }
+            state.on_the_way.history
+        };
         // If the process ends before the answer is noted, the app's copy is known to be ours by this.
         // Where that cannot be noted it is saved all the same: a full disk is no reason not to.
         let saving = Write::Saving { document: document.clone(), position: version };
-        if let Err(HookError(reason)) = self.write(vec![saving]).await {
+        if let Err(HookError(reason)) = self.write(vec![saving], Some(history)).await {
             // Another process could not know that the app has it, if this one dies. The last one to go knows no better.
             let is_alone =
                 self.together.as_ref().is_none_or(|together| together.is_saver() && self.context.is_ending());
@@ -298,7 +312,7 @@ impl Document {
                         // Its versions are of what it was.
                         state.edits.overruled = Some(version);
                         self.context.handle.spawn(Arc::clone(self).tell_may_be_saved(version));
-                        return Err(HookError("it has gone on as another one meanwhile".to_owned()));
+                        return Err(gone_on());
                     }
                     let message = self.saved_message(&state, version);
                     state.edits.saved = version;
@@ -317,7 +331,7 @@ impl Document {
                 if let Some(Snapshot { doc, .. }) = snapshot {
                     writes.push(Write::Snapshot { document, position: version, body: doc.into(), kept_from });
                 }
-                self.note(version, generation, writes).await?;
+                self.note(version, generation, history, writes).await?;
                 if let Some(together) = &self.together {
                     together.tell_saved(version);
                     self.note_saved();
@@ -364,7 +378,7 @@ impl Document {
             let version = state.go_on_with(good.doc.clone());
             state.edits.touch(Instant::now());
             let good = Snapshot { version, doc: good.doc };
-            (self.ask(self.replace(&state, &good, state.edits.saved, reason, set_aside)), version)
+            (self.ask(self.replace(&state, &good, state.edits.saved, reason, set_aside), None), version)
         };
         log::error!(
             document = self.id.text();
@@ -407,20 +421,25 @@ impl Document {
         }
     }
 
-    /// Writes to the store, and waits until it is on disk.
-    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), HookError> {
-        self.ask(writes).await
+    /// Writes to the store, and waits until it is on disk. Versions among the writes are of the log `history`, where several
+    /// processes have the document.
+    pub(super) async fn write(&self, writes: Vec<Write>, history: Option<u64>) -> Result<(), HookError> {
+        self.ask(writes, history).await
     }
 
     /// Asks the store to write; it is asked when this returns, and what is returned waits until it is on disk.
-    fn ask(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), HookError>> + use<> {
+    fn ask(
+        &self,
+        writes: Vec<Write>,
+        history: Option<u64>,
+    ) -> impl Future<Output = Result<(), HookError>> + use<> {
         let together = self.together.as_ref().map(|together| {
             let position = writes.iter().find_map(|write| match write {
                 Write::Snapshot { position, .. } => Some(*position),
                 _ => None,
             });
             let offset = position.map_or(0, |position| lock(&self.state).offset_before(position));
-            together.write(writes.clone(), offset)
+            together.write(writes.clone(), offset, history)
         });
         let writes = if together.is_some() { Vec::new() } else { writes };
         let (tell, told) = tokio::sync::oneshot::channel();

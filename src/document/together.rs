@@ -26,15 +26,16 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
     fn is_saver(&self) -> bool;
 
     /// Writes beside the log, as the store of one process does. `offset` is that of the last batch which a snapshot among the
-    /// writes has.
-    fn write(&self, writes: Vec<Write>, offset: u64) -> Answer<()>;
+    /// writes has; `history` the log that their versions are of, where they have some.
+    fn write(&self, writes: Vec<Write>, offset: u64, history: Option<u64>) -> Answer<()>;
 
-    /// Has the document go on as another one, in all processes, if it still is at version `at`; what it was is set aside.
-    fn replace(&self, replaced: Replaced, at: u64, reason: &str, set_aside: String) -> Answer<()>;
+    /// Has the document go on as another one, in all processes, if it still is at version `at` of a log; what it was is set aside.
+    fn replace(&self, replaced: Replaced, at: (u64, u64), reason: &str, set_aside: String) -> Answer<()>;
 
     /// Puts `batches` there again behind version `at`; or, where there is nothing, all of them behind the snapshot. Whether they
-    /// are there: not where there is something else.
-    fn restore(&self, at: Option<u64>, begins: Replaced, batches: Vec<Content>) -> Answer<bool>;
+    /// are there: not where there is something else, or another log than `history`.
+    fn restore(&self, at: Option<u64>, begins: Replaced, batches: Vec<Content>, history: u64)
+    -> Answer<bool>;
 
     /// Has the document go on with all that stands there now, as if its log were another one; whether that was done.
     fn begin_anew(&self) -> Answer<bool>;
@@ -60,8 +61,8 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
     /// Lets another process load and save it; what is returned hears once Redis knows, or breaks off.
     fn release(&self) -> mpsc::Receiver<()>;
 
-    /// What the log has become, where that is another one: `None` where nothing of the document is left.
-    fn restarted(&self) -> Option<Rest>;
+    /// Which log it is now, and what it has: `None` where nothing of the document is left.
+    fn restarted(&self) -> (u64, Option<Rest>);
 
     /// Brings its room up to what stands in the log now; whether that was done.
     #[cfg(feature = "redis")]
@@ -91,6 +92,8 @@ pub(super) struct Lost {
 /// What of a document is on its way to the log, or back.
 #[derive(Debug, Default)]
 pub(super) struct OnTheWay {
+    /// The log that the versions here are of: how often it has become another one.
+    pub(super) history: u64,
     /// Batches that were accepted here and have not come back.
     pub(super) sent: Vec<Sent>,
     /// Who is to be refused once those have.

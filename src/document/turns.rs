@@ -181,7 +181,8 @@ impl FairTurns {
         if place == 1 {
             return first + SLACK_MS;
         }
-        (first + between).saturating_sub(self.round_trip(self.queue[place]) * 3 / 2)
+        // One whose line was once slow, and is not, would otherwise come again and again until then.
+        (first + between).saturating_sub(self.round_trip(self.queue[place]) * 3 / 2).max(SLACK_MS)
     }
 
     /// How long a writer takes to come again, as far as that is known, in milliseconds.

@@ -133,6 +133,19 @@ fn a_batch_that_was_under_way_before_the_refusal_does_not_make_a_line_look_quick
 }
 
 #[test]
+fn who_waits_behind_others_and_was_slow_once_is_never_told_to_come_at_once() {
+    let mut scene = Scene::new(Turns::Fair);
+    // It takes 2 s to come again, and stands behind two that take no time.
+    scene.old(3, 0);
+    assert!(scene.is_accepted(3, 2000));
+    scene.old(1, 2001);
+    scene.wait(2, 2002);
+    for now in 2003..2020 {
+        assert!(scene.wait(3, now) >= 15, "at {now}");
+    }
+}
+
+#[test]
 fn who_leaves_gives_up_its_turn_and_its_place() {
     let mut scene = Scene::new(Turns::Fair);
     for writer in [1, 2, 3] {

@@ -280,7 +280,7 @@ impl Document {
                 state.taking.push(*client_session);
             }
             Record::Hide(client_session) => state.taking.retain(|taking| taking != client_session),
-            Record::Ask | Record::Saved(_) | Record::Save | Record::Waits(..) => {}
+            Record::Ask | Record::Saved(_) | Record::Save | Record::Waits(..) | Record::Served(_) => {}
         }
         state.noted.push(record);
         !std::mem::replace(&mut state.is_telling, true)
@@ -325,7 +325,9 @@ impl Document {
                         news.push(News::Hidden(told.process, Some(client_session)));
                     }
                     Record::Ask => news.push(News::Asked),
-                    Record::Saved(_) | Record::Save | Record::Waits(..) => of_authority.push(record),
+                    Record::Saved(_) | Record::Save | Record::Waits(..) | Record::Served(_) => {
+                        of_authority.push(record);
+                    }
                 }
             }
             if state.follower.is_none() {

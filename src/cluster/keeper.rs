@@ -69,8 +69,11 @@ pub(crate) trait Keeper: Send + Sync {
     /// The app may have this version, of what Redis has lost. Said again and again.
     fn may_be_saved(&self, version: u64);
 
-    /// A client of another process waits for its turn, and takes so many milliseconds to come again.
+    /// A client of another process, or its route handlers, wait for their turn, and take so many milliseconds to come again.
     fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64);
+
+    /// Route handlers of another process have had their turn.
+    fn served_elsewhere(&self, writer: ClientSessionId);
 
     /// Somebody wants it to be saved now.
     fn save_now(&self);
@@ -182,6 +185,7 @@ impl Kept {
                 Record::Saved(version) => keeper.saved_elsewhere(*version, true),
                 Record::Save => keeper.save_now(),
                 Record::Waits(writer, round_trip) => keeper.waits_elsewhere(*writer, (*round_trip).into()),
+                Record::Served(writer) => keeper.served_elsewhere(*writer),
                 _ => {}
             }
         }

@@ -415,10 +415,21 @@ impl Followed {
         telling::tell(&self.shared, &self.document, Record::Saved(version));
     }
 
-    /// Tells the other processes that a client waits for its turn.
-    pub(crate) fn tell_waiting(&self, client_session: ClientSessionId, round_trip: u64) {
+    /// Tells the other processes that a client, or a route handler of this process, waits for its turn.
+    pub(crate) fn tell_waiting(&self, client_session: Option<ClientSessionId>, round_trip: u64) {
+        let writer = client_session.unwrap_or_else(|| self.route_handlers());
         let round_trip = u32::try_from(round_trip).unwrap_or(u32::MAX);
-        telling::tell(&self.shared, &self.document, Record::Waits(client_session, round_trip));
+        telling::tell(&self.shared, &self.document, Record::Waits(writer, round_trip));
+    }
+
+    /// Tells them that the route handler has had it.
+    pub(crate) fn tell_served(&self) {
+        telling::tell(&self.shared, &self.document, Record::Served(self.route_handlers()));
+    }
+
+    /// How those of this process are called among the writers of other processes.
+    fn route_handlers(&self) -> ClientSessionId {
+        ClientSessionId::new(self.shared.process)
     }
 
     /// Asks whoever looks after it to save it now.

@@ -16,6 +16,7 @@ const TAKE: u8 = 3;
 const SAVED: u8 = 4;
 const SAVE: u8 = 5;
 const WAITS: u8 = 6;
+const SERVED: u8 = 7;
 
 /// One thing that is true now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +33,10 @@ pub(super) enum Record {
     Saved(u64),
     /// Whoever looks after the document is to save it now.
     Save,
-    /// A client waits for its turn to write, and takes so many milliseconds to come again.
+    /// A client, or the route handlers of a process, wait for their turn to write, and take so many milliseconds to come again.
     Waits(ClientSessionId, u32),
+    /// Route handlers of a process have had theirs: of a client it is seen by what it has written.
+    Served(ClientSessionId),
 }
 
 /// What one process tells the others.
@@ -72,6 +75,10 @@ impl Told {
                     out.put_u64(client_session.number());
                     out.put_u32(*round_trip);
                 }
+                Record::Served(writer) => {
+                    out.put_u8(SERVED);
+                    out.put_u64(writer.number());
+                }
                 Record::Take(client_session) => {
                     out.put_u8(TAKE);
                     out.put_u64(client_session.number());
@@ -107,6 +114,7 @@ impl Told {
                 SAVED => Record::Saved(from.try_get_u64().ok()?),
                 SAVE => Record::Save,
                 WAITS => Record::Waits(client_session()?, from.try_get_u32().ok()?),
+                SERVED => Record::Served(client_session()?),
                 _ => return None,
             });
         }
@@ -132,6 +140,7 @@ mod tests {
             Record::Saved(1 << 40),
             Record::Save,
             Record::Waits(client_session, 7),
+            Record::Served(client_session),
         ];
         let told = Told { process: 7, records };
         let message = told.message();

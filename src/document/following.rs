@@ -31,6 +31,11 @@ const UNTIL_RESTORED_MS: u32 = 250;
 /// Versions after which it is looked again for a newer snapshot, where much stands behind the one there is.
 const RENEWED_AFTER: u64 = 500;
 
+/// Who has made a publication, among the writers of this process.
+fn writer_of(publication: &Publication) -> u64 {
+    publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number())
+}
+
 impl Document {
     /// Whether a batch may go to the log; otherwise its room is told why not, later and in order.
     pub(super) fn admit(
@@ -40,10 +45,8 @@ impl Document {
     ) -> Option<Publication> {
         let now = self.context.now();
         let mut state = lock(&self.state);
-        let author = publication.author;
-        let waits =
-            |state: &State| author.and_then(|author| state.authority.waiting(author.connection.number()));
-        let waited = waits(&state).is_some();
+        let (author, writer) = (publication.author, writer_of(&publication));
+        let waited = state.authority.waiting(writer).is_some();
         let is_lost = state.on_the_way.lost.is_some() && matches!(publication.content, Content::Steps(_));
         let judged = if is_lost {
             // What Redis has lost has its place before it.
@@ -51,8 +54,8 @@ impl Document {
         } else {
             state.judge(&publication, self.options(), now)
         };
-        if let (false, Some(round_trip), Some(author)) = (waited, waits(&state), author) {
-            self.tell_waiting(author, round_trip);
+        if !waited {
+            self.tell_waiting(&mut state, author, writer);
         }
         match judged {
             Ok(entry) => {
@@ -125,7 +128,8 @@ impl Document {
     ) {
         let after = state.batches.version();
         let own = Sent { before, client: client.clone(), number };
-        if state.on_the_way.sent.first() == Some(&own) {
+        let is_own = state.on_the_way.sent.first() == Some(&own);
+        if is_own {
             state.on_the_way.sent.remove(0);
             state.authority.delivered(after);
         } else {
@@ -133,8 +137,16 @@ impl Document {
             state.on_the_way.sent.clear();
             state.authority.overtaken(after);
         }
-        if let Some(author) = author {
-            state.authority.served_elsewhere(author.client_session.number(), self.context.now());
+        match author {
+            Some(author) => {
+                state.authority.served_elsewhere(author.client_session.number(), self.context.now());
+            }
+            None if is_own && std::mem::take(&mut state.on_the_way.has_told_of_handlers) => {
+                if let Some(together) = &self.together {
+                    together.tell_served();
+                }
+            }
+            None => {}
         }
         if state.on_the_way.sent.is_empty() {
             self.refuse_held(state);
@@ -164,18 +176,18 @@ impl Document {
         let Refusal::Stale { retry_in_ms, .. } = refusal else { return refusal };
         // It is one of another process's, and not this one's, that took its place.
         if retry_in_ms.is_none() && *version < state.batches.version() {
-            let writer = publication.author.map_or(ROUTE_HANDLERS, |author| author.connection.number());
+            let writer = writer_of(publication);
             state.authority.give_back(writer, self.context.now());
-            if let Some((author, round_trip)) = publication.author.zip(state.authority.waiting(writer)) {
-                self.tell_waiting(author, round_trip);
-            }
+            self.tell_waiting(&mut state, publication.author, writer);
         }
         Refusal::Stale { current: state.batches.version(), retry_in_ms }
     }
 
-    fn tell_waiting(&self, author: Author, round_trip: u64) {
-        if let Some(together) = &self.together {
-            together.tell_waiting(author.client_session, round_trip);
+    /// Tells the other processes of a writer, where that waits for its turn.
+    fn tell_waiting(&self, state: &mut State, author: Option<Author>, writer: u64) {
+        if let Some((together, round_trip)) = self.together.as_ref().zip(state.authority.waiting(writer)) {
+            state.on_the_way.has_told_of_handlers |= author.is_none();
+            together.tell_waiting(author.map(|author| author.client_session), round_trip);
         }
     }
 
@@ -183,6 +195,12 @@ impl Document {
     #[cfg(feature = "redis")]
     pub(super) fn waits_elsewhere(&self, writer: ClientSessionId, round_trip: u64) {
         lock(&self.state).authority.waits_elsewhere(writer.number(), round_trip, self.context.now());
+    }
+
+    /// Route handlers of another process have had their turn.
+    #[cfg(feature = "redis")]
+    pub(super) fn handlers_served_elsewhere(&self, writer: ClientSessionId) {
+        lock(&self.state).authority.served_elsewhere(writer.number(), self.context.now());
     }
 
     /// The document goes on as another one, which the log says.

@@ -117,8 +117,12 @@ impl Together for OverRedis {
         self.followed.saved();
     }
 
-    fn tell_waiting(&self, writer: ClientSessionId, round_trip: u64) {
-        self.followed.tell_waiting(writer, round_trip);
+    fn tell_waiting(&self, client: Option<ClientSessionId>, round_trip: u64) {
+        self.followed.tell_waiting(client, round_trip);
+    }
+
+    fn tell_served(&self) {
+        self.followed.tell_served();
     }
 
     fn ask_to_save(&self) {

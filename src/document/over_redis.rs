@@ -251,6 +251,12 @@ impl Keeper for Told {
         }
     }
 
+    fn served_elsewhere(&self, writer: ClientSessionId) {
+        if let Some(document) = self.0.upgrade() {
+            document.handlers_served_elsewhere(writer);
+        }
+    }
+
     fn save_now(&self) {
         if let Some(document) = self.0.upgrade() {
             // Who waits for it is another process.

@@ -52,8 +52,12 @@ pub(super) trait Together: Send + Sync + fmt::Debug {
     /// Nothing of it has to be saved any more.
     fn is_saved(&self);
 
-    /// Tells the other processes that a writer waits for its turn, and how long it takes to come again, in milliseconds.
-    fn tell_waiting(&self, writer: ClientSessionId, round_trip: u64);
+    /// Tells the other processes that a client waits for its turn, or a route handler (`None`), and how long it takes to come
+    /// again, in milliseconds.
+    fn tell_waiting(&self, client: Option<ClientSessionId>, round_trip: u64);
+
+    /// Tells them that the route handler has had it.
+    fn tell_served(&self);
 
     /// Asks whoever saves it to do so now.
     fn ask_to_save(&self);
@@ -96,6 +100,8 @@ pub(super) struct OnTheWay {
     pub(super) history: u64,
     /// Batches that were accepted here and have not come back.
     pub(super) sent: Vec<Sent>,
+    /// The other processes were told that a route handler waits for its turn.
+    pub(super) has_told_of_handlers: bool,
     /// Who is to be refused once those have.
     pub(super) refused: Vec<Held>,
     /// The version that is saved elsewhere, of which not everything has come here.

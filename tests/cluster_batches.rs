@@ -5,9 +5,18 @@
 
 mod support;
 
-use captify_hub::{Hub, config::HistoryLimits};
+use std::sync::{atomic::Ordering::SeqCst, mpsc};
+
+use captify_hub::{
+    Hub,
+    config::HistoryLimits,
+    document::store::Kind,
+    ids::Id,
+    room::publication::{Answer, Publication, Refusal},
+};
 use support::{
-    Server,
+    PATIENCE, Server,
+    app::App,
     clients::{acknowledged, join, numbered, send, updates},
     recovery::back,
     redis::{Redis, config, over, process},
@@ -137,4 +146,67 @@ fn size_of_entry(entry: &redis::Value) -> usize {
     let redis::Value::Array(fields) = &parts[1] else { panic!("{entry:?}") };
     let redis::Value::BulkString(value) = &fields[1] else { panic!("{entry:?}") };
     value.len()
+}
+
+/// What the script answers that appends, to one publication that was published at a time, in milliseconds.
+fn answer(redis: &Redis, published: u64, ttl: u64) -> String {
+    let mut connection = redis.subscriber();
+    let mut call = redis::cmd("EVAL");
+    call.arg(include_str!("../src/cluster/append.lua")).arg(4);
+    call.arg(&["hub:{doc}:meta", "hub:{doc}:log", "hub:{doc}:did:p", "hub:{doc}:kept"]);
+    // Channel, process, batch, run, epoch, what was seen, nonce, leap, bounds and times.
+    call.arg(&["hub:{doc}:said", "p", "1", "run", "e", "0", "n", "m", "100", "64", "8192"]);
+    call.arg(ttl).arg(2 * ttl).arg(published).arg(1).arg(&["0", "", "", "x"]);
+    let answered: Vec<redis::Value> = call.query(&mut connection).unwrap();
+    redis::from_redis_value(answered[0].clone()).unwrap()
+}
+
+#[test]
+fn what_was_published_before_anything_that_is_remembered_is_not_taken() {
+    const TTL: u64 = 60_000;
+    let redis = Redis::start();
+    redis.command("HSET hub:{doc}:meta e e o 0 n n r run b 0");
+    let now = u64::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis(),
+    )
+    .unwrap();
+    assert_eq!(answer(&redis, now - TTL - 1000, TTL), "old");
+    assert_eq!(number(&redis.command("XLEN hub:{doc}:log")), 0);
+    assert_eq!(answer(&redis, now - TTL + 30_000, TTL), "done");
+    assert_eq!(number(&redis.command("XLEN hub:{doc}:log")), 1);
+}
+
+#[test]
+fn messages_do_not_grow_the_stream_of_a_document_that_is_not_saved_without_a_bound() {
+    const BYTES: usize = 8192;
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let history = HistoryLimits { bytes: BYTES, ..config().history };
+    let one = app.process_with(captify_hub::Config { history, ..config() }, "one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    app.does_not_save.store(true, SeqCst);
+    a.send(r#"{"type":"steps","version":0,"steps":[{"stepType":"w"}]}"#);
+    let publish = || {
+        let (tell, told) = mpsc::channel();
+        let publication = Publication {
+            answer: Some(Answer::new(move |outcome| tell.send(outcome).unwrap())),
+            ..Publication::of_route_handler(
+                None,
+                format!(r#"{{"type":"notice","pad":"{}"}}"#, "x".repeat(1000)),
+            )
+        };
+        one.hub.submit_opening(Id::new("doc").unwrap(), publication).unwrap();
+        told.recv_timeout(PATIENCE).unwrap()
+    };
+    support::eventually("the step stands there", || number(&redis.command("XLEN hub:{doc}:log")) == 1);
+    let refused = (0..100).find_map(|count| Some((count, publish().err()?)));
+    assert_eq!(refused.map(|(_, refusal)| refusal), Some(Refusal::Full), "{refused:?}");
+    let length = number(&redis.command("XLEN hub:{doc}:log"));
+    assert!((5..=9).contains(&length), "{length}");
+    // Once it is saved nothing needs what was said beside its steps.
+    app.does_not_save.store(false, SeqCst);
+    support::eventually("it takes messages again", || publish().is_ok());
+    for _ in 0..100 {
+        publish().unwrap();
+    }
+    assert!(number(&redis.command("XLEN hub:{doc}:log")) <= 9);
 }

@@ -14,7 +14,8 @@
 -- answered, and nothing of it is done twice.
 --
 -- A document with an authority has a version in its meta. Of its stream nothing goes that is not in its snapshot, and while
--- somebody writes to it it stays: that it may expire is said by whoever has saved it.
+-- somebody writes to it it stays: that it may expire is said by whoever has saved it. So what takes no version is not taken where
+-- as much of that as a stream may hold stands there since the snapshot.
 local meta, stream, attempt, kept = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local channel, process, number, run, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local seen, seen_nonce, nonce, leap = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -66,7 +67,7 @@ if clock - published > stream_ttl then
   return { 'old' }
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'l', 'b', 'pl', 'pb', 'x', 'v', 'sv', 'so')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'l', 'b', 'pl', 'pb', 'x', 'v', 'sv', 'so', 'm')
 local top, top_nonce = tonumber(known[2] or 0), known[3]
 if known[1] ~= epoch or top < seen or (top == seen and top_nonce ~= seen_nonce) then
   return { 'forked' }
@@ -74,6 +75,8 @@ end
 
 local version, snapshot, snapshot_at = tonumber(known[10] or '-1'), tonumber(known[11] or '-1'), tonumber(known[12] or '0')
 local is_kept, begun_at = version >= 0, version
+-- Bytes of what takes no version.
+local beside = tonumber(known[13] or '0')
 for index = 1, is_kept and 0 or count do
   -- What was kept of it is gone: whoever has it open is to load it again.
   if string.sub(ARGV[14 + index * 4], 1, 1) == 'v' then
@@ -121,6 +124,8 @@ for index = 1, count do
   elseif further and at_version ~= '' and (is_broken or tonumber(at_version) ~= version) then
     outcomes[index] = 's' .. text(version)
     is_broken = true
+  elseif is_kept and not further and version ~= snapshot and beside + #payload > most_bytes then
+    outcomes[index] = 'l'
   else
     if further then
       version = version + tonumber(further)
@@ -129,6 +134,9 @@ for index = 1, count do
     local offset_text = text(offset)
     local value = nonce .. ' ' .. previous_nonce .. ' ' .. previous_text .. ' ' .. now .. ' ' .. payload
     redis.call('XADD', stream, offset_text .. '-0', 'd', value)
+    if not further then
+      beside = beside + #value
+    end
     length, bytes = length + 1, bytes + #value
     if length - in_portions >= portion_entries or bytes - bytes_in_portions >= portion_bytes then
       full[#full + 1] = offset_text .. ' ' .. text(length - in_portions) .. ' ' .. text(bytes - bytes_in_portions) .. '\n'
@@ -161,7 +169,12 @@ if #said > 1 then
     in_portions, bytes_in_portions = in_portions - went, bytes_in_portions - bytes_went
     redis.call('HSET', meta, 'p', portions, 'pl', text(in_portions), 'pb', text(bytes_in_portions))
   end
-  redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'l', text(length), 'b', text(bytes))
+  if is_kept then
+    beside = version == snapshot and 0 or beside
+    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'l', text(length), 'b', text(bytes), 'm', text(beside))
+  else
+    redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'l', text(length), 'b', text(bytes))
+  end
   -- Each command costs as much as the rest of the script: not every message has to say again when all of it expires.
   if not is_kept and (clock < renewed or clock - renewed >= stream_ttl / 8) then
     redis.call('HSET', meta, 'x', now)

@@ -353,6 +353,7 @@ fn put_out(reply: &Reply, said: Said, is_new: bool, news: &mut Vec<News>) {
                     }
                     Outcome::Duplicate => Err(Refusal::Duplicate),
                     Outcome::Fenced => Err(Refusal::Unavailable),
+                    Outcome::Full => Err(Refusal::Full),
                     Outcome::Stale(current) => Err(Refusal::Stale { current: *current, retry_in_ms: None }),
                 };
                 let appended = Appended { publication, outcome };

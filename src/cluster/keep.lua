@@ -78,7 +78,7 @@ while index <= #ARGV do
     local base, offset = tonumber(redis.call('HGET', kept, 'base') or '0'), tonumber(ARGV[first + 2])
     if tonumber(ARGV[first]) >= base and tonumber(ARGV[first]) <= tonumber(known[5]) and offset <= tonumber(known[2]) then
       redis.call('HSET', kept, 'base', ARGV[first], 'doc', ARGV[first + 1])
-      redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2])
+      redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2], 'm', '0')
     end
   elseif what == 'aside' then
     redis.call('RPUSH', aside, ARGV[first])
@@ -94,7 +94,7 @@ while index <= #ARGV do
     if payload ~= '' then
       at = say(payload)
     end
-    redis.call('HSET', meta, 'v', version, 'sv', version, 'so', at)
+    redis.call('HSET', meta, 'v', version, 'sv', version, 'so', at, 'm', '0')
     redis.call('PERSIST', meta)
     redis.call('PERSIST', stream)
     redis.call('PERSIST', kept)

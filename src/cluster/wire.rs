@@ -26,6 +26,8 @@ pub(super) enum Outcome {
     Stale(u64),
     /// Its client has begun anew elsewhere, and was told that it was not published.
     Fenced,
+    /// There is no place for it before the document was saved.
+    Full,
 }
 
 /// What became of a batch.
@@ -78,6 +80,7 @@ fn outcome(text: &str) -> Result<Outcome, ()> {
         ("a", _) => Ok(Outcome::Appended),
         ("d", _) => Ok(Outcome::Duplicate),
         ("f", _) => Ok(Outcome::Fenced),
+        ("l", _) => Ok(Outcome::Full),
         (_, Some(current)) => Ok(Outcome::Stale(number(current)?)),
         _ => Err(()),
     }

@@ -71,7 +71,9 @@ impl OpeningHandler {
             self.asked = recalling.map(|recalling| Asked { recalling, is_fence: false });
         }
         while let Some(Asked { recalling, is_fence }) = &mut self.asked {
-            let Ok(recalled) = ready!(Pin::new(recalling).poll(cx)) else { return Poll::Ready(Phase::Failed) };
+            let Ok(recalled) = ready!(Pin::new(recalling).poll(cx)) else {
+                return Poll::Ready(Phase::Failed);
+            };
             if *is_fence {
                 joining.remembered = Remembered::Fenced(recalled);
                 break;

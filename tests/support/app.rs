@@ -11,7 +11,7 @@ use std::{
 };
 
 use captify_hub::{
-    Hub,
+    Config, Hub,
     cluster::config::ClusterConfig,
     document::{
         Options,
@@ -72,13 +72,23 @@ impl App {
 
     /// A hub of this app over a Redis, as another process would have it.
     pub fn process(self: &Arc<Self>, name: &'static str, redis: &ClusterConfig) -> Server {
+        self.process_with(config(), name, redis)
+    }
+
+    /// The same with other options.
+    pub fn process_with(
+        self: &Arc<Self>,
+        config: Config,
+        name: &'static str,
+        redis: &ClusterConfig,
+    ) -> Server {
         let hooks = Arc::new(OfProcess { name, app: Arc::clone(self) });
         let options = Options {
             save_after: Duration::from_millis(100),
             save_within: Duration::from_millis(400),
             ..Options::default()
         };
-        let hub = Hub::start_cluster_documents(config(), redis, Box::new(drop), hooks, options).unwrap();
+        let hub = Hub::start_cluster_documents(config, redis, Box::new(drop), hooks, options).unwrap();
         Server { hub }
     }
 

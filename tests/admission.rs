@@ -60,12 +60,12 @@ fn a_refusal_completes_the_handshake_and_counts_nobody() {
 
 #[test]
 fn a_session_is_announced_once_and_ends_its_connection() {
-    let server = Server::start(|config| config.session_warning = Duration::from_millis(300));
-    let mut client = join(&server, "doc", "anna", session("s", Duration::from_millis(600)));
+    let server = Server::start(|config| config.session_warning = Duration::from_millis(2500));
+    let mut client = join(&server, "doc", "anna", session("s", Duration::from_secs(3)));
     let mut beside = join(&server, "doc", "berta", session("t", HOUR));
     let warning: serde_json::Value = serde_json::from_str(&client.text()).unwrap();
     assert_eq!(warning["type"], "session-expiring");
-    assert!(warning["inMs"].as_u64().unwrap() <= 300);
+    assert!(warning["inMs"].as_u64().unwrap() <= 2500);
     assert_eq!(client.closed(), (4401, "Unauthorized".to_owned(), 0));
     eventually("it is forgotten", || server.hub.user_count() == 1);
     beside.hears_nothing("doc");

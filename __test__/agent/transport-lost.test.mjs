@@ -110,7 +110,7 @@ describe('a connection that went silent', { timeout: 30_000 }, () => {
     });
     const transport = new AgentChatTransport({
       url: `ws://127.0.0.1:${server.address().port}/ws/agent`,
-      ...{ WebSocket, storage: null, silenceMs: 50, answerTimeoutMs: 50, longestRetryMs: 30, idleMs: 10 },
+      ...{ WebSocket, storage: null, silenceMs: 300, answerTimeoutMs: 300, longestRetryMs: 30, idleMs: 10 },
     });
     return { server, transport, connections: () => connections };
   }

@@ -64,7 +64,7 @@ describe('a client that comes back', () => {
   for (const how of CUTS) {
     test(`is given what it missed after ${how}, in order, before anything newer`, async () => {
       const documentId = uniqueId();
-      const client = await connected(documentId, { silenceMs: 50, answerTimeoutMs: 200 });
+      const client = await connected(documentId, { silenceMs: 50, answerTimeoutMs: 1500 });
       const other = await server.connect(documentId);
       other.send({ type: 'update', documentId, update: 'before' });
       await client.received('update');

@@ -107,7 +107,7 @@ test('what was not saved is there after a restart, beside what the app has', asy
   };
   const first = await start(context, { merge, store, load: () => null, save: failing, ...quick });
   await submitUpdate(documentId, 'kept');
-  await first.hub.close({ timeoutMs: 200 });
+  await first.hub.close({ timeoutMs: 1000 });
   const saves = [];
   const load = () => ({ state: ['theirs'] });
   const second = await start(context, { merge, store, load, save: (about) => void saves.push(about), ...quick });

@@ -99,8 +99,9 @@ test('bytes count beside messages', async () => {
 });
 
 test('a client that is held back is not taken for dead', async () => {
-  const limits = { messagesPerSecond: 10, messageBurst: 5, patienceMs: 60_000 };
-  await withHub({ limits, heartbeatIntervalMs: 100 }, async (server) => {
+  // For two seconds, which is many times as long as anybody may be silent.
+  const limits = { messagesPerSecond: 5, messageBurst: 5, patienceMs: 60_000 };
+  await withHub({ limits, heartbeatIntervalMs: 300 }, async (server) => {
     const documentId = uniqueId();
     const eager = await server.connect(documentId);
     for (let update = 0; update < 15; update += 1) eager.send({ type: 'update', documentId, update });

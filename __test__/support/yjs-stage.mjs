@@ -53,7 +53,8 @@ export class Editor {
 
   isSynced() {
     return until(
-      () => `${this.id} to be synced; ${JSON.stringify(this.client.record).slice(0, 2000)}`,
+      () =>
+        `${this.id} to be synced; ${this.client.record.map((each) => JSON.stringify(each).slice(0, 150)).join(' ')}`,
       () => this.provider.synced,
       { everyMs: 5 },
     );

@@ -8,10 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
-
-use tokio::time::Instant;
 
 use super::{Connection, batch::Batch};
 use crate::{
@@ -130,25 +127,28 @@ impl Thread {
         connections.len()
     }
 
-    /// Terminates every closing connection for which as many bytes have waited for as long as `patience`; returns how
-    /// many. `waits` has how many wait, and since when. One that was not told yet, because this thread is late, is left
-    /// alone.
+    /// Terminates every closing connection for which as many bytes have waited over `patience` calls of this; returns how
+    /// many. `waits` has how many wait, and over how many calls: while the process stands still nobody calls, and that is
+    /// nobody's silence. One that was not told yet, because this thread is late, is left alone.
     pub(crate) fn terminate_stuck(
         &self,
-        waits: &mut HashMap<ConnectionId, (usize, Instant)>,
-        patience: Duration,
+        waits: &mut HashMap<ConnectionId, (usize, u32)>,
+        patience: u32,
     ) -> usize {
         let mut terminated = 0;
         for connection in self.all().iter().filter(|connection| !connection.is_open()) {
             let bytes = connection.buffered_bytes();
-            let waiting = waits.entry(connection.id()).or_insert_with(|| (bytes, Instant::now()));
-            if waiting.0 != bytes {
-                *waiting = (bytes, Instant::now());
-            } else if waiting.1.elapsed() >= patience {
-                connection.terminate();
-                terminated += 1;
-                // Until its task has dropped it, it is not counted again.
-                waiting.1 = Instant::now();
+            match waits.get_mut(&connection.id()) {
+                Some((before, looks)) if *before == bytes => {
+                    *looks += 1;
+                    if *looks >= patience {
+                        connection.terminate();
+                        terminated += 1;
+                        // Until its task has dropped it, it is not counted again.
+                        *looks = 0;
+                    }
+                }
+                _ => drop(waits.insert(connection.id(), (bytes, 0))),
             }
         }
         terminated

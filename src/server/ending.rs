@@ -16,9 +16,9 @@ use crate::{
     websocket::close::Close,
 };
 
-/// How long the end waits for a peer that takes nothing and answers nothing. There is always one, a phone without
-/// network, and until the process has ended nobody can come back.
-const PATIENCE: Duration = Duration::from_millis(900);
+/// For how many rounds, 900 ms in all, the end waits for a peer that takes nothing and answers nothing. There is always one, a
+/// phone without network, and until the process has ended nobody can come back.
+const PATIENCE: u32 = 18;
 
 /// How long the end waits for the logs of documents.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-use std::{ops::Bound, sync::Arc};
+use std::{collections::HashMap, ops::Bound, sync::Arc};
 
 use super::Work;
 use crate::{
@@ -51,4 +51,17 @@ fn the_clock_looks_at_every_connection_in_slices() {
         turns.push(pinged());
     }
     assert_eq!(turns, [TICKS_PER_TURN, 2 * TICKS_PER_TURN, 2 * TICKS_PER_TURN + 1]);
+}
+
+#[test]
+fn who_is_silent_at_the_end_is_cut_off_after_so_many_looks_however_long_the_process_stood_still() {
+    let hub = Hub::start(Config { threads: 1, ..Config::default() }).unwrap();
+    let thread = hub.shared.shards[0].thread();
+    let connection = Arc::new(Connection::new(ConnectionId::new(1), None, Vec::new(), 1024, 0));
+    thread.add(Arc::clone(&connection));
+    let mut waits = HashMap::new();
+    assert_eq!([(); 9].map(|()| thread.terminate_stuck(&mut waits, 3)), [0; 9], "it is open");
+    connection.close(&Close::restart(None));
+    // The first look begins to count.
+    assert_eq!([(); 4].map(|()| thread.terminate_stuck(&mut waits, 3)), [0, 0, 0, 1]);
 }

@@ -335,9 +335,8 @@ class Connection {
     this.#streams = new Map(streams.map(({ streamId, state }) => [streamId, state === 'running']));
     this.#socket.opened();
     for (const reading of [...this.#readings.values()]) {
-      if (this.#streams.has(reading.streamId)) this.#recover(reading);
-      else if (reading.request) this.#ask(reading);
-      else this.#drop(reading, new AgentError('UNKNOWN_STREAM', 'The server has the stream no more'));
+      if (reading.request && !this.#streams.has(reading.streamId)) this.#ask(reading);
+      else this.#recover(reading);
     }
     for (const streamId of this.#aborts) this.#sendAbort(streamId);
     for (const { resolve } of this.#waiting.splice(0)) resolve(false);

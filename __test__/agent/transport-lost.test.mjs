@@ -84,8 +84,11 @@ describe('cuts', () => {
 });
 
 describe('a connection that went silent', { timeout: 30_000 }, () => {
-  /** A server that takes the first connection and answers nothing more after `said` messages; later ones are well. */
-  async function halfOpen(said) {
+  /**
+   * A server that takes the first connection and answers nothing more after `said` messages; later ones are well. It names the
+   * streams that it has, unless it has yet to find them in other processes.
+   */
+  async function halfOpen(said, { names = true } = {}) {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     await once(server, 'listening');
     let connections = 0;
@@ -94,7 +97,8 @@ describe('a connection that went silent', { timeout: 30_000 }, () => {
       const isFirst = connections++ === 0;
       let left = isFirst ? said : Infinity;
       const send = (message) => left-- > 0 && ws.send(typeof message === 'string' ? message : JSON.stringify(message));
-      send({ type: 'connected', streams: [...streams].map((streamId) => ({ streamId, state: 'running', seq: 1 })) });
+      const named = names ? [...streams] : [];
+      send({ type: 'connected', streams: named.map((streamId) => ({ streamId, state: 'running', seq: 1 })) });
       ws.on('message', (text) => {
         const { type, streamId, seq } = JSON.parse(text);
         if (left <= 0) return;
@@ -132,6 +136,16 @@ describe('a connection that went silent', { timeout: 30_000 }, () => {
       server.close();
     });
   }
+
+  test('is left, and a stream that the server does not name is asked for all the same', async () => {
+    const { server, transport } = await halfOpen(5, { names: false });
+    const chunks = [];
+    for await (const chunk of await transport.sendMessages({ chatId: 'c', messages: [] })) chunks.push(chunk.n);
+    assert.deepEqual(chunks, [1, 2, 3]);
+    transport.close();
+    for (const client of server.clients) client.terminate();
+    server.close();
+  });
 });
 
 describe('a server that is not there', { timeout: 30_000 }, () => {

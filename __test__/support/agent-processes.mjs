@@ -10,13 +10,20 @@ const PROGRAM = `
   import { registerHandler } from '@captify-io/hub';
   import { createAgentHandler } from '@captify-io/hub/agent';
   import { createHub } from '@captify-io/hub/server';
-  const { agent, ...options } = JSON.parse(process.argv[1]);
+  const { agent, paced, ...options } = JSON.parse(process.argv[1]);
   const streams = new Map();
   const stream = (id) => {
     if (!streams.has(id)) streams.set(id, { chunks: [], requests: 0, aborted: false, taken: 0, wake: () => {} });
     return streams.get(id);
   };
+  async function* count(signal) {
+    for (let n = 1; n <= paced.chunks && !signal.aborted; n += 1) {
+      await new Promise((resolve) => setTimeout(resolve, paced.everyMs));
+      yield n;
+    }
+  }
   async function* answer(id, signal) {
+    if (paced) return yield* count(signal);
     const of = stream(id);
     signal.addEventListener('abort', () => {
       of.aborted = true;
@@ -61,9 +68,13 @@ const PROGRAM = `
   });
 `;
 
-/** Starts one: `ask({ id, chunks, … })` has a stream go on, and answers how it stands. */
-export function startAgents(t, url, agent = {}) {
-  return startHub(t, url, { agent }, PROGRAM);
+/**
+ * Starts one: `ask({ id, chunks, … })` has a stream go on, and answers how it stands.
+ *
+ * @param {{ chunks: number, everyMs: number }} [paced] where answers go on by themselves: what they count up to, and how fast
+ */
+export function startAgents(t, url, agent = {}, paced = undefined) {
+  return startHub(t, url, { agent, paced }, PROGRAM);
 }
 
 /** A client of a thread, which must be given the chunks of each stream in order, each once. */

@@ -14,8 +14,14 @@ const LOOK_MS = 1000;
 /** How long a process that has claimed a stream may take to start it, and between two tries to reach Redis. */
 const PAUSE_MS = 100;
 
+/** How soon those who have not answered are asked again. */
+const AGAIN_MS = 1000;
+
 /** How often others are asked for a stream that should be there. */
 const MOST_TRIES = 5;
+
+/** For so long a process that hears and does not answer may have what nobody else has; then it is as if it were gone. */
+const LONGEST_SILENCE_MS = 10_000;
 
 /** Within this time all threads of a process that was cut off ask what they have missed, and not at once. */
 const SPREAD_MS = 500;
@@ -44,6 +50,10 @@ class Elsewhere {
   /** Streams that were forgotten here and may be named again by their process, each with until when. */
   #dropped = new Map();
   #missing;
+  /** Since when not all have answered; undefined where all have. */
+  #incompleteSince;
+  /** The last time that something was looked for in vain. */
+  #searched = { beganAt: -Infinity, isSure: false };
 
   /** @param options of createAgentHandler */
   constructor(thread, channels, options) {
@@ -77,13 +87,13 @@ class Elsewhere {
   /**
    * Asks the other processes what they have of the thread, and waits until the streams that run there are known.
    *
-   * @returns {Promise<{ watchers: Map<string, number>, isComplete: boolean } | undefined>} by process, how many clients it has, and
-   *   whether all have answered; undefined where nobody knows
+   * @returns {Promise<{ watchers: Map<string, number>, isComplete: boolean, isSure: boolean } | undefined>} by process, how many
+   *   clients it has, whether all have answered, and whether those have who will; undefined where nobody knows
    */
   async look() {
     await this.#listening;
     const number = (this.#lastAsk += 1);
-    const ask = { answers: new Map(), expected: Infinity, done: undefined };
+    const ask = { askedAt: performance.now(), answers: new Map(), expected: Infinity, done: undefined };
     const all = new Promise((resolve) => (ask.done = resolve));
     this.#asks.set(number, ask);
     const reached = await this.#tell({ kind: 'ask', number });
@@ -98,15 +108,20 @@ class Elsewhere {
       const isGone = !ask.answers.has(mirror.owner) && !this.#channels.isThere(mirror.owner);
       if (isGone && !mirror.isWanted) this.#drop(mirror);
     }
-    return { watchers: ask.answers, isComplete: ask.answers.size >= reached };
+    const isComplete = ask.answers.size >= reached;
+    if (isComplete) this.#incompleteSince = undefined;
+    else this.#incompleteSince ??= ask.askedAt;
+    const isSure = isComplete || performance.now() - this.#incompleteSince > LONGEST_SILENCE_MS;
+    if (isSure) this.#thread.knowsSince(ask.askedAt);
+    return { watchers: ask.answers, isComplete, isSure };
   }
 
-  /** The same, and waits a moment for a Redis that is away: it may be back at once. Resolves with whether they are known. */
+  /** The same, and waits a moment for a Redis that is away: it may be back at once. */
   async lookPatiently() {
     const deadline = Date.now() + ANSWER_MS;
     for (;;) {
-      if ((await this.look()) !== undefined) return true;
-      if (Date.now() > deadline) return false;
+      const seen = await this.look();
+      if (seen || Date.now() > deadline) return seen;
       await sleep(PAUSE_MS);
     }
   }
@@ -114,15 +129,22 @@ class Elsewhere {
   /**
    * Looks for a stream that is not known here; more than once, as its process may just connect to Redis again.
    *
+   * @param {number} askedAt when its client has asked: of many questions at once the first is looked for
    * @returns whether it is known what there is; then the thread has it, or there is none
    */
-  async find(streamId) {
+  async find(streamId, askedAt) {
+    if (this.#searched.beganAt >= askedAt) return this.#searched.isSure;
+    const beganAt = performance.now();
+    let seen;
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       if (tries > 0) await sleep(PAUSE_MS);
-      if (!(await this.lookPatiently())) return false;
+      seen = await this.lookPatiently();
       if (this.#thread.streams.has(streamId)) return true;
+      if (!seen) break;
     }
-    return true;
+    const isSure = seen?.isSure ?? false;
+    this.#searched = { beganAt, isSure };
+    return isSure;
   }
 
   /**
@@ -176,6 +198,14 @@ class Elsewhere {
     this.#missing.unref?.();
   }
 
+  /** Not all have answered one who has come: they are asked again until they have, or he has gone. */
+  async lookAgain() {
+    while (this.#thread.elsewhere === this && this.#thread.hasUnsure) {
+      await sleep(AGAIN_MS);
+      await this.look();
+    }
+  }
+
   /** The hub of this process ends, and for those elsewhere its streams end with it. */
   async #leave() {
     const own = this.#own();
@@ -218,7 +248,9 @@ class Elsewhere {
       add: (...given) => this.#add(...given),
       drop: (mirror) => this.#drop(mirror),
       lose: (mirror) => this.#lose(mirror),
-      greet: (...given) => this.#greet(...given),
+      begin: (mirror) => this.#begin(mirror),
+      catchUp: (...given) => this.#catchUp(...given),
+      look: () => this.look(),
       wasDropped: (streamId) => this.#dropped.has(streamId),
       answer: (number, from, watchers) => this.#answer(number, from, watchers),
     };
@@ -260,14 +292,32 @@ class Elsewhere {
     return mirror;
   }
 
-  /** Tells clients of a stream that they have not heard of: one that runs, or `ageMs` after its begin has ended meanwhile. */
-  #greet(mirror, ageMs) {
-    const { connections } = this.#thread;
-    const beganAt = Date.now() - ageMs;
-    for (const [socket, joinedAt] of connections) {
-      if (mirror.state !== 'running' && !(joinedAt < beganAt)) continue;
-      socket.send(mirror.started);
-      mirror.follow(socket, 0);
+  /** A stream begins elsewhere. Who has come while not all answered may have read of it where it runs. */
+  #begin(mirror) {
+    for (const [socket, { isSure }] of this.#thread.connections) {
+      if (isSure) mirror.greet(socket);
+      else socket.send(this.#thread.connected);
+    }
+  }
+
+  /**
+   * Tells clients of streams of which they should have been told before. Who was here when one began has nothing of it. Who came
+   * later may have read it elsewhere, and asks for what it does not have.
+   *
+   * @param {{ mirror: Mirror, ageMs: number }[]} unknown how long ago each had begun, when another process answered
+   * @param {number} number of the question that it has answered
+   */
+  #catchUp(unknown, number) {
+    if (unknown.length === 0) return;
+    const askedAt = this.#asks.get(number)?.askedAt;
+    for (const [socket, { joinedAt }] of this.#thread.connections) {
+      let isLate = false;
+      for (const { mirror, ageMs } of unknown) {
+        // It was not asked later than this, so the stream has not begun earlier.
+        if (joinedAt < askedAt - ageMs) mirror.greet(socket);
+        else isLate ||= mirror.state === 'running';
+      }
+      if (isLate) socket.send(this.#thread.connected);
     }
   }
 

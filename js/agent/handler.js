@@ -35,12 +35,13 @@ function createAgentHandler(options) {
     if (ws.readyState !== OPEN) return;
     const thread = threads.open(threadId, checked);
     threadOf.set(ws, thread);
+    let isSure = true;
     if (thread.elsewhere) {
-      await thread.arrive();
+      isSure = await thread.arrive();
       // It is told so by `onClose`, which comes after this.
       if (ws.readyState !== OPEN) return;
     }
-    thread.join(ws);
+    thread.join(ws, isSure);
     // Not every socket tells: then each chunk asks it.
     ws.on?.('slow', (room) => thread.slow(ws, room));
     ws.send(thread.connected);
@@ -50,7 +51,8 @@ function createAgentHandler(options) {
     const thread = threadOf.get(ws);
     if (!thread) return undefined;
     const before = turns.get(ws);
-    const act = () => take(ws, thread, payload);
+    const askedAt = performance.now();
+    const act = () => take(ws, thread, payload, askedAt);
     const answer = before ? before.then(act, act) : act();
     if (answer === undefined) return undefined;
     const turn = thread.during(answer);
@@ -62,7 +64,7 @@ function createAgentHandler(options) {
     return turn;
   }
 
-  function take(ws, thread, payload) {
+  function take(ws, thread, payload, askedAt) {
     const { threadId } = thread;
     let message = parse(payload, threadId);
     if (message.type === 'part') {
@@ -78,7 +80,7 @@ function createAgentHandler(options) {
     const refuse = (code) => {
       if (code) ws.send(refusal(code, { threadId, streamId, seq: message.seq }));
     };
-    const code = message.code ?? ACTIONS[message.type](ws, thread, message, checked, threads);
+    const code = message.code ?? ACTIONS[message.type](ws, thread, { ...message, askedAt }, checked, threads);
     if (typeof code?.then === 'function') return code.then(refuse);
     refuse(code);
     return undefined;
@@ -117,8 +119,8 @@ const ACTIONS = {
     return undefined;
   },
 
-  abort(ws, thread, { streamId }) {
-    return withStream(ws, thread, streamId, (stream) => {
+  abort(ws, thread, message) {
+    return withStream(ws, thread, message, (stream) => {
       const follows = stream.isFollowedBy(ws);
       stream.abort();
       // Whoever asks learns that it is over, also one who did not read it, or asks a second time.
@@ -126,8 +128,11 @@ const ACTIONS = {
     });
   },
 
-  recover(ws, thread, { streamId, seq }) {
-    return withStream(ws, thread, streamId, (stream) => {
+  recover(ws, thread, message) {
+    const { seq, askedAt } = message;
+    return withStream(ws, thread, message, (stream) => {
+      // It has begun while the question waited for other processes.
+      if (stream.hasGreeted(ws, askedAt)) return undefined;
       if (!stream.isRecoverable(seq)) return 'UNRECOVERABLE';
       if (ws.readyState === OPEN) stream.follow(ws, seq);
       return undefined;
@@ -136,19 +141,19 @@ const ACTIONS = {
 };
 
 /** Acts on a stream of the thread, wherever it runs. */
-function withStream(ws, thread, streamId, act) {
+function withStream(ws, thread, { streamId, askedAt }, act) {
   const stream = thread.streams.get(streamId);
   if (stream) return act(stream);
-  return thread.elsewhere ? seek(ws, thread, streamId, act) : 'UNKNOWN_STREAM';
+  return thread.elsewhere ? seek(ws, thread, { streamId, askedAt }, act) : 'UNKNOWN_STREAM';
 }
 
-async function seek(ws, thread, streamId, act) {
-  const isKnown = await thread.elsewhere.find(streamId);
+async function seek(ws, thread, { streamId, askedAt }, act) {
+  const isKnown = await thread.elsewhere.find(streamId, askedAt);
   const stream = thread.streams.get(streamId);
   if (stream) return act(stream);
   if (isKnown) return 'UNKNOWN_STREAM';
   // It may run where nobody can be asked now: its client comes back.
-  ws.close(TRY_AGAIN_LATER, 'Redis is away');
+  ws.close(TRY_AGAIN_LATER, 'Another process does not answer');
   return undefined;
 }
 

@@ -7,13 +7,13 @@ const HEARD = {
   ask({ thread, tell }, from, { number }) {
     const streams = [];
     for (const { streamId, state, history, owner, beganAt } of thread.streams.values()) {
-      if (owner === undefined) streams.push({ streamId, state, seq: history.seq, ageMs: Date.now() - beganAt });
+      if (owner === undefined) streams.push({ streamId, state, seq: history.seq, ageMs: performance.now() - beganAt });
     }
     tell({ kind: 'have', to: from, number, watchers: thread.connections.size, streams });
   },
 
-  have({ thread, mirror, add, drop, greet, answer, wasDropped }, from, { number, watchers, streams }) {
-    const named = new Set();
+  have({ thread, mirror, add, drop, catchUp, answer, wasDropped }, from, { number, watchers, streams }) {
+    const [named, unknown] = [new Set(), []];
     for (const { streamId, state, seq, ageMs } of streams) {
       named.add(streamId);
       const known = mirror(streamId, from);
@@ -23,8 +23,9 @@ const HEARD = {
       }
       const isNew = !wasDropped(streamId);
       const added = add(streamId, from, { state, seq, isNew: false });
-      if (added && isNew) greet(added, ageMs);
+      if (added && isNew) unknown.push({ mirror: added, ageMs });
     }
+    catchUp(unknown, number);
     // What it has forgotten is forgotten here, too.
     for (const each of [...thread.streams.values()]) {
       if (each.owner === from && !named.has(each.streamId) && (each.end !== undefined || !each.isWanted)) drop(each);
@@ -32,9 +33,13 @@ const HEARD = {
     answer(number, from, watchers);
   },
 
-  started({ add, greet }, from, { streamId, seq }) {
+  started({ add, begin }, from, { streamId, seq }) {
     const mirror = add(streamId, from, { state: 'running', seq, isNew: seq === 0 });
-    if (mirror) greet(mirror);
+    if (mirror) begin(mirror);
+  },
+
+  news({ thread, look }) {
+    if (thread.isWatched) look();
   },
 
   async read({ own, tell }, from, { streamId, after }) {

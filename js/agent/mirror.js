@@ -33,6 +33,8 @@ class Mirror {
   /** Whether somebody here wants it to end. */
   #isAborted = false;
   #unanswered = 0;
+  /** By socket: when it was told that the stream has begun. */
+  #greetedAt = new WeakMap();
   #heardAt = Date.now();
   #onEnd;
 
@@ -92,6 +94,18 @@ class Mirror {
 
   isFollowedBy(socket) {
     return this.#wanted.has(socket) || this.#audience.isFollowedBy(socket);
+  }
+
+  /** Tells a client that the stream has begun, and sends all of it. */
+  greet(socket) {
+    this.#greetedAt.set(socket, performance.now());
+    socket.send(this.started);
+    this.follow(socket, 0);
+  }
+
+  /** Whether a client that has asked at that time was told so since. */
+  hasGreeted(socket, askedAt) {
+    return this.#greetedAt.get(socket) > askedAt;
   }
 
   /** Sends the socket everything after `seq`, or tells it that this is no longer there. */

@@ -6,7 +6,7 @@ const AT_ONCE = 64 * 1024;
 /** Chunks that may wait to be told before the producer waits, too. */
 const MOST_WAITING = 256;
 
-/** How long after Redis was away others are told again that a stream has begun. */
+/** How long after Redis was away others are told that there is something new. */
 const AGAIN_MS = 1000;
 
 /**
@@ -61,22 +61,18 @@ class Relay {
   }
 
   async #announce() {
-    const reached = await this.#tellOfStart();
+    const { streamId, history } = this.#stream;
+    const reached = await this.#tell({ kind: 'started', streamId, seq: history.seq });
     this.#isTelling = false;
     this.#isOn = reached !== undefined && this.#heard(reached, 0);
     this.advance();
     if (reached === undefined) this.#announceLater();
   }
 
-  #tellOfStart() {
-    const { streamId, history } = this.#stream;
-    return this.#tell({ kind: 'started', streamId, seq: history.seq });
-  }
-
-  /** Those who hear of it then ask for what they have missed. */
+  /** Those who hear it then ask what there is. */
   #announceLater() {
     const again = async () => {
-      if (this.#stream.end === undefined && (await this.#tellOfStart()) === undefined) this.#announceLater();
+      if (this.#stream.end === undefined && (await this.#tell({ kind: 'news' })) === undefined) this.#announceLater();
     };
     setTimeout(again, AGAIN_MS).unref?.();
   }

@@ -40,7 +40,7 @@ class AgentStream {
   #isGivenUp = false;
 
   state = State.RUNNING;
-  beganAt = Date.now();
+  beganAt = performance.now();
   /** The last message of the stream, `done` or `error`, once there is one. */
   end;
   /** Tells other processes; undefined where there are none. */
@@ -86,6 +86,11 @@ class AgentStream {
 
   isFollowedBy(socket) {
     return this.#audience.isFollowedBy(socket);
+  }
+
+  /** Whether a client that has asked at that time was sent all of it since. */
+  hasGreeted(_socket, askedAt) {
+    return this.beganAt > askedAt;
   }
 
   /** Sends the socket everything after `seq`, what is there and what is to come. */

@@ -16,7 +16,7 @@ class AgentThread {
   #grace;
   #graceMs;
 
-  /** By socket: since when it is there. */
+  /** By socket: since when it is there, and whether it was told all that there was then. */
   connections = new Map();
   /** Clients who wait for what other processes have. */
   arriving = 0;
@@ -47,11 +47,24 @@ class AgentThread {
 
   /**
    * Waits until it is known what other processes have of it, for one who then joins or leaves; only where there are any.
+   *
+   * @returns whether all of it is known
    */
   async arrive() {
     this.arriving += 1;
-    await this.elsewhere.lookPatiently();
+    const seen = await this.elsewhere.lookPatiently();
     this.arriving -= 1;
+    return seen?.isSure ?? false;
+  }
+
+  /** What other processes have was found out, by a question of this time. */
+  knowsSince(askedAt) {
+    for (const connection of this.connections.values()) if (connection.joinedAt <= askedAt) connection.isSure = true;
+  }
+
+  /** Whether a client was not told all that there is. */
+  get hasUnsure() {
+    return [...this.connections.values()].some(({ isSure }) => !isSure);
   }
 
   /** What a client has asked waits for other processes: until then the thread is needed, also where the client has gone. */
@@ -79,10 +92,12 @@ class AgentThread {
     return JSON.stringify({ type: 'connected', threadId: this.threadId, streams });
   }
 
-  join(socket) {
+  /** @param isSure whether it is known what other processes have */
+  join(socket, isSure) {
     clearTimeout(this.#grace);
     this.#grace = undefined;
-    this.connections.set(socket, Date.now());
+    this.connections.set(socket, { joinedAt: performance.now(), isSure });
+    if (!isSure) this.elsewhere?.lookAgain();
   }
 
   /** Too much waits for a connection that is in `room`. */

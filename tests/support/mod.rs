@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// The next message; also of a process that was stopped and went on, which interrupts what waits with a deadline.
-    fn message(&mut self) -> Message {
+    pub fn message(&mut self) -> Message {
         loop {
             match self.0.read() {
                 Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}

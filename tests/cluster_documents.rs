@@ -162,6 +162,20 @@ fn one_process_saves_and_the_clients_of_all_are_told() {
 }
 
 #[test]
+fn a_mark_that_could_not_be_taken_away_is_taken_away_later() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    let (one, _two) = two(&app, &redis);
+    let mut a = one.join("doc", "a");
+    redis.command("ACL SETUSER default -srem");
+    send(&mut a, 0, 1);
+    assert_eq!(next(&mut a, "saved")["version"], 1);
+    eventually("it was tried", || redis.command("ACL LOG") != redis::Value::Array(Vec::new()));
+    assert_eq!(redis.command("SCARD hub:unsaved"), redis::Value::Int(1));
+    redis.command("ACL SETUSER default +srem");
+    eventually("nothing is unsaved", || redis.command("SCARD hub:unsaved") == redis::Value::Int(0));
+}
+
+#[test]
 fn who_has_the_document_open_saves_on_when_the_process_ends_that_did() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
     let (one, two) = two(&app, &redis);

@@ -84,8 +84,19 @@ async fn tend_all(shared: &Shared) {
     for (link, documents) in &by_link {
         for some in documents.chunks(AT_ONCE) {
             tend_some(shared, link, some).await;
+            // A mark that could not be taken away when the last of it was saved.
+            for document in some.iter().filter(|document| is_marked_and_clean(document)) {
+                unmark(shared, document).await;
+            }
         }
     }
+}
+
+fn is_marked_and_clean(document: &Document) -> bool {
+    document.kept.as_ref().is_some_and(|kept| {
+        kept.marking.try_lock().is_ok_and(|is_marked| *is_marked)
+            && kept.keeper().is_some_and(|keeper| keeper.is_clean())
+    })
 }
 
 async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
@@ -175,7 +186,7 @@ pub(super) async fn unmark(shared: &Shared, document: &Document) {
     }
     let remove =
         redis::cmd("SREM").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
-    // Where it was not taken away, it is with the next save.
+    // Where it was not taken away, it is with the next save, or in the next round.
     *is_marked = link.call(&remove).await.is_err();
 }
 

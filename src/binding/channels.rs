@@ -7,7 +7,7 @@ use napi_derive::napi;
 
 use super::{
     hub::{NativeHub, Result, invalid},
-    settles::Settles,
+    settles,
 };
 use crate::{Error, cluster::RoomChannels};
 
@@ -30,9 +30,7 @@ impl NativeHub {
     #[napi(catch_unwind)]
     pub fn listen<'env>(&self, env: &'env Env, path: String, room: String) -> Result<Object<'env>> {
         let channels = self.channels()?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let done =
-            Settles::by(move |is_heard: Option<bool>| deferred.resolve(move |_| Ok(is_heard == Some(true))));
+        let (done, promise) = settles::promise(env, |is_heard| is_heard == Some(true))?;
         channels.listen(&path, &room, move |is_heard| done.settle(Some(is_heard)));
         Ok(promise)
     }
@@ -55,10 +53,7 @@ impl NativeHub {
         message: String,
     ) -> Result<Object<'env>> {
         let channels = self.channels()?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let reached = Settles::by(move |count: Option<u32>| {
-            deferred.resolve(move |_| Ok(count.map_or(-1.0, f64::from)));
-        });
+        let (reached, promise) = settles::promise(env, |count: Option<u32>| count.map_or(-1.0, f64::from))?;
         channels.tell(&path, &room, message.as_bytes(), Box::new(move |count| reached.settle(count)));
         Ok(promise)
     }
@@ -88,9 +83,8 @@ impl NativeHub {
     ) -> Result<Object<'env>> {
         let channels = self.channels()?;
         let of: [String; 3] = of.try_into().map_err(|_| invalid("path, room and name"))?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
+        let (done, promise) = settles::promise(env, |holder: Option<u64>| holder.map(name))?;
         let kept = Duration::from_secs_f64(kept_ms / 1000.0);
-        let done = Settles::by(move |holder: Option<u64>| deferred.resolve(move |_| Ok(holder.map(name))));
         channels.claim(of, kept, gone.as_deref().and_then(process), move |holder| done.settle(holder));
         Ok(promise)
     }
@@ -105,8 +99,7 @@ impl NativeHub {
         name: String,
     ) -> Result<Object<'env>> {
         let channels = self.channels()?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let done = Settles::by(move |_: Option<()>| deferred.resolve(|_| Ok(())));
+        let (done, promise) = settles::promise(env, |_: Option<()>| ())?;
         channels.release(&path, &room, &name, move || done.settle(Some(())));
         Ok(promise)
     }

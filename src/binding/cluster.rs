@@ -6,7 +6,7 @@ use napi_derive::napi;
 use super::{
     documents::NativeSubmitted,
     hub::{NativeHub, Result, count, invalid},
-    settles::Settles,
+    settles,
 };
 use crate::{Hub, ids::Id, room::publication::Refusal};
 
@@ -99,11 +99,10 @@ impl NativeHub {
     ) -> Result<Object<'env>> {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
         let to = client.map(|client| Id::new(&client).ok_or_else(|| invalid("no id"))).transpose()?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let told = Settles::by(move |outcome: Option<std::result::Result<usize, Refusal>>| {
-            let outcome = outcome.unwrap_or(Err(Refusal::Unavailable));
-            deferred.resolve(move |_| Ok(NativeDelivered::from(outcome)));
-        });
+        let (told, promise) =
+            settles::promise(env, |outcome: Option<std::result::Result<usize, Refusal>>| {
+                NativeDelivered::from(outcome.unwrap_or(Err(Refusal::Unavailable)))
+            })?;
         publish(&*self.hub()?, document, to, message, move |outcome| told.settle(Some(outcome)))?;
         Ok(promise)
     }

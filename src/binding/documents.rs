@@ -7,10 +7,11 @@ use napi_derive::napi;
 use super::{
     hooks::{NativeContent, NativeHookCall, Waiting, integer},
     hub::{NativeHub, Result, invalid},
+    settles,
 };
 use crate::{
     document::{
-        hooks::{AppCopy, HookError, Loaded, Resolution, SaveOutcome, Snapshot},
+        hooks::{AppCopy, Content, HookError, Loaded, Resolution, SaveOutcome, Snapshot},
         store::Kind,
     },
     ids::Id,
@@ -144,10 +145,9 @@ impl NativeHub {
         let (Some(document), Some(client)) = (Id::new(&document), Id::new(&client)) else {
             return Err(invalid("no id"));
         };
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let tell = move |outcome: std::result::Result<u64, Refusal>| {
-            deferred.resolve(move |_| Ok(NativeSubmitted::from(outcome)));
-        };
+        let (told, promise) = settles::promise(env, |outcome: Option<std::result::Result<u64, Refusal>>| {
+            NativeSubmitted::from(outcome.unwrap_or(Err(Refusal::Unavailable)))
+        })?;
         let content = match version {
             Some(version) => {
                 let version = version.unsigned_abs();
@@ -162,7 +162,7 @@ impl NativeHub {
             content,
             number: None,
             after: None,
-            answer: Some(Answer::new(tell)),
+            answer: Some(Answer::new(move |outcome| told.settle(Some(outcome)))),
         };
         self.hub()?.submit_opening(document, publication)?;
         Ok(promise)
@@ -172,14 +172,16 @@ impl NativeHub {
     #[napi(catch_unwind)]
     pub fn read_document<'env>(&self, env: &'env Env, document: String) -> Result<Object<'env>> {
         let document = Id::new(&document).ok_or_else(|| invalid("no id"))?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        self.hub()?.read(document, move |read| {
-            let read = match read {
+        let (told, promise) = settles::promise(
+            env,
+            |read: Option<std::result::Result<Option<Content>, HookError>>| match read
+                .unwrap_or_else(|| Err(HookError("the hub has ended".to_owned())))
+            {
                 Ok(content) => NativeRead { error: None, content: content.map(NativeContent::from) },
                 Err(HookError(reason)) => NativeRead { error: Some(reason), content: None },
-            };
-            deferred.resolve(move |_| Ok(read));
-        })?;
+            },
+        )?;
+        self.hub()?.read(document, move |read| told.settle(Some(read)))?;
         Ok(promise)
     }
 

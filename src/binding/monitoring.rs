@@ -11,6 +11,7 @@ use napi_derive::napi;
 use super::{
     hub::{NativeHub, Result, invalid},
     numbers::{bytes, id},
+    settles,
 };
 use crate::{
     Error, Hub,
@@ -232,8 +233,7 @@ impl NativeHub {
         ask: impl FnOnce(&Hub, Tell<T>) -> std::result::Result<(), Error>,
     ) -> Result<Object<'env>> {
         let hub = self.hub()?;
-        let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
-        let mut asked = Asked(Some(Box::new(move |answer: Option<T>| deferred.resolve(move |_| Ok(answer)))));
+        let (asked, promise) = settles::promise(env, |answer: Option<T>| answer)?;
         ask(&hub, Box::new(move |answer| asked.settle(Some(answer))))?;
         Ok(promise)
     }
@@ -241,23 +241,6 @@ impl NativeHub {
 
 /// Is given an answer of the hub.
 type Tell<T> = Box<dyn FnOnce(T) + Send>;
-
-/// A promise that is settled once: with nothing where it is dropped.
-struct Asked<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
-
-impl<T> Asked<T> {
-    fn settle(&mut self, answer: Option<T>) {
-        if let Some(settle) = self.0.take() {
-            settle(answer);
-        }
-    }
-}
-
-impl<T> Drop for Asked<T> {
-    fn drop(&mut self) {
-        self.settle(None);
-    }
-}
 
 /// See [`List`].
 #[napi(object)]

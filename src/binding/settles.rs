@@ -1,29 +1,43 @@
 //! Promises that settle, whatever becomes of the hub.
 
-use std::marker::PhantomData;
+use napi::{
+    Env,
+    bindgen_prelude::{Object, ToNapiValue},
+};
 
-/// Tells `None` where it is dropped without a word, as when the hub ends: a promise that never settles would keep Node alive.
-pub(super) struct Settles<T, F: FnOnce(Option<T>)> {
-    tell: Option<F>,
-    of: PhantomData<fn(T)>,
-}
+use super::hub::{Result, invalid};
 
-impl<T, F: FnOnce(Option<T>)> Settles<T, F> {
-    pub(super) fn by(tell: F) -> Self {
-        Self { tell: Some(tell), of: PhantomData }
+/// Settles a promise once, from any thread: with `None` where it is dropped without a word, as when the hub ends. One that never
+/// settles would keep Node alive.
+pub(super) struct Settles<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
+
+impl<T> Settles<T> {
+    pub(super) fn settle(mut self, answer: Option<T>) {
+        self.tell(answer);
     }
 
-    pub(super) fn settle(mut self, value: Option<T>) {
-        if let Some(tell) = self.tell.take() {
-            tell(value);
+    fn tell(&mut self, answer: Option<T>) {
+        if let Some(tell) = self.0.take() {
+            tell(answer);
         }
     }
 }
 
-impl<T, F: FnOnce(Option<T>)> Drop for Settles<T, F> {
+impl<T> Drop for Settles<T> {
     fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(None);
-        }
+        self.tell(None);
     }
+}
+
+/// A promise, and what settles it: with what `value` makes of the answer, or of none.
+pub(super) fn promise<T, V: ToNapiValue + Send + 'static>(
+    env: &Env,
+    value: impl FnOnce(Option<T>) -> V + Send + 'static,
+) -> Result<(Settles<T>, Object<'_>)> {
+    let (deferred, promise) = env.create_deferred().map_err(|error| invalid(&error.to_string()))?;
+    let tell = move |answer: Option<T>| {
+        let value = value(answer);
+        deferred.resolve(move |_| Ok(value));
+    };
+    Ok((Settles(Some(Box::new(tell))), promise))
 }

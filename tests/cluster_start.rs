@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, TcpListener},
+};
 
 use captify_hub::{Config, Error, Hub};
 use support::redis::{Redis, config, documented_rights, over, process};
@@ -85,6 +88,24 @@ fn the_rights_that_are_documented_are_enough() {
     drop(process(&over(&format!("redis://hub:secret@127.0.0.1:{}", redis.port))));
     redis.command("ACL SETUSER hub +@all -@dangerous +info");
     drop(process(&over(&format!("redis://hub:secret@127.0.0.1:{}", redis.port))));
+}
+
+#[test]
+fn every_command_of_a_script_is_among_the_documented_rights() {
+    let rights = documented_rights();
+    let rights: HashSet<_> = rights.split_whitespace().map(|right| right.trim_start_matches('+')).collect();
+    let mut called = HashSet::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cluster")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "lua") {
+            let script = std::fs::read_to_string(path).unwrap();
+            let commands = script.split("redis.call('").skip(1);
+            called.extend(commands.map(|rest| rest.split('\'').next().unwrap().to_lowercase()));
+        }
+    }
+    assert!(called.len() > 10, "{called:?}");
+    let missing: Vec<_> = called.iter().filter(|command| !rights.contains(command.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ if token ~= '' and redis.call('GET', lease) ~= token then
   return 'lost'
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v', 'l', 'b')
 local arguments = { saving = 1, saved = 1, may = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
 local index = 8
 -- What must be so before anything is done.
@@ -46,9 +46,8 @@ local function say(payload)
   local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
   local value = nonce .. ' ' .. known[3] .. ' ' .. text(top) .. ' ' .. now .. ' ' .. payload
   redis.call('XADD', stream, text(at + 1) .. '-0', 'd', value)
-  redis.call('HSET', meta, 'o', text(at + 1), 'n', nonce, 'r', run)
-  redis.call('HINCRBY', meta, 'l', 1)
-  redis.call('HINCRBY', meta, 'b', #value)
+  local length, bytes = tonumber(known[6] or '0') + 1, tonumber(known[7] or '0') + #value
+  redis.call('HSET', meta, 'o', text(at + 1), 'n', nonce, 'r', run, 'l', text(length), 'b', text(bytes))
   local reply = table.concat({ known[1], nonce, known[3], text(top), text(at + 1), now, 'a' }, ' ')
   redis.call('PUBLISH', channel, '0000000000000000 0 ' .. reply .. '\n' .. #payload .. ':' .. payload)
   return text(at + 1)

@@ -14,7 +14,7 @@ local function text(value)
   return string.format('%d', value)
 end
 
-local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v')
+local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v', 'l', 'b')
 if known[1] ~= epoch or (known[5] or '') ~= at then
   return 'stale'
 end
@@ -23,7 +23,7 @@ local top, offset = tonumber(known[2]), tonumber(known[2])
 if known[4] ~= run then
   offset = top + leap
 end
-local first, previous, previous_nonce, bytes = offset + 1, top, known[3], 0
+local first, previous, previous_nonce, bytes = offset + 1, top, known[3], tonumber(known[7] or '0')
 local time = redis.call('TIME')
 local now = text(time[1] * 1000 + math.floor(time[2] / 1000))
 local said, outcomes = {}, {}
@@ -49,9 +49,7 @@ for index = 1, count do
   version = version + tonumber(ARGV[11 + 2 * index])
   say(ARGV[12 + 2 * index])
 end
-redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'v', text(version))
-redis.call('HINCRBY', meta, 'l', #outcomes)
-redis.call('HINCRBY', meta, 'b', bytes)
+redis.call('HSET', meta, 'o', text(offset), 'n', nonce, 'r', run, 'l', text(tonumber(known[6] or '0') + #outcomes), 'b', text(bytes), 'v', text(version))
 for _, key in ipairs({ meta, stream, kept }) do
   redis.call('PERSIST', key)
 end

@@ -28,14 +28,6 @@ fn number(value: &redis::Value) -> u64 {
     u64::try_from(*number).unwrap()
 }
 
-/// Calls of the scripts since the server began.
-fn calls(redis: &Redis) -> u64 {
-    let redis::Value::BulkString(said) = redis.command("INFO commandstats") else { panic!("no text") };
-    let said = String::from_utf8(said).unwrap();
-    let calls = said.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
-    calls.unwrap().split(',').next().unwrap().parse().unwrap()
-}
-
 #[test]
 fn what_a_client_writes_at_once_is_one_call_of_redis() {
     let redis = Redis::start();
@@ -43,7 +35,7 @@ fn what_a_client_writes_at_once_is_one_call_of_redis() {
     let ((mut a, _), (mut b, _)) = (join(&one, "doc", "a"), join(&two, "doc", "b"));
     send(&mut a, 1);
     acknowledged(&mut a, 1);
-    let before = calls(&redis);
+    let before = redis.calls("evalsha");
     for id in 2..=9 {
         let text =
             format!(r#"{{"type":"update","documentId":"doc","update":"of {id}","id":{id},"ack":true}}"#);
@@ -52,7 +44,7 @@ fn what_a_client_writes_at_once_is_one_call_of_redis() {
     a.0.flush().unwrap();
     acknowledged(&mut a, 9);
     assert_eq!(updates(&mut b, 9), numbered(1..=9));
-    assert_eq!(calls(&redis) - before, 1);
+    assert_eq!(redis.calls("evalsha") - before, 1);
 }
 
 /// A process that keeps so much of a document.

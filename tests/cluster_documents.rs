@@ -176,6 +176,25 @@ fn a_mark_that_could_not_be_taken_away_is_taken_away_later() {
 }
 
 #[test]
+fn documents_that_no_app_saves_cost_nothing_but_their_leases() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    app.has_no_save.store(true, SeqCst);
+    let one = app.process("one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    send(&mut a, 0, 1);
+    next(&mut a, "steps");
+    eventually("its mark is set", || redis.command("SCARD hub:unsaved") == redis::Value::Int(1));
+    // A lease is looked for in the script alone, with two calls of HMGET.
+    let rounds = || redis.calls("hmget");
+    let before = rounds();
+    eventually("its lease was renewed", || rounds() > before);
+    let asked = redis.calls("hget");
+    let before = rounds();
+    eventually("its lease was renewed again", || rounds() > before + 2);
+    assert_eq!(redis.calls("hget") - asked, 0);
+}
+
+#[test]
 fn who_has_the_document_open_saves_on_when_the_process_ends_that_did() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
     let (one, two) = two(&app, &redis);

@@ -20,7 +20,7 @@ pub(super) struct Kept {
     keeper: OnceLock<Arc<dyn Keeper>>,
     state: Mutex<State>,
     /// Locked while it is told to Redis whether something of it is not saved, so that one is behind the other.
-    pub(super) marking: tokio::sync::Mutex<bool>,
+    pub(super) mark: tokio::sync::Mutex<Mark>,
 }
 
 #[derive(Default)]
@@ -33,6 +33,16 @@ struct State {
     history: u64,
     /// What it has become, until the room goes on with it: each time, in order.
     restarted: VecDeque<(u64, Reading)>,
+}
+
+/// Whether Redis has it noted that this process may have written something that is not saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Mark {
+    #[default]
+    Unset,
+    Set,
+    /// All was saved, and Redis could not be told.
+    Owed,
 }
 
 /// What Redis answers to one who wants to look after a document.
@@ -89,7 +99,7 @@ impl Kept {
             stays,
             keeper: OnceLock::new(),
             state: Mutex::default(),
-            marking: tokio::sync::Mutex::default(),
+            mark: tokio::sync::Mutex::default(),
         }
     }
 

@@ -439,8 +439,7 @@ impl Followed {
 
     /// Nothing of it has to be saved any more: says so to Redis, if that is still so then.
     pub(crate) fn saved(&self) {
-        let (shared, document) = (Arc::clone(&self.shared), Arc::clone(&self.document));
-        self.shared.handle.spawn(async move { leases::unmark(&shared, &document).await });
+        leases::unmark_later(&self.shared, &self.document);
     }
 
     /// Another may look after it; what is returned hears once Redis knows, or breaks off.

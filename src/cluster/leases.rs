@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     document::Document,
-    keeper::{Kept, Lease},
+    keeper::{Kept, Lease, Mark},
     link::Link,
     shared::{Shared, milliseconds},
     slots::slot_of,
@@ -66,7 +66,7 @@ pub(super) async fn tend(shared: Weak<Shared>) {
     }
 }
 
-async fn tend_all(shared: &Shared) {
+async fn tend_all(shared: &Arc<Shared>) {
     let is_wanted = |document: &Arc<Document>| {
         document
             .kept
@@ -84,19 +84,15 @@ async fn tend_all(shared: &Shared) {
     for (link, documents) in &by_link {
         for some in documents.chunks(AT_ONCE) {
             tend_some(shared, link, some).await;
-            // A mark that could not be taken away when the last of it was saved.
-            for document in some.iter().filter(|document| is_marked_and_clean(document)) {
-                unmark(shared, document).await;
+            for document in some.iter().filter(|document| owes_mark(document)) {
+                unmark_later(shared, document);
             }
         }
     }
 }
 
-fn is_marked_and_clean(document: &Document) -> bool {
-    document.kept.as_ref().is_some_and(|kept| {
-        kept.marking.try_lock().is_ok_and(|is_marked| *is_marked)
-            && kept.keeper().is_some_and(|keeper| keeper.is_clean())
-    })
+fn owes_mark(document: &Document) -> bool {
+    document.kept.as_ref().is_some_and(|kept| kept.mark.try_lock().is_ok_and(|mark| *mark == Mark::Owed))
 }
 
 async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
@@ -162,40 +158,57 @@ fn unsaved_link(shared: &Shared) -> Option<Arc<Link>> {
 /// Marks a document with an authority before something is written to it; whether that may be written.
 pub(super) async fn mark(shared: &Shared, document: &Document) -> bool {
     let Some(kept) = &document.kept else { return true };
-    let mut is_marked = kept.marking.lock().await;
-    if !*is_marked {
+    let mut mark = kept.mark.lock().await;
+    // Where one is owed, it is not known whether Redis still has it.
+    if *mark != Mark::Set {
         let add = redis::cmd("SADD")
             .arg(shared.unsaved_key())
             .arg(mark_of(shared.process, &document.id))
             .to_owned();
         let Some(link) = unsaved_link(shared) else { return false };
-        *is_marked = link.call(&add).await.is_ok();
+        if link.call(&add).await.is_err() {
+            return false;
+        }
     }
-    *is_marked
+    *mark = Mark::Set;
+    true
 }
 
-/// Takes the mark away, where all is saved.
-pub(super) async fn unmark(shared: &Shared, document: &Document) {
+/// Takes the mark away, where all is saved; with nobody waiting for it.
+pub(super) fn unmark_later(shared: &Arc<Shared>, document: &Arc<Document>) {
+    let (of_task, document) = (Arc::clone(shared), Arc::clone(document));
+    shared.handle.spawn(async move { unmark(&of_task, &document).await });
+}
+
+async fn unmark(shared: &Shared, document: &Document) {
     let Some(kept) = &document.kept else { return };
-    let mut is_marked = kept.marking.lock().await;
+    let mut mark = kept.mark.lock().await;
     let is_saved = || document.is_at_rest() && kept.keeper().is_some_and(|keeper| keeper.is_clean());
-    let Some(link) = unsaved_link(shared).filter(|_| *is_marked && is_saved()) else { return };
-    // What was answered may still be on its way to the room.
-    if !is_saved_in_redis(shared, document).await {
+    if *mark == Mark::Unset || !is_saved() {
         return;
+    }
+    // With the next save, or in the next round of the leases.
+    *mark = Mark::Owed;
+    let Some(link) = unsaved_link(shared) else { return };
+    match is_saved_in_redis(shared, document).await {
+        Some(true) => {}
+        // What was answered may still be on its way to the room, which then is saved again.
+        Some(false) => return *mark = Mark::Set,
+        None => return,
     }
     let remove =
         redis::cmd("SREM").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
-    // Where it was not taken away, it is with the next save, or in the next round.
-    *is_marked = link.call(&remove).await.is_err();
+    if link.call(&remove).await.is_ok() {
+        *mark = Mark::Unset;
+    }
 }
 
-/// Whether everything that stands in the log of a document is saved.
-async fn is_saved_in_redis(shared: &Shared, document: &Document) -> bool {
-    let Some(link) = shared.link_now(document.keys.slot) else { return false };
-    let version = link.call(redis::cmd("HGET").arg(&document.keys.meta).arg("v")).await;
-    let saved = link.call(redis::cmd("HGET").arg(&document.keys.kept).arg("saved")).await;
-    matches!((version, saved), (Ok(version), Ok(saved)) if version == saved)
+/// Whether everything that stands in the log of a document is saved; `None` where Redis does not say.
+async fn is_saved_in_redis(shared: &Shared, document: &Document) -> Option<bool> {
+    let link = shared.link_now(document.keys.slot)?;
+    let version = link.call(redis::cmd("HGET").arg(&document.keys.meta).arg("v")).await.ok()?;
+    let saved = link.call(redis::cmd("HGET").arg(&document.keys.kept).arg("saved")).await.ok()?;
+    Some(version == saved)
 }
 
 /// The marks of processes that are gone, and of this one where the document is not open any more.

@@ -35,6 +35,8 @@ pub struct App {
     pub saves: Mutex<Vec<(&'static str, u64, &'static str)>>,
     pub does_not_load: AtomicBool,
     pub does_not_save: AtomicBool,
+    /// It has no hook for that: documents stay in Redis.
+    pub has_no_save: AtomicBool,
     /// Saves that were refused: the version that the process took for the app's, and the one that it was.
     pub refused: Mutex<Vec<(u64, u64)>>,
     /// Done once, when a document is saved and before the process hears that.
@@ -59,6 +61,7 @@ impl App {
             saves: Mutex::default(),
             does_not_load: AtomicBool::new(false),
             does_not_save: AtomicBool::new(false),
+            has_no_save: AtomicBool::new(false),
             refused: Mutex::default(),
             before_answer: Mutex::default(),
             unfit: "unfit",
@@ -84,6 +87,7 @@ impl App {
     ) -> Server {
         let hooks = Arc::new(OfProcess { name, app: Arc::clone(self) });
         let options = Options {
+            saves: !self.has_no_save.load(SeqCst),
             save_after: Duration::from_millis(100),
             save_within: Duration::from_millis(400),
             ..Options::default()

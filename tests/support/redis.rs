@@ -77,7 +77,17 @@ impl Redis {
         call(&self.client(), words)
     }
 
-    /// The same, with the password of the server.
+    /// How often a command was called since the server began, also by scripts.
+    pub fn calls(&self, name: &str) -> u64 {
+        let redis::Value::BulkString(said) = self.command("INFO commandstats") else { panic!("no text") };
+        let (said, of_name) = (String::from_utf8_lossy(&said).into_owned(), format!("cmdstat_{name}:calls="));
+        let calls = said
+            .lines()
+            .find_map(|line| line.strip_prefix(of_name.as_str())?.split(',').next()?.parse().ok());
+        calls.unwrap_or(0)
+    }
+
+    /// As [`Redis::command`], with the password of the server.
     pub fn command_as(&self, password: &str, words: &str) -> redis::Value {
         self.try_command_as(password, words).unwrap()
     }

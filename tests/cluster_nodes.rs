@@ -167,6 +167,29 @@ fn a_replica_that_was_behind_has_only_those_documents_reload_that_diverged() {
 }
 
 #[test]
+fn where_a_replica_is_cut_off_nobody_is_told_that_nothing_is_published_late() {
+    let grid = Grid::start(true);
+    let mut small = support::redis::config();
+    small.history.messages = 3;
+    let one = Server { hub: Hub::start_cluster(small, &by(&grid), Box::new(drop)).unwrap() };
+    let ((mut a, _), (b, of_b), (c, of_c)) =
+        (join(&one, "doc", "a"), join(&one, "doc", "b"), join(&one, "doc", "c"));
+    drop((b, c));
+    for id in 1..=5 {
+        send_to(&mut a, "doc", id);
+        acknowledged(&mut a, id);
+    }
+    let (_, _, word) = support::recovery::back(&one, "b", &of_b);
+    assert_eq!(word["upTo"], 0, "{word}");
+    let home = grid.of("doc");
+    grid.replicas[home].command("CONFIG SET masterauth wrong");
+    grid.replicas[home].command("CONFIG SET masteruser nobody");
+    grid.primaries[home].command("CLIENT KILL TYPE replica");
+    let (_, _, word) = support::recovery::back(&one, "c", &of_c);
+    assert_eq!(word, serde_json::json!({ "type": "reload", "reason": "HISTORY_GONE" }));
+}
+
+#[test]
 fn a_primary_that_hands_over_as_planned_is_followed() {
     let grid = Grid::start(true);
     let (one, two) = (process(&by(&grid)), process(&by(&grid)));

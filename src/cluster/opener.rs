@@ -170,11 +170,13 @@ async fn recall(
             Asked::Applied { .. } => true,
             // A replica that takes over without the fence takes what is still on its way.
             Asked::Fence => {
-                match link.is_replicated(shared.config.server.is_watched()).await {
-                    Some(is_final) => is_final,
+                let needs_one = shared.has_replica(document.keys.slot);
+                let Some(is_final) = link.is_replicated(needs_one).await else {
                     // Another takes over, it may be.
-                    None => continue,
-                }
+                    sleep(PAUSE).await;
+                    continue;
+                };
+                is_final
             }
         };
         return Some(Recalled { applied, is_final });

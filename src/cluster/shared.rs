@@ -245,6 +245,11 @@ impl Shared {
         self.routes.borrow().layout().cloned()
     }
 
+    /// Whether another server is there to take over a slot from who has it, as far as is known.
+    pub(super) fn has_replica(&self, slot: u16) -> bool {
+        self.config.server.is_watched() || self.layout().is_some_and(|layout| layout.has_replica(slot))
+    }
+
     /// From now on it is divided like this.
     pub(super) fn divide(&self, layout: Arc<Layout>) {
         self.routes.send_modify(|routes| routes.divide(layout));

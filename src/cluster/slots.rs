@@ -22,8 +22,18 @@ fn crc16(bytes: &[u8]) -> u16 {
 /// Which server has which slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// First and last slot, and who has those; in order.
-    ranges: Vec<(u16, u16, Endpoint)>,
+    /// In order.
+    ranges: Vec<Range>,
+}
+
+/// Slots that one server has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    first: u16,
+    last: u16,
+    owner: Endpoint,
+    /// Whether another is there that would take over.
+    has_replica: bool,
 }
 
 impl Layout {
@@ -38,14 +48,22 @@ impl Layout {
 
     /// Who has a slot.
     pub(super) fn owner(&self, slot: u16) -> Option<&Endpoint> {
-        let behind = self.ranges.partition_point(|(first, _, _)| *first <= slot);
-        let (_, last, owner) = self.ranges.get(behind.checked_sub(1)?)?;
-        (slot <= *last).then_some(owner)
+        self.range(slot).map(|range| &range.owner)
+    }
+
+    /// Whether another server would take over a slot from who has it.
+    pub(super) fn has_replica(&self, slot: u16) -> bool {
+        self.range(slot).is_some_and(|range| range.has_replica)
+    }
+
+    fn range(&self, slot: u16) -> Option<&Range> {
+        let behind = self.ranges.partition_point(|range| range.first <= slot);
+        self.ranges.get(behind.checked_sub(1)?).filter(|range| slot <= range.last)
     }
 
     /// All that have slots, each once.
     pub(super) fn owners(&self) -> Vec<&Endpoint> {
-        let mut owners: Vec<_> = self.ranges.iter().map(|(_, _, owner)| owner).collect();
+        let mut owners: Vec<_> = self.ranges.iter().map(|range| &range.owner).collect();
         owners.sort_unstable();
         owners.dedup();
         owners
@@ -54,24 +72,26 @@ impl Layout {
     /// A slot that nobody has.
     pub(super) fn missing(&self) -> Option<u16> {
         let mut next = 0;
-        for (first, last, _) in &self.ranges {
-            if *first > next {
+        for range in &self.ranges {
+            if range.first > next {
                 break;
             }
-            next = last + 1;
+            next = range.last + 1;
         }
         (next < SLOTS).then_some(next)
     }
 }
 
-fn range(entry: &Value, asked: &Endpoint) -> Option<(u16, u16, Endpoint)> {
+fn range(entry: &Value, asked: &Endpoint) -> Option<Range> {
     let Value::Array(parts) = entry else { return None };
-    let [Value::Int(first), Value::Int(last), Value::Array(primary), ..] = &parts[..] else { return None };
+    let [Value::Int(first), Value::Int(last), Value::Array(primary), replicas @ ..] = &parts[..] else {
+        return None;
+    };
     let [host, Value::Int(port), ..] = &primary[..] else { return None };
     let host = text(host).filter(|host| !host.is_empty() && *host != "?").unwrap_or(&asked.host);
-    let endpoint = Endpoint { host: host.to_owned(), port: u16::try_from(*port).ok()? };
+    let owner = Endpoint { host: host.to_owned(), port: u16::try_from(*port).ok()? };
     let last = u16::try_from(*last).ok().filter(|last| *last < SLOTS)?;
-    Some((u16::try_from(*first).ok()?, last, endpoint))
+    Some(Range { first: u16::try_from(*first).ok()?, last, owner, has_replica: !replicas.is_empty() })
 }
 
 #[cfg(test)]
@@ -118,6 +138,7 @@ mod tests {
         assert_eq!(owner(5001).as_deref(), Some("me:7001"));
         assert_eq!(owner(16383).as_deref(), Some("me:7001"));
         assert_eq!((layout.owners().len(), layout.missing()), (2, None));
+        assert!(!layout.has_replica(5000));
 
         let gap =
             parse(vec![entry(1, 5, server(named("a"), 1)), entry(7, 16383, server(named("a"), 1))]).unwrap();
@@ -127,5 +148,11 @@ mod tests {
         assert_eq!(parse(Vec::new()).unwrap().missing(), Some(0));
         assert_eq!(parse(vec![entry(0, 20_000, server(named("a"), 1))]), None);
         assert_eq!(parse(vec![Value::Nil]), None);
+
+        let servers = vec![Value::Int(0), Value::Int(5), server(named("a"), 1), server(named("b"), 2)];
+        let with_replica =
+            parse(vec![Value::Array(servers), entry(6, 16383, server(named("b"), 2))]).unwrap();
+        assert_eq!(with_replica.owner(5).unwrap().to_string(), "a:1");
+        assert_eq!([5, 6].map(|slot| with_replica.has_replica(slot)), [true, false]);
     }
 }

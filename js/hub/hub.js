@@ -34,7 +34,7 @@ const { takeOver } = require('./upgrade.js');
 const PREFIX = '/ws';
 const DEFAULT_CLOSE_MS = 5000;
 
-/** Longest time a hub that ends takes to say so to handlers of other processes. */
+/** Longest time, within that it was given, that a hub that ends takes to say so to handlers of other processes. */
 const GOODBYE_MS = 1000;
 const RESTARTING = 'The server is restarting.';
 
@@ -393,8 +393,9 @@ class Hub {
     this.#startupGate.close(RESTARTING);
     this.#gate.close();
     const terminated = await this.#native.close(timeoutMs, awayMs);
-    await this.#handlers.finish(deadline - performance.now());
-    await this.#handlers.channels?.leave(GOODBYE_MS);
+    const left = () => Math.max(0, deadline - performance.now());
+    await this.#handlers.finish(left());
+    await this.#handlers.channels?.leave(Math.min(left(), GOODBYE_MS));
     this.#native.discard();
     this.#security.close();
     for (const detach of this.#detachers) detach();

@@ -99,6 +99,7 @@ fn every_command_of_a_script_is_among_the_documented_rights() {
         let path = file.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "lua") {
             let script = std::fs::read_to_string(path).unwrap();
+            // What stands before the first call is none.
             let commands = script.split("redis.call('").skip(1);
             called.extend(commands.map(|rest| rest.split('\'').next().unwrap().to_lowercase()));
         }

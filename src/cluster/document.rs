@@ -198,14 +198,13 @@ impl Document {
     /// Whether the log is to be read because something has not come, and nobody does so already.
     pub(super) fn begin_reading(&self) -> bool {
         let mut state = lock(&self.state);
-        let has_gap = state.follower.as_ref().is_some_and(Follower::has_gap);
-        has_gap && !std::mem::replace(&mut state.is_reading, true)
+        state.has_gap() && !std::mem::replace(&mut state.is_reading, true)
     }
 
     /// Whether something has not come. Where nothing is missing, nobody reads the log any more.
     pub(super) fn goes_on_reading(&self) -> bool {
         let mut state = lock(&self.state);
-        state.is_reading = state.follower.as_ref().is_some_and(Follower::has_gap);
+        state.is_reading = state.has_gap();
         state.is_reading
     }
 
@@ -360,7 +359,7 @@ impl Document {
 impl State {
     /// A client session has gone to another process.
     fn went(&mut self, client_session: ClientSessionId) {
-        let has_gap = self.follower.as_ref().is_some_and(Follower::has_gap);
+        let has_gap = self.has_gap();
         self.publishing.went(client_session, has_gap);
     }
 

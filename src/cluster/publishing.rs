@@ -58,10 +58,8 @@ struct Waiting {
 
 #[derive(Debug)]
 struct InFlight {
-    number: u64,
+    batch: Batch,
     publications: Vec<Publication>,
-    /// When the oldest of them was published.
-    published: Since,
 }
 
 /// A batch on its way.
@@ -117,22 +115,23 @@ impl Publishing {
             publications.push(publication);
         }
         let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        self.in_flight = Some(InFlight { number, publications, published });
-        Some(Batch { number, since, published })
+        let batch = Batch { number, since, published };
+        self.in_flight = Some(InFlight { batch, publications });
+        Some(batch)
     }
 
     /// What is in flight, where it is this batch.
     pub(super) fn in_flight(&self, number: u64) -> Option<&[Publication]> {
-        let in_flight = self.in_flight.as_ref().filter(|in_flight| in_flight.number == number)?;
+        let in_flight = self.in_flight.as_ref().filter(|in_flight| in_flight.batch.number == number)?;
         Some(&in_flight.publications)
     }
 
     /// A batch was answered, with this; `None` where it was before. What was refused of it that takes a version takes with it
     /// what was made directly behind it and waits to be sent, which comes behind it here.
     pub(super) fn answered(&mut self, number: u64, reply: &mut Reply) -> Option<Vec<Publication>> {
-        let InFlight { mut publications, published, .. } =
-            self.in_flight.take_if(|in_flight| in_flight.number == number)?;
-        self.answered.get_or_insert(published);
+        let InFlight { batch, mut publications } =
+            self.in_flight.take_if(|in_flight| in_flight.batch.number == number)?;
+        self.answered.get_or_insert(batch.published);
         let mut refused = None;
         for (publication, outcome) in publications.iter().zip(&reply.outcomes) {
             if let Content::Steps(steps) = &publication.content {
@@ -175,8 +174,8 @@ impl Publishing {
         }
         let (since, in_flight) = (Instant::now(), self.in_flight.take());
         let answered = self.answered.unwrap_or_else(Since::now);
-        let (published, in_flight) =
-            in_flight.map_or_else(|| (answered, Vec::new()), |sent| (sent.published, sent.publications));
+        let (published, in_flight) = in_flight
+            .map_or_else(|| (answered, Vec::new()), |sent| (sent.batch.published, sent.publications));
         let of = |published| move |publication| Waiting { publication, since, published };
         let sent = void.into_iter().map(of(answered)).chain(in_flight.into_iter().map(of(published)));
         let is_gone = |publication: &Publication| {

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::{InFlight, Numbers, Outcome, Publishing, Reply, Since, Waiting};
+use super::{Batch, InFlight, Numbers, Outcome, Publishing, Reply, Since, Waiting};
 use crate::{
     ids::{ClientSessionId, ConnectionId, Id, Topic},
     room::{
@@ -53,7 +53,7 @@ fn waits(publication: Publication) -> Waiting {
 }
 
 fn in_flight(publications: Vec<Publication>) -> InFlight {
-    InFlight { number: 1, publications, published: Since::now() }
+    InFlight { batch: Batch { number: 1, since: Instant::now(), published: Since::now() }, publications }
 }
 
 #[test]

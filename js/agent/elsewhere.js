@@ -50,6 +50,7 @@ class Elsewhere {
   /** Streams that were forgotten here and may be named again by their process, each with until when. */
   #dropped = new Map();
   #missing;
+  #isLookingAgain = false;
   /** Since when not all have answered; undefined where all have. */
   #incompleteSince;
   /** The last time that something was looked for in vain. */
@@ -198,12 +199,15 @@ class Elsewhere {
     this.#missing.unref?.();
   }
 
-  /** Not all have answered one who has come: they are asked again until they have, or he has gone. */
+  /** Not all have answered somebody who has come: they are asked again, once for all such, until they have or those have gone. */
   async lookAgain() {
+    if (this.#isLookingAgain) return;
+    this.#isLookingAgain = true;
     while (this.#thread.elsewhere === this && this.#thread.hasUnsure) {
       await sleep(AGAIN_MS);
       await this.look();
     }
+    this.#isLookingAgain = false;
   }
 
   /** The hub of this process ends, and for those elsewhere its streams end with it. */

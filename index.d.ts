@@ -33,7 +33,7 @@ export type Json = unknown;
  * - `HUB_STALE`: the document has gone on since the version that steps were made for; {@link StaleError}.
  * - `HUB_UNKNOWN_VERSION`: the document has never had the version that steps were made for.
  * - `HUB_DOCUMENT_TOO_LARGE`: the document is larger than `documents.maxDocumentBytes`, or takes no more steps until those that it
- *   has were merged; the log says why they were not.
+ *   has were merged, over Redis also nothing that is broadcast beside them until it is saved; the log says why it is not.
  * - `HUB_UNAVAILABLE`: the document could not be loaded or stored; the message or the log says why.
  * - `HUB_NO_APPLY`: the call needs the option `documents.apply`.
  * - `HUB_TOO_MANY_ROOMS`: `ws.join` of a connection that is in 1000 rooms. It did not join; have it leave others first.
@@ -85,7 +85,8 @@ export interface HubError extends Error {
  *
  * @returns the number of connections the message was queued for, over a Redis those of all processes: where one does not say how
  *   many it has within a second, those that are known by then. 0 where nobody has the document open.
- * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND`, over Redis `HUB_UNAVAILABLE` (as a rejection, never synchronously)
+ * @throws `HUB_NOT_RUNNING`, `HUB_INVALID_ARGUMENT`, `HUB_CLOSED`, `HUB_OVERLOADED`, `HUB_WRONG_KIND`, over Redis `HUB_UNAVAILABLE` and for a document with
+ *   an authority `HUB_DOCUMENT_TOO_LARGE` (as a rejection, never synchronously)
  */
 export function broadcastSteps(
   documentId: string,

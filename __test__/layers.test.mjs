@@ -89,3 +89,19 @@ test('a circle of JavaScript files is found through require, import and import()
   });
   assert.deepEqual(circles(javascriptImports(root)), [['a.js', 'c.js', 'deep/b.mjs']]);
 });
+
+test('no file has more than 500 lines', () => {
+  const folders = ['src', 'js', 'tests', '__test__', 'scripts', 'bench/lib', 'bench/scenarios', 'bench/load/src'];
+  const sources = folders.flatMap((folder) =>
+    fs
+      .readdirSync(path.join(projectRoot, folder), { recursive: true })
+      .map((name) => path.join(folder, name))
+      .filter((name) => /\.(rs|lua|m?js|m?ts|tsx)$/.test(name) && !/node_modules|\.next/.test(name)),
+  );
+  assert.ok(sources.length > 500, 'the files were found');
+  const lines = (name) => fs.readFileSync(path.join(projectRoot, name), 'utf8').split('\n').length - 1;
+  assert.deepEqual(
+    sources.filter((name) => lines(name) > 500),
+    [],
+  );
+});

@@ -1,14 +1,12 @@
 // The calls that route handlers and server.mjs use: what they answer, count and refuse.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
-import path from 'node:path';
 import test, { after, before, describe } from 'node:test';
 import * as face from '@captify-io/hub';
 import * as serverFace from '@captify-io/hub/server';
-import { HubServer, overEveryWay, ROOT, uniqueId } from '../support/hub-server.mjs';
+import { HubServer, overEveryWay, uniqueId } from '../support/hub-server.mjs';
 import { upgradeRequest } from '../support/raw-client.mjs';
 
 const require = createRequire(import.meta.url);
@@ -50,19 +48,6 @@ async function eachRejects(code, message) {
     assert.doesNotThrow(() => (promise = call()), `${name} threw instead of rejecting`);
     await assert.rejects(promise, hubError(code, message), name);
   }
-}
-
-/** A second copy of the JavaScript face, as a bundler or a second installation makes one. */
-async function copyOfThePackage(t, change = async () => {}) {
-  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'captify-hub-copy-'));
-  t.after(() => fs.rm(directory, { recursive: true, force: true }));
-  await fs.cp(path.join(ROOT, 'js'), path.join(directory, 'js'), { recursive: true });
-  await fs.cp(path.join(ROOT, 'package.json'), path.join(directory, 'package.json'));
-  await change(directory);
-  return {
-    face: require(path.join(directory, 'js', 'index.js')),
-    server: require(path.join(directory, 'js', 'server.js')),
-  };
 }
 
 test('ES modules and CommonJS get the same functions', () => {
@@ -409,39 +394,6 @@ describe('with a hub', () => {
       assert.equal(getConnectionCount(odd), 0);
       assert.equal(createWebSocketManager().getConnectionCount(odd), 0);
     }
-  });
-
-  test('a second hub in the process is refused, by whichever copy of the package', async (t) => {
-    const copy = await copyOfThePackage(t);
-    assert.throws(() => createHub(), hubError('HUB_INVALID_ARGUMENT', /close it first/));
-    assert.throws(() => copy.server.createHub(), hubError('HUB_INVALID_ARGUMENT', /close it first/));
-  });
-
-  test('another copy of the package reaches the same hub', async (t) => {
-    const copy = await copyOfThePackage(t);
-    assert.notEqual(copy.face.broadcastSteps, broadcastSteps);
-    const documentId = uniqueId();
-    const client = await server.connect(documentId);
-    assert.equal(copy.face.getConnectionCount(documentId), 1);
-    assert.deepEqual(copy.face.getConnectedDocuments(), getConnectedDocuments());
-    assert.equal(await copy.face.broadcastSteps(documentId, [1], 'from the copy'), 1);
-    assert.equal(copy.face.createWebSocketManager().getConnectionCount('/ws/fabric'), 1);
-    await client.received((message) => message.changeId === 'from the copy');
-    await client.close();
-  });
-
-  test('a copy of another registry version says so instead of finding no hub', async (t) => {
-    const copy = await copyOfThePackage(t, async (directory) => {
-      const file = path.join(directory, 'js', 'shared', 'global-hub.js');
-      const source = await fs.readFile(file, 'utf8');
-      await fs.writeFile(file, source.replace(/const VERSION = \d+;/, 'const VERSION = 1000;'));
-    });
-    await assert.rejects(
-      copy.face.broadcastSteps('document', [], 'change'),
-      hubError('HUB_VERSION_MISMATCH', /@captify-io\/hub@3,.*@captify-io\/hub@1000/),
-    );
-    assert.equal(copy.face.getConnectionCount('fabric'), 0);
-    assert.deepEqual(copy.face.getConnectedDocuments(), []);
   });
 
   test("owns says which upgrades are the hub's", () => {

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{soft::Record, wire::Reading};
@@ -40,8 +40,9 @@ struct State {
 pub(super) enum Mark {
     #[default]
     Unset,
-    Set,
-    /// All was saved, and Redis could not be told.
+    /// As was told over a connection that began then. A server to which is connected anew may have lost it.
+    Set(Instant),
+    /// It is to go once all is saved, which it may be already: Redis could not be told.
     Owed,
 }
 

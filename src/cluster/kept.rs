@@ -317,6 +317,10 @@ impl Followed {
             if history != self.kept().history() {
                 return Err(NotChanged::Stale);
             }
+            if !leases::mark_restored(&self.shared, &self.document).await {
+                sleep(PAUSE).await;
+                continue;
+            }
             match link.call(&self.call_restore(&link, epoch, lost)).await {
                 Ok(answer) if text(&answer) == Some("done") => return Ok(()),
                 Ok(_) => return Err(NotChanged::Stale),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redis::{Cmd, RedisError, Value};
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     document::Document,
@@ -67,39 +67,59 @@ pub(super) async fn tend(shared: Weak<Shared>) {
 }
 
 async fn tend_all(shared: &Arc<Shared>) {
-    let is_wanted = |document: &Arc<Document>| {
-        document
-            .kept
-            .as_ref()
-            .is_some_and(|kept| !kept.is_given_up() && (kept.is_held() || is_open(document)))
-    };
     let mut by_link: Vec<(Arc<Link>, Vec<Arc<Document>>)> = Vec::new();
-    for document in shared.all().into_iter().filter(is_wanted) {
+    for document in shared.all().into_iter().filter(|document| is_wanted(document)) {
         let Some(link) = shared.link_now(document.keys.slot) else { continue };
         match by_link.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &link)) {
             Some((_, documents)) => documents.push(document),
             None => by_link.push((link, vec![document])),
         }
     }
-    for (link, documents) in &by_link {
-        for some in documents.chunks(AT_ONCE) {
-            tend_some(shared, link, some).await;
-            for document in some.iter().filter(|document| owes_mark(document)) {
-                unmark_later(shared, document);
+    // No server waits for another, which may be silent.
+    let mut tending = JoinSet::new();
+    for (link, documents) in by_link {
+        let shared = Arc::clone(shared);
+        tending.spawn(async move {
+            for some in documents.chunks(AT_ONCE) {
+                if link.loss.is_lost() {
+                    return;
+                }
+                tend_some(&shared, &link, some).await;
+                tend_marks(&shared, some);
             }
-        }
+        });
     }
+    while tending.join_next().await.is_some() {}
 }
 
-fn owes_mark(document: &Document) -> bool {
-    document.kept.as_ref().is_some_and(|kept| kept.mark.try_lock().is_ok_and(|mark| *mark == Mark::Owed))
+fn is_wanted(document: &Document) -> bool {
+    let wants = |kept: &Kept| !kept.is_given_up() && (kept.is_held() || is_open(document));
+    document.kept.as_ref().is_some_and(wants)
+}
+
+/// Takes marks away that are owed, and sets those again that Redis may have lost.
+fn tend_marks(shared: &Arc<Shared>, documents: &[Arc<Document>]) {
+    let over = unsaved_link(shared).map(|link| link.since);
+    for document in documents {
+        let Some(Ok(mark)) = document.kept.as_ref().map(|kept| kept.mark.try_lock()) else { continue };
+        match *mark {
+            Mark::Owed => unmark_later(shared, document),
+            Mark::Set(since) if over.is_some_and(|over| over != since) => {
+                let (of_task, document) = (Arc::clone(shared), Arc::clone(document));
+                shared.handle.spawn(async move { self::mark(&of_task, &document).await });
+            }
+            Mark::Set(_) | Mark::Unset => {}
+        }
+    }
 }
 
 async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
     let mut calls = redis::pipe();
     // One that fails says nothing of the others.
     calls.ignore_errors();
-    for document in some {
+    // What was released since is to stay so.
+    let some: Vec<_> = some.iter().filter(|document| is_wanted(document)).collect();
+    for document in &some {
         calls.add_command(call(shared, link, document, is_open(document)));
     }
     match calls.query_async::<Vec<Value>>(&mut link.commands.clone()).await {
@@ -108,7 +128,11 @@ async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
                 if let Value::ServerError(error) = &answer {
                     complain(link, document, &error.clone().into()).await;
                 }
-                if let (Some(kept), Some(lease)) = (&document.kept, parse(&answer)) {
+                let Some((kept, lease)) = document.kept.as_ref().zip(parse(&answer)) else { continue };
+                if kept.is_given_up() {
+                    // While this was asked.
+                    release(shared, document).await;
+                } else {
                     kept.leased(lease);
                 }
             }
@@ -159,19 +183,29 @@ fn unsaved_link(shared: &Shared) -> Option<Arc<Link>> {
 pub(super) async fn mark(shared: &Shared, document: &Document) -> bool {
     let Some(kept) = &document.kept else { return true };
     let mut mark = kept.mark.lock().await;
-    // Where one is owed, it is not known whether Redis still has it.
-    if *mark != Mark::Set {
-        let add = redis::cmd("SADD")
-            .arg(shared.unsaved_key())
-            .arg(mark_of(shared.process, &document.id))
-            .to_owned();
-        let Some(link) = unsaved_link(shared) else { return false };
-        if link.call(&add).await.is_err() {
-            return false;
-        }
+    let was_set = matches!(*mark, Mark::Set(_));
+    // In a cluster it is on another node, it may be, and is looked after when that is back.
+    let Some(link) = unsaved_link(shared) else { return was_set };
+    if *mark == Mark::Set(link.since) {
+        return true;
     }
-    *mark = Mark::Set;
+    let add =
+        redis::cmd("SADD").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
+    if link.call(&add).await.is_err() {
+        return was_set;
+    }
+    *mark = Mark::Set(link.since);
     true
+}
+
+/// The same before something is put there again that Redis has lost. All of it may be saved: then nobody saves it again.
+pub(super) async fn mark_restored(shared: &Shared, document: &Document) -> bool {
+    let Some(kept) = &document.kept else { return true };
+    // The mark is lost, too.
+    *kept.mark.lock().await = Mark::Owed;
+    let is_marked = mark(shared, document).await;
+    *kept.mark.lock().await = Mark::Owed;
+    is_marked
 }
 
 /// Takes the mark away, where all is saved; with nobody waiting for it.
@@ -184,7 +218,8 @@ async fn unmark(shared: &Shared, document: &Document) {
     let Some(kept) = &document.kept else { return };
     let mut mark = kept.mark.lock().await;
     let is_saved = || document.is_at_rest() && kept.keeper().is_some_and(|keeper| keeper.is_clean());
-    if *mark == Mark::Unset || !is_saved() {
+    let was = *mark;
+    if was == Mark::Unset || !is_saved() {
         return;
     }
     // With the next save, or in the next round of the leases.
@@ -193,7 +228,7 @@ async fn unmark(shared: &Shared, document: &Document) {
     match is_saved_in_redis(shared, document).await {
         Some(true) => {}
         // What was answered may still be on its way to the room, which then is saved again.
-        Some(false) => return *mark = Mark::Set,
+        Some(false) => return *mark = was,
         None => return,
     }
     let remove =

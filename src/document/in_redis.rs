@@ -33,8 +33,9 @@ impl Together for OverRedis {
     }
 
     fn write(&self, writes: Vec<Write>, offset: u64, history: Option<u64>) -> Answer<()> {
-        // A client's snapshot is what it is, whoever puts it there.
-        let by_anybody = writes.iter().all(|write| matches!(write, Write::Snapshot { .. }));
+        // A client's snapshot is what it is, whoever puts it there; and what is set aside nobody else may have.
+        let by_anybody = |write: &Write| matches!(write, Write::Snapshot { .. } | Write::SetAside { .. });
+        let by_anybody = writes.iter().all(by_anybody);
         let change = |write| match write {
             Write::Saving { position, .. } => Some(Change::Saving(position)),
             Write::Saved { position, .. } => Some(Change::Saved(position)),

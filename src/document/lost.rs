@@ -175,7 +175,7 @@ impl Document {
         next(self.kind, &lost.old.batches, state.snapshot.version, &state.batches)
     }
 
-    /// Says what cannot be put there again, and sets it aside where this process may.
+    /// Says what cannot be put there again, and sets it aside, also where another process looks after it: that may have had less.
     async fn give_up(&self, body: String, was: u64) {
         log::error!(
             document = self.id.text();
@@ -183,9 +183,6 @@ impl Document {
             self.id,
             self.version()
         );
-        if self.together.as_ref().is_none_or(|together| !together.is_saver()) {
-            return;
-        }
         let reason = "Redis had lost it, and the document has gone on without it".to_owned();
         let write = Write::SetAside { document: self.id.clone(), reason, body };
         if let Err(HookError(reason)) = self.write(vec![write], None).await {

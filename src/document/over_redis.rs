@@ -38,13 +38,17 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// How often it is looked for documents that are not saved, and whose process is gone.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// How long a process has to run before it knows which others are there.
+/// When it is looked for the first time: each process says within 3 seconds that it is there, and what it has open is not left.
+const FIRST: Duration = Duration::from_secs(4);
+
+/// How long a process has to run before it knows which others are there, also where one was slow to say so.
 const KNOWS_OTHERS: Duration = Duration::from_secs(10);
 
 impl Loaded {
     /// Sees to it that documents are saved that a process has left behind.
     pub(super) async fn save_what_is_left_behind(documents: Weak<Self>) {
         let begun = Instant::now();
+        sleep(FIRST).await;
         while let Some(documents) = documents.upgrade() {
             let Some(over) = &documents.over else { return };
             for (mark, id) in over.kept.left_behind().await {

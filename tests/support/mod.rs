@@ -20,6 +20,8 @@ pub mod redis;
 pub mod redis_proxy;
 #[cfg(feature = "redis")]
 pub mod sentinel;
+#[cfg(feature = "redis")]
+pub mod steps;
 
 use std::{
     io::{ErrorKind, Read, Write},

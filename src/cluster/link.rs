@@ -84,6 +84,8 @@ pub(super) struct Link {
     keep: String,
     restore: String,
     pub(super) loss: Arc<Loss>,
+    /// Whether this process hears over it all rooms that have members here.
+    pub(super) hears_rooms: AtomicBool,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,
     probed_at: Mutex<Option<Instant>>,
@@ -189,6 +191,7 @@ impl Link {
             keep,
             restore,
             loss,
+            hears_rooms: AtomicBool::new(false),
             probed: AtomicU64::new(0),
             probed_at: Mutex::default(),
             patience: config.command_timeout,

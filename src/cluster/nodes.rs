@@ -101,8 +101,11 @@ async fn begin(shared: &Arc<Shared>, held: &mut Held) -> Result<(), StartError> 
 }
 
 /// Goes where things are now.
-fn divide(shared: &Arc<Shared>, held: &mut Held, layout: Layout) {
+fn divide(shared: &Arc<Shared>, held: &mut Held, mut layout: Layout) {
     let before = shared.layout();
+    if let Some(before) = &before {
+        layout.expects_as(before);
+    }
     if before.as_deref() == Some(&layout) {
         return;
     }

@@ -162,6 +162,7 @@ async fn recall(
         // It came from a process that was told earlier than this.
         let is_behind = offset.is_some_and(|offset| document.offset().is_some_and(|here| here < offset));
         if is_behind && !reading::catch_up(shared, &link, document).await {
+            sleep(PAUSE).await;
             continue;
         }
         // A fence is no number: who meets that again knows what it was told before, or nothing.
@@ -171,8 +172,11 @@ async fn recall(
             // A replica that takes over without the fence takes what is still on its way.
             Asked::Fence => {
                 let needs_one = shared.has_replica(document.keys.slot);
-                let Some(is_final) = link.is_replicated(needs_one).await else {
-                    // Another takes over, it may be.
+                let is_final = link.is_replicated(needs_one).await;
+                let has_slot =
+                    || shared.link_now(document.keys.slot).is_some_and(|now| Arc::ptr_eq(&now, &link));
+                let Some(is_final) = is_final.filter(|_| has_slot()) else {
+                    // Another takes over, it may be, or has got the slot, with replicas of its own.
                     sleep(PAUSE).await;
                     continue;
                 };

@@ -21,8 +21,8 @@ pub(super) struct Replicas(Mutex<Option<(Instant, Replication)>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Replication {
     written: u64,
-    /// What each is known to have; 0 where it is still being given what was there before.
-    have: Vec<u64>,
+    /// What each is known to have; nothing where it is still being given what was there before.
+    have: Vec<Option<u64>>,
 }
 
 impl Replicas {
@@ -41,7 +41,7 @@ impl Replicas {
                 return Some(!needs_one);
             }
             let wanted = *wanted.get_or_insert(written);
-            if have.iter().all(|has| *has >= wanted) {
+            if have.iter().all(|has| has.is_some_and(|has| has >= wanted)) {
                 return Some(true);
             }
             if begun.elapsed() > PATIENCE {
@@ -78,7 +78,7 @@ fn parse(info: &str) -> Replication {
         let _: u32 = number.parse().ok()?;
         let field = |name: &str| fields.trim().split(',').find_map(|field| field.strip_prefix(name));
         let is_online = field("state=") == Some("online");
-        Some(field("offset=").filter(|_| is_online).and_then(|offset| offset.parse().ok()).unwrap_or(0))
+        Some(field("offset=").filter(|_| is_online).and_then(|offset| offset.parse().ok()))
     };
     Replication { written: written.unwrap_or(u64::MAX), have: info.lines().filter_map(of_replica).collect() }
 }
@@ -94,7 +94,7 @@ mod tests {
             slave1:ip=::1,port=6381,state=wait_bgsave,offset=9,lag=0,type=rdb-channel\r\n\
             slave12:ip=10.0.0.1,port=6382,state=online,offset=1554,lag=0\r\n\
             slave_priority:100\r\nmaster_failover_state:no-failover\r\nmaster_repl_offset:1554\r\n";
-        assert_eq!(parse(info), Replication { written: 1554, have: vec![1540, 0, 1554] });
+        assert_eq!(parse(info), Replication { written: 1554, have: vec![Some(1540), None, Some(1554)] });
     }
 
     #[test]

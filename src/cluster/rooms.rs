@@ -1,7 +1,7 @@
 //! The rooms of handlers, over all processes: what is published goes to the members here at once, and over a channel of the room
 //! to the processes that have members. Nobody remembers it, so who is cut off meanwhile misses it.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use redis::RedisResult;
@@ -85,6 +85,7 @@ pub(super) async fn subscribe_all(shared: &Arc<Shared>, link: &Link, node: &Node
             shared.rooms.missed(channel);
         }
     }
+    link.hears_rooms.store(true, Ordering::SeqCst);
 }
 
 /// Tells the other processes what is published here, in that order, and `reached` to how many of them it went.
@@ -155,13 +156,15 @@ async fn send(shared: &Shared, some: Vec<Told>) {
     let mut sending = JoinSet::new();
     for Sending { link, calls, waiting } in sendings {
         sending.spawn(async move {
+            // Before, nobody knows whether this process is among those that are counted.
+            let is_heard_here = link.hears_rooms.load(Ordering::SeqCst);
             let sent: RedisResult<Vec<u32>> = calls.query_async(&mut link.commands.clone()).await;
             let counts = sent.unwrap_or_else(|error| {
                 link.judge(&error);
                 log::debug!("members of rooms in other processes miss something: {error}");
                 Vec::new()
             });
-            for (waits, count) in waiting.into_iter().zip(counts) {
+            for (waits, count) in waiting.into_iter().zip(counts).filter(|_| is_heard_here) {
                 waits.tell(count);
             }
         });

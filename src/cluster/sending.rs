@@ -12,7 +12,7 @@ use super::{
     publishing::Batch,
     reading,
     shared::{Shared, milliseconds, random},
-    wire::{Mark, Reply, nonce_text, text},
+    wire::{Mark, Outcome, Reply, nonce_text, text},
 };
 use crate::{
     ids::{ClientSessionId, Epoch},
@@ -80,6 +80,12 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
         }
         match answer.map(|answer| parse(&answer)) {
             Ok(Some(Answer::Done(reply, heard))) => {
+                if reply.outcomes.contains(&Outcome::Full) {
+                    log::warn!(
+                        "document {:?} takes nothing beside its steps until there is a newer snapshot",
+                        document.id
+                    );
+                }
                 if asks && let Some(heard) = heard {
                     expect(shared, &link, document, &reply, heard);
                 }

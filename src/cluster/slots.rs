@@ -46,6 +46,14 @@ impl Layout {
         Some(Self { ranges })
     }
 
+    /// Expects a replica where one was expected before: one that is just away, or is not named as long as it begins, may take
+    /// over all the same.
+    pub(super) fn expects_as(&mut self, before: &Self) {
+        for range in &mut self.ranges {
+            range.has_replica |= before.has_replica(range.first);
+        }
+    }
+
     /// Who has a slot.
     pub(super) fn owner(&self, slot: u16) -> Option<&Endpoint> {
         self.range(slot).map(|range| &range.owner)
@@ -154,5 +162,8 @@ mod tests {
             parse(vec![Value::Array(servers), entry(6, 16383, server(named("b"), 2))]).unwrap();
         assert_eq!(with_replica.owner(5).unwrap().to_string(), "a:1");
         assert_eq!([5, 6].map(|slot| with_replica.has_replica(slot)), [true, false]);
+        let mut without = parse(vec![entry(0, 16383, server(named("a"), 1))]).unwrap();
+        without.expects_as(&with_replica);
+        assert!(without.has_replica(0));
     }
 }

@@ -130,6 +130,41 @@ test('a process that was cut off when streams began learns of them once it is ba
   assert.equal(b.messages.filter(({ type, streamId }) => type === 'started' && streamId === 'before').length, 1);
 });
 
+test('who came elsewhere while the process of a stream was cut off is told of it once that is back', async (t) => {
+  const { one, two, other, threadId } = await pair(t, { way: (redis) => byProxy(t, redis) });
+  const b = await Watcher.open(t, two, threadId);
+  b.say({ type: 'stream', streamId: 's' });
+  await b.told('started', 's');
+  other.silence({ up: true, down: true });
+  other.cut();
+  await until('Redis to be away', async () => !(await two.ask({ id: 's' })).isReady);
+  const a = await Watcher.open(t, one, threadId);
+  assert.deepEqual(a.streams, []);
+  other.silence();
+  const isTold = ({ type, streams }) => type === 'connected' && streams[0]?.streamId === 's';
+  await until('it to be told', () => a.messages.some(isTold));
+  a.say({ type: 'recover', streamId: 's', seq: 0 });
+  await two.ask({ id: 's', chunks: numbers(1, 20), isOver: true });
+  await a.told('done', 's');
+  assert.deepEqual(a.of('s'), numbers(1, 20));
+});
+
+test('a stream that a busy process has claimed is not begun elsewhere, and who asks for it comes back', async (t) => {
+  const { one, two, redis, threadId } = await pair(t);
+  const [a, b] = [await Watcher.open(t, one, threadId), await Watcher.open(t, two, threadId)];
+  a.say({ type: 'stream', streamId: 'begun' });
+  await b.told('started', 'begun');
+  const client = await RedisClient.connect(redis.port);
+  t.after(() => client.end());
+  // As it has it between the claim and the start.
+  const [key] = (await client.call('KEYS', '*:begun')).map(String);
+  await client.call('SET', key.replace(/begun$/, 'claimed'), await client.call('GET', key));
+  one.ask({ busyForMs: 15_000 }).catch(() => {});
+  b.say({ type: 'stream', streamId: 'claimed' });
+  assert.equal((await once(b.ws, 'close'))[0], 1013);
+  assert.equal((await two.ask({ id: 'claimed' })).requests, 0);
+});
+
 test('what a process keeps of streams that another has run counts like its own, and is asked for again', async (t) => {
   const { one, two, threadId } = await pair(t, { two: { maxKeptBytes: 50_000 } });
   const [a, b] = [await Watcher.open(t, one, threadId), await Watcher.open(t, two, threadId)];

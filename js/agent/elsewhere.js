@@ -51,8 +51,9 @@ class Elsewhere {
   #dropped = new Map();
   #missing;
   #isLookingAgain = false;
-  /** Since when not all have answered; undefined where all have. */
+  /** Since when not all have answered; undefined where all have, or nobody has asked for long. */
   #incompleteSince;
+  #lookedAt = -Infinity;
   /** The last time that something was looked for in vain. */
   #searched = { beganAt: -Infinity, isSure: false };
 
@@ -110,6 +111,9 @@ class Elsewhere {
       if (isGone && !mirror.isWanted) this.#drop(mirror);
     }
     const isComplete = ask.answers.size >= reached;
+    // Who was silent once, long ago, was not all the time between.
+    if (ask.askedAt - this.#lookedAt > LONGEST_SILENCE_MS / 2) this.#incompleteSince = undefined;
+    this.#lookedAt = performance.now();
     if (isComplete) this.#incompleteSince = undefined;
     else this.#incompleteSince ??= ask.askedAt;
     const isSure = isComplete || performance.now() - this.#incompleteSince > LONGEST_SILENCE_MS;
@@ -151,23 +155,24 @@ class Elsewhere {
   /**
    * Claims a stream for this process, so that one that is asked for in two is answered once.
    *
-   * @returns the stream where another process runs it; undefined where this one may
+   * @returns {Promise<{ running?: Mirror, isKnown: boolean }>} the stream where another process runs it; without, where `isKnown`,
+   *   this one may, else another that is busy may be about to
    */
   async claim(streamId) {
     const { maxStreamMs, keepMs } = this.#options;
     let gone;
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const holder = await this.#channels.claim(this.#path, this.#room, streamId, maxStreamMs + keepMs, gone);
-      if (holder === undefined || holder === this.#channels.process) return undefined;
+      if (holder === undefined || holder === this.#channels.process) return { isKnown: true };
       const seen = await this.look();
-      const found = this.#thread.streams.get(streamId);
-      if (found) return found;
+      const running = this.#thread.streams.get(streamId);
+      if (running) return { running, isKnown: true };
       // Its process has forgotten it, or is gone; one that does not answer may only be busy.
       const isFree = seen?.watchers.has(holder) ? tries > 0 : !this.#channels.isThere(holder);
       if (isFree) gone = holder;
       else await sleep(PAUSE_MS);
     }
-    return undefined;
+    return { isKnown: false };
   }
 
   /** A stream is forgotten that this process has run. */
@@ -190,9 +195,11 @@ class Elsewhere {
 
   /** This process was cut off: it finds out what there is, and what has come of what its clients follow. */
   #missed() {
-    if (!this.#thread.isWatched) return;
     this.#missing ??= setTimeout(() => {
       this.#missing = undefined;
+      // Who has come elsewhere meanwhile was told that there are none.
+      if (this.#own().length > 0) this.#tell({ kind: 'news' });
+      if (!this.#thread.isWatched) return;
       for (const mirror of this.#mirrors()) mirror.catchUp();
       this.look();
     }, Math.random() * SPREAD_MS);

@@ -151,17 +151,20 @@ async function seek(ws, thread, { streamId, askedAt }, act) {
   const isKnown = await thread.elsewhere.find(streamId, askedAt);
   const stream = thread.streams.get(streamId);
   if (stream) return act(stream);
-  if (isKnown) return 'UNKNOWN_STREAM';
-  // It may run where nobody can be asked now: its client comes back.
+  return isKnown ? 'UNKNOWN_STREAM' : comeBack(ws);
+}
+
+/** What a client asks for may run where nobody can be asked now. */
+function comeBack(ws) {
   ws.close(TRY_AGAIN_LATER, 'Another process does not answer');
-  return undefined;
 }
 
 /** Starts a stream here, unless a client of another process has asked for it: it is answered once. */
 async function claim(ws, thread, asked, options, threads) {
-  const running = await thread.elsewhere.claim(asked.streamId);
+  const { running, isKnown } = await thread.elsewhere.claim(asked.streamId);
   const known = running ?? thread.streams.get(asked.streamId);
   if (known) return again(ws, known);
+  if (!isKnown) return comeBack(ws);
   if (!threads.hasRoom(thread, options)) {
     thread.elsewhere?.release(asked.streamId);
     return 'TOO_MANY_STREAMS';

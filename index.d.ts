@@ -33,13 +33,14 @@ export type Json = unknown;
  * - `HUB_STALE`: the document has gone on since the version that steps were made for; {@link StaleError}.
  * - `HUB_UNKNOWN_VERSION`: the document has never had the version that steps were made for.
  * - `HUB_DOCUMENT_TOO_LARGE`: the document is larger than `documents.maxDocumentBytes`, or takes no more steps until those that it
- *   has were merged, over Redis also nothing that is broadcast beside them until it is saved; the log says why it is not.
+ *   has were merged, over Redis also nothing that is broadcast beside them until there is a newer snapshot; the log says why there is none.
  * - `HUB_UNAVAILABLE`: the document could not be loaded or stored; the message or the log says why.
  * - `HUB_NO_APPLY`: the call needs the option `documents.apply`.
  * - `HUB_TOO_MANY_ROOMS`: `ws.join` of a connection that is in 1000 rooms. It did not join; have it leave others first.
  * - `HUB_BINARY_MISSING`: no native binary for this platform; the message names the command that builds it.
  * - `HUB_BINARY_INVALID`: a native binary was found but could not be loaded, or is of another version.
  * - `HUB_LISTEN_FAILED`: `startServer` could not listen on the port or host asked for.
+ * - `HUB_REDIS`: the hub cannot work over its Redis; the message says what to change.
  * - `HUB_NEXT_MISSING`: `startServer` found no `next` in the app's directory.
  * - `HUB_START_FAILED`: the operating system gave no thread or listener.
  * - `HUB_SOCKET`: a socket could not be taken over (out of descriptors); it was refused with 503. Only in the log.

@@ -64,7 +64,7 @@ export declare function registerMetrics(register: MetricRegister): void;
 export interface Health {
   /** False where a thread of the hub is at one thing for 10 s: then only a new process helps. */
   live: boolean;
-  /** False while it starts or ends, where documents cannot be stored, and where there are as many connections as may be. */
+  /** False while it starts or ends, where documents cannot be stored or Redis is away, and where there are as many connections as may be. */
   ready: boolean;
   /** Why it is not ready, for people; empty where it is. */
   reasons: string[];

@@ -34,8 +34,9 @@ const { takeOver } = require('./upgrade.js');
 const PREFIX = '/ws';
 const DEFAULT_CLOSE_MS = 5000;
 
-/** Longest time, within that it was given, that a hub that ends takes to say so to handlers of other processes. */
+/** Longest time that a hub that ends takes to say so to handlers of other processes; and the least, where the rest has used up all. */
 const GOODBYE_MS = 1000;
+const LEAST_GOODBYE_MS = 300;
 const RESTARTING = 'The server is restarting.';
 
 /** How long a process waits for the one before, which serves until this one is ready, to leave what it remembers. */
@@ -98,6 +99,12 @@ function createHub(options, whenRegistered) {
   hub.dispatchCalls();
   return hub;
 }
+
+/** Why a document that several processes have takes nothing of a route handler. */
+const REFUSED = {
+  HUB_UNAVAILABLE: 'Redis is away, or was for too long, or it could not be loaded',
+  HUB_DOCUMENT_TOO_LARGE: 'more stands beside its steps than may until there is a newer snapshot',
+};
 
 class Hub {
   #native;
@@ -314,7 +321,8 @@ class Hub {
   async #publishEverywhere(documentId, clientID, message) {
     const native = this.#native;
     const { code, count } = await guarded(() => native.publishEverywhere(documentId, clientID, message))();
-    if (code) throw new HubError(code, `The document ${documentId} takes nothing: Redis is away, or was for too long.`);
+    if (code)
+      throw new HubError(code, `The document ${documentId} takes nothing: ${REFUSED[code] ?? 'the log says why'}.`);
     return count;
   }
 
@@ -393,9 +401,9 @@ class Hub {
     this.#startupGate.close(RESTARTING);
     this.#gate.close();
     const terminated = await this.#native.close(timeoutMs, awayMs);
-    const left = () => Math.max(0, deadline - performance.now());
-    await this.#handlers.finish(left());
-    await this.#handlers.channels?.leave(Math.min(left(), GOODBYE_MS));
+    const left = (least) => Math.max(least, deadline - performance.now());
+    await this.#handlers.finish(left(0));
+    await this.#handlers.channels?.leave(Math.min(left(LEAST_GOODBYE_MS), GOODBYE_MS));
     this.#native.discard();
     this.#security.close();
     for (const detach of this.#detachers) detach();

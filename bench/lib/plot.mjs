@@ -1,7 +1,7 @@
 // The picture that the README shows: the price of a delivery beside the other servers, and every target as a bar.
 import { holds, number, serverName, targetText } from './table.mjs';
 
-const WIDTH = 880;
+const WIDTH = 960;
 const MARGIN = 28;
 const ROW = 22;
 const COLOR = {
@@ -86,7 +86,7 @@ function deliveries(parts, figures, inFlight, top) {
 }
 
 function targets(parts, rows, top) {
-  const left = 530;
+  const left = 610;
   const right = WIDTH - MARGIN - 120;
   /** The line stands at two thirds, so that a miss by half is still to scale. */
   const line = left + ((right - left) * 2) / 3;

@@ -61,7 +61,7 @@ export default {
     ...['hub', ...TWO].flatMap((server) =>
       [1, 8].map((inFlight) => ({
         server,
-        what: `CPU a delivery, ${inFlight} in flight`,
+        what: `CPU a delivery, ${inFlight} in flight, in one process or two`,
         value: median(runs[server].map(cpu(inFlight))),
         unit: 'µs',
       })),

@@ -1,11 +1,14 @@
 // The Y.js provider on the real hub, in a document of kind `relay`: the clients bring each other up to date.
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
+import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { startHub, startProxy } from '../support/client-stage.mjs';
+import { toBase64 } from '../../js/yjs/base64.mjs';
+import { Stock } from '../../js/yjs/stock.mjs';
+import { greet, startActor, startHub, startProxy } from '../support/client-stage.mjs';
 import { uniqueId } from '../support/hub-server.mjs';
 import { until } from '../support/processes.mjs';
-import { Editor, converged } from '../support/yjs-stage.mjs';
+import { Editor, converged, differenceOf } from '../support/yjs-stage.mjs';
 
 const bytesOf = (messages) => messages.reduce((sum, { update }) => sum + JSON.stringify(update).length, 0);
 
@@ -140,6 +143,45 @@ describe('what was edited in a relay', { timeout: 60_000 }, () => {
     await converged([a.doc, b.doc]);
     assert.equal(a.text.length, 'offline online '.length);
     assert.equal(b.client.messages('update').length, 1);
+  });
+
+  test('before a first connection that heard nobody reaches who came meanwhile', async () => {
+    const [server, id] = [await startHub(), uniqueId()];
+    const proxy = await startProxy(server);
+    const doc = new Y.Doc();
+    doc.getText('text').insert(0, 'from b ');
+    const b = Editor.open(proxy, id, { doc, silenceMs: 600, answerTimeoutMs: 300 });
+    b.client.on('status', ({ state }) => state === 'open' && proxy.done.silence === 0 && proxy.cutAll('silence'));
+    await b.isSynced();
+    const a = Editor.open(server, id);
+    await a.isSynced();
+    a.text.insert(0, 'from a ');
+    await b.client.saw('recovered');
+    // Who has been heard may go, before the others say again what they have.
+    await until('b to be heard', () => b.provider.synced && b.provider.unacknowledged === 0);
+    b.close();
+    await until('a to have both', () => a.text.length === 'from a from b '.length);
+    assert.equal(differenceOf([a.doc, b.doc]), null);
+  });
+
+  test('before a first connection that heard the others late is compared with theirs', async () => {
+    const awareness = new Awareness(new Y.Doc());
+    const announcement = {
+      client: awareness.clientID,
+      update: toBase64(encodeAwarenessUpdate(awareness, [awareness.clientID])),
+      whole: true,
+      has: new Stock(awareness.doc).take(),
+    };
+    awareness.destroy();
+    const at = await startActor((socket) => {
+      greet(socket);
+      // After who is asked for has taken itself to be alone, and so soon that it may have been said at any time.
+      setTimeout(() => socket.send(JSON.stringify({ type: 'awareness', awareness: announcement })), 750);
+    });
+    const doc = new Y.Doc();
+    doc.getText('text').insert(0, 'written offline');
+    const editor = Editor.open(at, uniqueId(), { doc });
+    await until('a second question', () => editor.sent.filter(({ awareness }) => awareness?.asks).length >= 2);
   });
 
   test('between disconnect() and connect() is not lost', async () => {

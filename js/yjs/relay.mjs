@@ -65,8 +65,8 @@ export class RelaySync {
 
   open({ isRecovered }) {
     this.#openedAt = Date.now();
-    // Who was whole and gets all that it missed has nothing to ask.
-    if (isRecovered && this.#isWhole) return this.#settle();
+    // Who was whole and gets all that it missed has nothing to ask. Who only heard nobody may have been unheard, too.
+    if (isRecovered && this.#isWhole && this.#isCompared) return this.#settle();
     this.#isCompared = false;
     this.#ask(ASK_AGAIN_MS);
   }
@@ -115,11 +115,11 @@ export class RelaySync {
       this.#awaited = has;
       this.#follow();
     }
-    const isNews = isForUs || Date.now() - this.#openedAt > SHOWN_MS;
+    const isNews = isForUs || asks || Date.now() - this.#openedAt > SHOWN_MS;
     if (has && (asks || (isNews && this.#stock.hasMoreThan(has)))) this.#takeTurn(client, has, isAnswer);
     if (this.#isCompared || this.#question !== null) return;
     // Whoever came while this client was alone may bring something.
-    if (has && this.#stock.covers(has)) this.#isCompared = true;
+    if (has && isNews && this.#stock.covers(has)) this.#isCompared = true;
     else this.#ask(ASK_AGAIN_MS);
   }
 

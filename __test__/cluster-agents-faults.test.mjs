@@ -195,6 +195,3 @@ test(`whatever happens to processes, each stream ends for everybody, and nobody 
     for (const { streams } of readers) assert.equal(streams.get(id)?.end ?? 'done', 'done', id);
   }
 });
-
-// All is told by then. Node 20 was seen to go on for ever behind this, in the cleaning up of sockets that were refused.
-process.on('exit', () => process.exit());

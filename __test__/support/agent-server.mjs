@@ -4,6 +4,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { createWebSocketManager, registerHandler } from '../../js/index.js';
 import { createHub } from '../../js/server.js';
+import { reset } from './reset.mjs';
 
 /** A hub that serves one agent handler. */
 export class AgentServer {
@@ -53,7 +54,7 @@ export class Wire {
   #join(near, port) {
     near.on('error', () => {});
     if (this.#isDown) {
-      near.resetAndDestroy();
+      reset(near);
       return;
     }
     this.connections += 1;

@@ -1,6 +1,7 @@
 // A TCP proxy that does to connections what networks do: ends them by FIN or RST, lets them go silent, delays and slows.
 import { once } from 'node:events';
 import net from 'node:net';
+import { reset } from './reset.mjs';
 
 /** How a connection can be cut. After `silence` both ends are still connected, and nothing arrives any more. */
 export const CUTS = ['FIN', 'RST', 'silence'];
@@ -139,7 +140,7 @@ class Link {
     this.isCut = true;
     this.done[how] += 1;
     for (const socket of [this.near, this.far]) {
-      if (how === 'RST') socket.resetAndDestroy();
+      if (how === 'RST') reset(socket);
       if (how === 'FIN') socket.end();
       // What comes is swallowed, and whoever ends its side in the end is not kept.
       socket.resume();

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import { until } from './processes.mjs';
+import { reset } from './reset.mjs';
 
 export const CONTINUATION = 0x0;
 export const TEXT = 0x1;
@@ -192,7 +193,7 @@ export class RawClient {
 
   /** Ends the connection by RST. */
   reset() {
-    this.tcp.resetAndDestroy();
+    reset(this.tcp);
   }
 
   drop() {

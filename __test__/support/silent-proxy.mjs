@@ -1,6 +1,7 @@
 // A TCP proxy between a program and its Redis, over which one direction or both can go silent, and be heard again.
 import { once } from 'node:events';
 import net from 'node:net';
+import { reset } from './reset.mjs';
 
 export class SilentProxy {
   #pairs = new Set();
@@ -58,8 +59,8 @@ export class SilentProxy {
   /** Resets every connection there is. */
   cut() {
     for (const { near, far } of this.#pairs) {
-      near.resetAndDestroy();
-      far.resetAndDestroy();
+      reset(near);
+      reset(far);
     }
     this.#pairs.clear();
   }

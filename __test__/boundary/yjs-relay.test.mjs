@@ -164,6 +164,25 @@ describe('what was edited in a relay', { timeout: 60_000 }, () => {
     assert.equal(differenceOf([a.doc, b.doc]), null);
   });
 
+  test('before a first connection, by one who found nobody, reaches who was away', async () => {
+    const [server, id] = [await startHub(), uniqueId()];
+    const proxy = await startProxy(server);
+    const away = Editor.open(proxy, id);
+    await away.isSynced();
+    proxy.hubPort = 1;
+    proxy.cutAll('RST');
+    const doc = new Y.Doc();
+    doc.getText('text').insert(0, 'written offline');
+    const editor = Editor.open(server, id, { doc });
+    await editor.isSynced();
+    editor.text.insert(editor.text.length, ' and online');
+    await until('the hub to have it', () => editor.provider.unacknowledged === 0);
+    editor.close();
+    proxy.hubPort = server.port;
+    await away.client.saw('recovered');
+    await away.shows('written offline and online');
+  });
+
   test('before a first connection that heard the others late is compared with theirs', async () => {
     const awareness = new Awareness(new Y.Doc());
     const announcement = {

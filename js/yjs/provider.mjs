@@ -27,6 +27,8 @@ export class FabricProvider extends Emitter {
   #assembly = new Assembly();
   /** The way to a whole document, by the kind of it; null until there was a connection. */
   #sync = null;
+  /** Whether something was edited here before there was a connection. */
+  #isUnsent = false;
   #synced = false;
   #status = '';
   #mayWrite = true;
@@ -45,6 +47,7 @@ export class FabricProvider extends Emitter {
     this.#awareness = awareness ?? ownAwareness(doc);
     this.#host = this.#hostOf(this);
     this.#stock = new Stock(doc);
+    this.#isUnsent = Y.getState(doc.store, doc.clientID) > 0;
     this.#outbound = new Outbound(this.#host);
     this.#presence = new Presence(this.#host);
     this.#listen();
@@ -153,6 +156,8 @@ export class FabricProvider extends Emitter {
     if (!(this.#sync instanceof Sync)) {
       this.#sync?.down();
       this.#sync = new Sync(this.#host, this.#stock);
+      if (this.#isUnsent) this.#sync.lost();
+      this.#isUnsent = false;
     }
     if (!isRecovered) this.#mayWrite = true; // until the hub says otherwise
     this.#sync.open({ isRecovered, seen });
@@ -253,7 +258,8 @@ export class FabricProvider extends Emitter {
     if (origin === this || origin === this.#host) return;
     const isSent = this.#sync !== null && this.#mayWrite && this.#client.status.state !== 'closed';
     if (isSent) this.#outbound.push(update);
-    else this.#sync?.lost();
+    else if (this.#sync) this.#sync.lost();
+    else this.#isUnsent = true;
   };
 
   #onDestroy = () => this.destroy();

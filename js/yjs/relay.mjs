@@ -46,6 +46,8 @@ export class RelaySync {
   #openedAt = 0;
   /** Whether this client has been compared with any other since it last had to ask. */
   #isCompared = false;
+  /** Whether something was edited here and not sent, which nobody else may have. */
+  #isUnheard = false;
   /** By client: the newest `id` of it that this client would answer, and the timer of this client's turn. */
   #turns = new Map();
   /** `{ to, id, until }` of those that were answered of late. */
@@ -84,6 +86,7 @@ export class RelaySync {
   /** Something of this client's was not sent, so that only comparing finds it. */
   lost() {
     this.#isWhole = false;
+    this.#isUnheard = true;
   }
 
   /** What goes along in an announcement. */
@@ -112,6 +115,7 @@ export class RelaySync {
     const isAnswer = isForUs && this.#awaited === null;
     if (isForUs && has) {
       this.#isCompared = true;
+      this.#isUnheard &&= !this.#host.mayWrite;
       this.#awaited = has;
       this.#follow();
     }
@@ -158,12 +162,23 @@ export class RelaySync {
     const isAlone = this.#host.others.length === 0;
     this.#askTimer = setTimeout(
       () => {
-        if (this.#host.others.length === 0)
-          this.#settle(); // there is nothing to wait for
+        if (this.#host.others.length === 0) this.#settleAlone();
         else this.#ask(Math.min(this.#waitMs * 2, ASK_AGAIN_LONGEST_MS));
       },
       isAlone ? Math.min(this.#waitMs, ALONE_AFTER_MS) : this.#waitMs,
     );
+  }
+
+  /**
+   * There is nothing to wait for. What is sent later is kept by the hub for those who are away, and may stand on what was not
+   * sent, so that is sent first; where the connection has only gone silent, it is not acknowledged.
+   */
+  #settleAlone() {
+    if (this.#isUnheard && this.#host.mayWrite) {
+      this.#isUnheard = false;
+      this.#host.push(this.#stock.everything());
+    }
+    this.#settle();
   }
 
   #settle() {

@@ -54,6 +54,11 @@ export class Stock {
     return Y.encodeStateAsUpdate(this.#doc, fromBase64(other.stateVector));
   }
 
+  /** The update that says all that the document has. */
+  everything() {
+    return Y.encodeStateAsUpdate(this.#doc);
+  }
+
   /** What the document has and these updates do not say, or null where they say all of it. */
   missingInUpdates(updates) {
     const known = Y.mergeUpdates(updates);

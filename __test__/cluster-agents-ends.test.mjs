@@ -131,13 +131,17 @@ test('a process that was cut off when streams began learns of them once it is ba
 });
 
 test('who came elsewhere while the process of a stream was cut off is told of it once that is back', async (t) => {
-  const { one, two, other, threadId } = await pair(t, { way: (redis) => byProxy(t, redis) });
+  const { one, two, other, redis, threadId } = await pair(t, { way: (redis) => byProxy(t, redis) });
   const b = await Watcher.open(t, two, threadId);
   b.say({ type: 'stream', streamId: 's' });
   await b.told('started', 's');
   other.silence({ up: true, down: true });
   other.cut();
   await until('Redis to be away', async () => !(await two.ask({ id: 's' })).isReady);
+  const client = await RedisClient.connect(redis.port);
+  t.after(() => client.end());
+  const heard = () => client.call('PUBSUB', 'CHANNELS', `*thread:${threadId}*`);
+  await until('Redis to notice', async () => (await heard()).length === 0);
   const a = await Watcher.open(t, one, threadId);
   assert.deepEqual(a.streams, []);
   other.silence();
@@ -163,6 +167,27 @@ test('a stream that a busy process has claimed is not begun elsewhere, and who a
   b.say({ type: 'stream', streamId: 'claimed' });
   assert.equal((await once(b.ws, 'close'))[0], 1013);
   assert.equal((await two.ask({ id: 'claimed' })).requests, 0);
+});
+
+test('a stream that a process has claimed and forgotten, without letting it go, is answered in the end', async (t) => {
+  const { one, two, redis, threadId } = await pair(t);
+  const a = await Watcher.open(t, one, threadId);
+  a.say({ type: 'stream', streamId: 'begun' });
+  await a.told('started', 'begun');
+  const client = await RedisClient.connect(redis.port);
+  t.after(() => client.end());
+  const [key] = (await client.call('KEYS', '*:begun')).map(String);
+  const other = freshThread();
+  await client.call('SET', key.replace(/begun$/, 'left').replace(threadId, other), await client.call('GET', key));
+  // Who has claimed it does not know of its thread any more.
+  await until('it to be answered', async () => {
+    const { ws, messages } = await Watcher.open(t, two, other);
+    ws.send(JSON.stringify({ type: 'stream', streamId: 'left' }));
+    const isBegun = () => messages.some(({ type }) => type === 'started');
+    await until('an answer', () => isBegun() || ws.readyState === ws.CLOSED);
+    return isBegun();
+  });
+  assert.equal((await two.ask({ id: 'left' })).requests, 1);
 });
 
 test('what a process keeps of streams that another has run counts like its own, and is asked for again', async (t) => {

@@ -78,13 +78,13 @@ fn a_document_that_was_given_back_is_saved_by_the_next_process_without_anybody_w
 }
 
 #[test]
-fn what_only_a_process_had_that_does_not_look_after_the_document_is_set_aside() {
+fn what_those_had_alone_who_do_not_look_after_the_document_is_set_aside_once() {
     let (mut redis, app) = (Redis::start(), App::of(Kind::Steps));
     app.does_not_save.store(true, SeqCst);
-    let proxies = [(); 2].map(|()| Proxy::to(redis.port));
-    let [one, two] =
-        [("one", 0), ("two", 1)].map(|(name, index)| app.process(name, &over(&proxies[index].url())));
-    let (mut a, mut b) = (one.join("doc", "a"), two.join("doc", "b"));
+    let proxies = [(); 3].map(|()| Proxy::to(redis.port));
+    let [one, two, three] = [("one", 0), ("two", 1), ("three", 2)]
+        .map(|(name, index)| app.process(name, &over(&proxies[index].url())));
+    let (mut a, mut b, mut c) = (one.join("doc", "a"), two.join("doc", "b"), three.join("doc", "c"));
     send(&mut a, 0, 1);
     next(&mut a, "steps");
     next(&mut b, "steps");
@@ -93,20 +93,26 @@ fn what_only_a_process_had_that_does_not_look_after_the_document_is_set_aside() 
     proxies[0].swallow(true, true);
     send_word(&mut b, 1, 1, "lost");
     next(&mut b, "steps");
-    proxies[1].swallow(true, true);
+    while next(&mut c, "steps")["version"] != 1 {}
+    for proxy in &proxies[1..] {
+        proxy.swallow(true, true);
+    }
     redis.kill();
     redis.restart();
     proxies[0].heal();
     ready(&one);
     send_word(&mut a, 1, 2, "other");
     assert_eq!(next(&mut a, "steps")["version"], 1);
-    proxies[1].heal();
+    for proxy in &proxies[1..] {
+        proxy.heal();
+    }
     ready(&two);
-    eventually("it is set aside", || {
-        let redis::Value::Array(records) = redis.command("LRANGE hub:{doc}:aside 0 -1") else { return false };
-        let has_it = |record: &redis::Value| matches!(record, redis::Value::BulkString(bytes) if String::from_utf8_lossy(bytes).contains("lost1"));
-        records.iter().any(has_it)
-    });
+    ready(&three);
+    // Each looks first whether another has.
+    eventually("both have set it aside", || redis.calls("lrange") == 2);
+    assert_eq!(redis.command("LLEN hub:{doc}:aside"), redis::Value::Int(1));
+    let redis::Value::BulkString(record) = redis.command("LINDEX hub:{doc}:aside 0") else { panic!() };
+    assert!(String::from_utf8_lossy(&record).contains("lost1"));
 }
 
 #[test]

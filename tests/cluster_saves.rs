@@ -57,6 +57,19 @@ fn a_mark_that_could_not_be_taken_away_is_taken_away_later() {
 }
 
 #[test]
+fn a_mark_that_redis_alone_has_lost_is_set_again_over_the_next_connection() {
+    let (redis, app) = (Redis::start(), App::of(Kind::Steps));
+    app.does_not_save.store(true, SeqCst);
+    let one = app.process("one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    send(&mut a, 0, 1);
+    next(&mut a, "steps");
+    assert_eq!(redis.command("DEL hub:unsaved"), redis::Value::Int(1));
+    redis.command("CLIENT KILL TYPE pubsub");
+    eventually("its mark is set again", || redis.command("SCARD hub:unsaved") == redis::Value::Int(1));
+}
+
+#[test]
 fn documents_that_no_app_saves_cost_nothing_but_their_leases() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
     app.has_no_save.store(true, SeqCst);

@@ -2,6 +2,7 @@
 
 const { runningHub } = require('../shared/global-hub.js');
 const { HEARD } = require('./heard.js');
+const { Unanswered } = require('./unanswered.js');
 const { Mirror } = require('./mirror.js');
 const { Relay } = require('./relay.js');
 
@@ -22,6 +23,9 @@ const MOST_TRIES = 5;
 
 /** For so long a process that hears and does not answer may have what nobody else has; then it is as if it were gone. */
 const LONGEST_SILENCE_MS = 10_000;
+
+/** Claims of processes that are there and do not answer. Not a thread's: that is forgotten when who has asked is sent away. */
+const unanswered = new Unanswered();
 
 /** Within this time all threads of a process that was cut off ask what they have missed, and not at once. */
 const SPREAD_MS = 500;
@@ -160,18 +164,23 @@ class Elsewhere {
    */
   async claim(streamId) {
     const { maxStreamMs, keepMs } = this.#options;
+    const claimed = `${this.#path} ${this.#room} ${streamId}`;
     let gone;
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const holder = await this.#channels.claim(this.#path, this.#room, streamId, maxStreamMs + keepMs, gone);
-      if (holder === undefined || holder === this.#channels.process) return { isKnown: true };
+      if (holder === undefined || holder === this.#channels.process) {
+        unanswered.forget(claimed);
+        return { isKnown: true };
+      }
       const seen = await this.look();
       const running = this.#thread.streams.get(streamId);
       if (running) return { running, isKnown: true };
-      // Its process has forgotten it, or is gone; one that does not answer may only be busy.
+      // Its process has forgotten it, or is gone; one that does not answer may only be busy, but not for ever.
       const isFree = seen?.watchers.has(holder) ? tries > 0 : !this.#channels.isThere(holder);
-      if (isFree) gone = holder;
+      if (isFree || unanswered.lasts(claimed) > LONGEST_SILENCE_MS) gone = holder;
       else await sleep(PAUSE_MS);
     }
+    unanswered.note(claimed);
     return { isKnown: false };
   }
 

@@ -3,8 +3,8 @@
 -- KEYS: meta, stream, what is kept, who looks after it, what is set aside. ARGV: who asks ('' anybody), the channel, the run of
 -- the server, a nonce, how far offsets leap after a restart, how long it stays what is set aside, and how long a document that
 -- is saved ('0' for ever); then what to do, each with its own arguments: 'saving' version; 'saved' version; 'may' a version that
--- the app may have, of what was lost; 'snapshot' version, document, the offset up to which it has everything; 'aside' record;
--- 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what its log says of
+-- the app may have, of what was lost; 'snapshot' version, document, the offset up to which it has everything; 'aside' record,
+-- how many bytes at its end are what is set aside, which several processes may have; 'by'; 'create' kind, version, document, the version that is saved, the version there must be ('' none), what its log says of
 -- it ('' nothing).
 --
 -- Answers 'done'; 'lost' where somebody else looks after it, or 'stale' where there is another version, and then everything
@@ -22,7 +22,7 @@ if token ~= '' and redis.call('GET', lease) ~= token then
 end
 
 local known = redis.call('HMGET', meta, 'e', 'o', 'n', 'r', 'v', 'l', 'b')
-local arguments = { saving = 1, saved = 1, may = 1, snapshot = 3, aside = 1, by = 0, create = 6 }
+local arguments = { saving = 1, saved = 1, may = 1, snapshot = 3, aside = 2, by = 0, create = 6 }
 local index = 8
 -- What must be so before anything is done.
 while index <= #ARGV do
@@ -80,8 +80,14 @@ while index <= #ARGV do
       redis.call('HSET', meta, 'sv', ARGV[first], 'so', ARGV[first + 2], 'm', '0')
     end
   elseif what == 'aside' then
-    redis.call('RPUSH', aside, ARGV[first])
-    redis.call('LTRIM', aside, -8, -1)
+    local body, is_there = string.sub(ARGV[first], -tonumber(ARGV[first + 1])), false
+    for _, record in ipairs(redis.call('LRANGE', aside, 0, -1)) do
+      is_there = is_there or string.sub(record, -#body) == body
+    end
+    if not is_there then
+      redis.call('RPUSH', aside, ARGV[first])
+      redis.call('LTRIM', aside, -8, -1)
+    end
     redis.call('PEXPIRE', aside, aside_ttl)
   elseif what == 'by' then
     redis.call('HSET', kept, 'by', token)

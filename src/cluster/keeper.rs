@@ -89,7 +89,7 @@ pub(crate) trait Keeper: Send + Sync {
     /// Somebody wants it to be saved now.
     fn save_now(&self);
 
-    /// Whether nothing of it has to be saved.
+    /// Whether the app has all of it.
     fn is_clean(&self) -> bool;
 }
 
@@ -142,8 +142,12 @@ impl Kept {
         self.now(Lease::of(false));
     }
 
-    fn now(&self, lease: Lease) {
-        let was = std::mem::replace(&mut lock(&self.state).is_held, lease.is_held);
+    fn now(&self, mut lease: Lease) {
+        let was = {
+            let mut state = lock(&self.state);
+            lease.is_held &= !state.is_given_up;
+            std::mem::replace(&mut state.is_held, lease.is_held)
+        };
         if was != lease.is_held
             && let Some(keeper) = self.keeper()
         {

@@ -102,7 +102,7 @@ pub(crate) enum Change {
     /// A newer snapshot, with the offset up to which everything is in it.
     Snapshot { version: u64, doc: String, offset: u64 },
     /// Something is put aside.
-    SetAside(Vec<u8>),
+    SetAside { record: Vec<u8>, body_bytes: usize },
     /// It was loaded, and is as it was.
     Loaded,
     /// The document begins, or goes on as another one: where it is at version `at`, or was never loaded.
@@ -293,7 +293,9 @@ impl Followed {
                 Change::Snapshot { version, doc, offset } => {
                     call.arg("snapshot").arg(*version).arg(doc).arg(*offset)
                 }
-                Change::SetAside(record) => call.arg("aside").arg(&record[..]),
+                Change::SetAside { record, body_bytes } => {
+                    call.arg("aside").arg(&record[..]).arg(*body_bytes)
+                }
                 Change::Loaded => call.arg("by"),
                 Change::Create { kind, version, doc, saved, at, said } => {
                     let at = at.map(|at| at.to_string()).unwrap_or_default();

@@ -129,11 +129,10 @@ async fn tend_some(shared: &Shared, link: &Link, some: &[Arc<Document>]) {
                     complain(link, document, &error.clone().into()).await;
                 }
                 let Some((kept, lease)) = document.kept.as_ref().zip(parse(&answer)) else { continue };
-                if kept.is_given_up() {
+                kept.leased(lease);
+                if lease.is_held && kept.is_given_up() {
                     // While this was asked.
                     release(shared, document).await;
-                } else {
-                    kept.leased(lease);
                 }
             }
         }
@@ -192,6 +191,10 @@ pub(super) async fn mark(shared: &Shared, document: &Document) -> bool {
     let add =
         redis::cmd("SADD").arg(shared.unsaved_key()).arg(mark_of(shared.process, &document.id)).to_owned();
     if link.call(&add).await.is_err() {
+        if *mark == Mark::Unset {
+            // It may be there all the same.
+            *mark = Mark::Owed;
+        }
         return was_set;
     }
     *mark = Mark::Set(link.since);

@@ -84,7 +84,7 @@ pub(super) struct Link {
     keep: String,
     restore: String,
     pub(super) loss: Arc<Loss>,
-    /// Whether this process hears over it all rooms that have members here.
+    /// Whether this process hears over it the rooms that had members here when it was made.
     pub(super) hears_rooms: AtomicBool,
     /// The last probe that has come back.
     pub(super) probed: AtomicU64,

@@ -81,11 +81,11 @@ pub(super) async fn subscribe_all(shared: &Arc<Shared>, link: &Link, node: &Node
             return;
         }
         settle(shared, link, some.to_vec()).await;
-        for channel in some {
-            shared.rooms.missed(channel);
-        }
     }
     link.hears_rooms.store(true, Ordering::SeqCst);
+    for channel in &channels {
+        shared.rooms.missed(channel);
+    }
 }
 
 /// Tells the other processes what is published here, in that order, and `reached` to how many of them it went.

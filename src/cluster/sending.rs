@@ -81,7 +81,7 @@ async fn deliver(shared: &Arc<Shared>, document: &Arc<Document>, batch: Batch) -
         match answer.map(|answer| parse(&answer)) {
             Ok(Some(Answer::Done(reply, heard))) => {
                 if reply.outcomes.contains(&Outcome::Full) {
-                    log::warn!(
+                    log::debug!(
                         "document {:?} takes nothing beside its steps until there is a newer snapshot",
                         document.id
                     );

@@ -46,11 +46,12 @@ impl Layout {
         Some(Self { ranges })
     }
 
-    /// Expects a replica where one was expected before: one that is just away, or is not named as long as it begins, may take
+    /// Expects a replica of a server that had one before: one that is just away, or is not named as long as it begins, may take
     /// over all the same.
     pub(super) fn expects_as(&mut self, before: &Self) {
         for range in &mut self.ranges {
-            range.has_replica |= before.has_replica(range.first);
+            let had_one = |old: &Range| old.has_replica && old.owner == range.owner;
+            range.has_replica |= before.ranges.iter().any(had_one);
         }
     }
 
@@ -162,8 +163,9 @@ mod tests {
             parse(vec![Value::Array(servers), entry(6, 16383, server(named("b"), 2))]).unwrap();
         assert_eq!(with_replica.owner(5).unwrap().to_string(), "a:1");
         assert_eq!([5, 6].map(|slot| with_replica.has_replica(slot)), [true, false]);
-        let mut without = parse(vec![entry(0, 16383, server(named("a"), 1))]).unwrap();
+        let mut without =
+            parse(vec![entry(0, 9, server(named("a"), 1)), entry(10, 16383, server(named("b"), 2))]).unwrap();
         without.expects_as(&with_replica);
-        assert!(without.has_replica(0));
+        assert_eq!([0, 10].map(|slot| without.has_replica(slot)), [true, false]);
     }
 }

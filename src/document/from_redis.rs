@@ -47,7 +47,7 @@ pub(super) fn set_aside_of(id: &Id, reason: &str, body: String) -> Change {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
     let aside = SetAside { document: id.clone(), at, reason: reason.to_owned(), body };
-    Change::SetAside(record::encode_aside(&aside))
+    Change::SetAside { record: record::encode_aside(&aside), body_bytes: aside.body.len() }
 }
 
 /// The batches of a document. The log says behind what each stands only from its end on.

@@ -94,10 +94,15 @@ impl Document {
         let mut is_patient = !together.is_saver();
         loop {
             let (at, begins, batches, history) = match self.look() {
-                Look::Nothing => return self.hurry.notify_one(),
+                Look::Nothing => {
+                    self.hurry.notify_one();
+                    // It may have been saved meanwhile.
+                    return self.note_saved();
+                }
                 Look::GiveUp { body, was } => {
                     self.hurry.notify_one();
-                    return self.give_up(body, was).await;
+                    self.give_up(body, was).await;
+                    return self.note_saved();
                 }
                 Look::Put { at, begins, batches, history } => (at, begins, batches, history),
             };

@@ -269,6 +269,10 @@ impl Keeper for Told {
     }
 
     fn is_clean(&self) -> bool {
-        self.0.upgrade().is_some_and(|document| !document.is_needed())
+        self.0.upgrade().is_some_and(|document| {
+            // Nothing waits to be saved, nor to be put there again.
+            let is_whole = || lock(&document.state).on_the_way.lost.is_none();
+            document.options().saves && !document.is_needed() && is_whole()
+        })
     }
 }

@@ -53,8 +53,11 @@ impl Grid {
         for (primary, replica) in grid.primaries.iter().zip(&grid.replicas) {
             replica.command(&format!("CLUSTER REPLICATE {}", id(primary)));
         }
-        eventually("the cluster does", || {
-            grid.all().all(|node| words(node.command("CLUSTER INFO")).contains("cluster_state:ok"))
+        eventually("all nodes know who has which slots", || {
+            grid.all().all(|node| {
+                let info = words(node.command("CLUSTER INFO"));
+                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+            })
         });
         for replica in &grid.replicas {
             eventually("a replica follows", || {

@@ -41,8 +41,10 @@ export class FabricClient {
     );
   }
 
+  /** Sends a message once the connection is there, which may be later than that of another client. */
   send(message) {
-    this.socket.send(JSON.stringify(message));
+    if (this.socket.readyState === WebSocket.CONNECTING) this.socket.once('open', () => this.send(message));
+    else this.socket.send(JSON.stringify(message));
   }
 
   /** Resolves with the close code and reason once the connection is closed by whomever. */

@@ -14,7 +14,7 @@ use support::{
     eventually,
     redis::{Redis, away, over, ready},
     redis_proxy::Proxy,
-    steps::{next, reaches, read, send, send_word, two, version, write},
+    steps::{next, reaches, read, send, send_word, two, unsaved, version, write},
 };
 
 #[test]
@@ -141,11 +141,7 @@ fn a_document_that_redis_has_lost_is_there_again_whole_before_anybody_writes_to_
 #[test]
 fn a_document_that_redis_has_lost_is_put_there_again_however_often_that_fails() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
-    app.does_not_save.store(true, SeqCst);
-    let one = app.process("one", &over(&redis.url()));
-    let mut a = one.join("doc", "a");
-    send(&mut a, 0, 1);
-    next(&mut a, "steps");
+    let (one, mut a) = unsaved(&app, &redis);
     redis.command("FLUSHALL");
     // Somebody has the lease who does nothing with it, and is silent after a while.
     redis.command("SET hub:{doc}:lease another PX 1500");

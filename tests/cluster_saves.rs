@@ -20,7 +20,7 @@ use support::{
     eventually,
     redis::{Redis, away, over, ready},
     redis_proxy::Proxy,
-    steps::{next, reaches, send, two},
+    steps::{next, reaches, send, two, unsaved},
 };
 
 #[test]
@@ -59,11 +59,7 @@ fn a_mark_that_could_not_be_taken_away_is_taken_away_later() {
 #[test]
 fn a_mark_that_redis_alone_has_lost_is_set_again_over_the_next_connection() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
-    app.does_not_save.store(true, SeqCst);
-    let one = app.process("one", &over(&redis.url()));
-    let mut a = one.join("doc", "a");
-    send(&mut a, 0, 1);
-    next(&mut a, "steps");
+    let (_one, _a) = unsaved(&app, &redis);
     assert_eq!(redis.command("DEL hub:unsaved"), redis::Value::Int(1));
     redis.command("CLIENT KILL TYPE pubsub");
     eventually("its mark is set again", || redis.command("SCARD hub:unsaved") == redis::Value::Int(1));
@@ -188,11 +184,7 @@ fn who_has_missed_that_it_was_saved_hears_it_all_the_same() {
 #[test]
 fn a_document_that_was_saved_as_its_last_process_ended_does_not_stay_in_redis() {
     let (redis, app) = (Redis::start(), App::of(Kind::Steps));
-    let one = app.process("one", &over(&redis.url()));
-    let mut a = one.join("doc", "a");
-    app.does_not_save.store(true, SeqCst);
-    send(&mut a, 0, 1);
-    next(&mut a, "steps");
+    let (one, a) = unsaved(&app, &redis);
     assert_eq!(redis.command("PTTL hub:{doc}:kept"), redis::Value::Int(-1));
     // It is not saved before the process ends, which it does before it would say again how long all of it stays.
     app.does_not_save.store(false, SeqCst);

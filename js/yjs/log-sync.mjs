@@ -1,5 +1,4 @@
 import { fromBase64, toBase64 } from './base64.mjs';
-import * as Y from 'yjs';
 
 /**
  * Keeps a document whole where the hub keeps its updates: the hub is asked what there is, and says when that was all.
@@ -82,7 +81,7 @@ export class LogSync {
   /** Of one who lacks something the hub would take it for everything. */
   #snapshot(offset) {
     if (!this.#isWhole || this.#isBroken || !this.#host.mayWrite) return;
-    const state = Y.encodeStateAsUpdate(this.#host.doc);
+    const state = this.#stock.everything();
     if (this.#host.client.send('snapshot', offset, toBase64(state))) return;
     this.#host.fault('TOO_LARGE', `A snapshot of ${state.length} bytes is longer than a message may be`);
   }

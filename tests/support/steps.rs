@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering::SeqCst, mpsc},
 };
 
 use captify_hub::{
@@ -23,6 +23,16 @@ use super::{
 pub fn two(app: &Arc<App>, redis: &Redis) -> (Server, Server) {
     let over = over(&redis.url());
     (app.process("one", &over), app.process("two", &over))
+}
+
+/// A process of an app which saves nothing yet, and a client of it, one step of whose document is in Redis.
+pub fn unsaved(app: &Arc<App>, redis: &Redis) -> (Server, Client) {
+    app.does_not_save.store(true, SeqCst);
+    let one = app.process("one", &over(&redis.url()));
+    let mut a = one.join("doc", "a");
+    send(&mut a, 0, 1);
+    next(&mut a, "steps");
+    (one, a)
 }
 
 /// Sends a step for a version.
